@@ -1,0 +1,272 @@
+/**
+ * The shapes that cross the wire: HTTP, server-sent events and the socket.
+ *
+ * The only file that clients (the page, the commands) share with the gateway. It imports nothing,
+ * so that a browser can load it; a test holds it against the types inside.
+ */
+
+export type ApiQueueMode = "auto" | "followup" | "collect" | "steer" | "interrupt" | "rollback" | "reject" | "parallel";
+
+export interface ApiFault {
+  code: string;
+  message: string;
+  details: Record<string, unknown>;
+  retryable: boolean;
+  retryAfterMs?: number;
+}
+
+/** POST /api/messages */
+export interface SendMessage {
+  text: string;
+  /** A session key; without it, `channel` and `peer` name one; without those, the main session. */
+  session?: string;
+  channel?: string;
+  peer?: string;
+  agent?: string;
+  /** Sent again after a lost connection, it is accepted once. */
+  clientMessageId?: string;
+  queueMode?: ApiQueueMode;
+  /** The message that this one answers. */
+  replyTo?: string;
+}
+/** 202 */
+export interface MessageAccepted {
+  messageId: string;
+  session: string;
+  queuedAhead: number;
+  etaMs: number;
+  duplicate: boolean;
+  /** Set when the text was a command (`/help`): it was answered at once, without a turn. */
+  commandReply?: string;
+}
+
+/** One line of GET /api/events. Without `seq` it is provisional (`text.delta`) and never repeated. */
+export interface ApiEvent {
+  seq?: number;
+  session: string;
+  /** Milliseconds since 1970. */
+  at: number;
+  type: string;
+  turnId?: string;
+  taskId?: string;
+  data: Record<string, unknown>;
+  /** Order over all sessions. */
+  cursor?: number;
+}
+
+export interface ApiUsage {
+  input: number;
+  output: number;
+  cacheRead: number;
+  cacheWrite: number;
+  reasoning: number;
+  calls: number;
+  /** US dollars by the dated price table; 0 when the model has no price. */
+  cost: number;
+}
+
+export interface ApiSession {
+  key: string;
+  label: string | null;
+  kind: string;
+  agent: string;
+  parent: string | null;
+  taskId: string | null;
+  model: string | null;
+  queueMode: ApiQueueMode | null;
+  state: "idle" | "queued" | "running" | "waiting" | "archived";
+  createdAt: number;
+  lastAt: number;
+  lastSeq: number;
+  waitingMessages: number;
+  usage: ApiUsage;
+}
+/** PATCH /api/sessions/K */
+export interface PatchSession {
+  label?: string | null;
+  model?: string | null;
+  queueMode?: ApiQueueMode | null;
+}
+export interface SessionList {
+  sessions: ApiSession[];
+  next?: string;
+}
+
+export interface HistoryEntry {
+  seq: number;
+  at: number;
+  role: "user" | "assistant" | "tool" | "notice";
+  text: string;
+  messageId?: string;
+  messageIds?: string[];
+  turnId?: string;
+  replyTo?: string[];
+  provenance: string;
+  /** For `assistant`: the calls it made; for `tool`: which call it answers. */
+  toolCalls?: { callId: string; tool: string; input: unknown }[];
+  toolResults?: { callId: string; tool: string; text: string; isError: boolean }[];
+}
+export interface History {
+  entries: HistoryEntry[];
+  next?: string;
+}
+
+/** POST /api/spawns */
+export interface SpawnRequest {
+  task: string;
+  label?: string;
+  /** A session key: its agent gets the result. Without it the result waits in the task. */
+  parent?: string;
+  agent?: string;
+  runtime?: "subagent" | "acp";
+  model?: string;
+  context?: "isolated" | "fork";
+  cwd?: string;
+  claims?: string[];
+  deadlineSeconds?: number;
+  delivery?: "digest" | "notify";
+  cleanup?: "keep" | "delete";
+  idempotencyKey?: string;
+  /** Answer only when the child has ended. */
+  wait?: boolean;
+  /** With `wait`: give up waiting (not the child) after this long; 0 or absent = 10 minutes. */
+  waitSeconds?: number;
+}
+/** 202, or 200 with `wait`. */
+export interface SpawnAccepted {
+  status: "accepted";
+  taskId: string;
+  flowId: string;
+  childSessionKey: string;
+  /** With `wait`: the task as it ended. */
+  task?: ApiTask;
+}
+
+export type ApiTaskState = "queued" | "running" | "waiting" | "succeeded" | "failed" | "timed_out" | "cancelled" | "lost";
+export interface ApiTask {
+  taskId: string;
+  flowId: string;
+  label: string;
+  task: string;
+  kind: string;
+  state: ApiTaskState;
+  parentSession: string | null;
+  parentTask: string | null;
+  session: string;
+  agent: string;
+  model: string | null;
+  depth: number;
+  queuedAt: number;
+  startedAt: number | null;
+  endedAt: number | null;
+  deadlineAt: number | null;
+  result?: string;
+  fault?: ApiFault;
+  usage: ApiUsage;
+  claims: string[];
+  budget: null;
+  attempt: number;
+}
+export interface TaskList {
+  tasks: ApiTask[];
+  next?: string;
+}
+export interface SteerRequest {
+  text: string;
+}
+
+export interface ApiFlow {
+  flowId: string;
+  root: string | null;
+  state: "running" | "ended" | "cancelled";
+  startedAt: number;
+  endedAt: number | null;
+  total: number;
+  active: number;
+  succeeded: number;
+  failed: number;
+  usage: ApiUsage;
+}
+export interface FlowList {
+  flows: ApiFlow[];
+  next?: string;
+}
+export interface FlowDetail extends ApiFlow {
+  tasks: ApiTask[];
+}
+
+/** Answer of every cancel route. */
+export interface CancelResult {
+  /** True when something that ran or waited was stopped. */
+  cancelled: boolean;
+  turns: string[];
+  tasks: string[];
+  messages: number;
+}
+
+export interface ApiTurn {
+  turnId: string;
+  session: string;
+  /** Short name for people, e.g. `T7`. */
+  handle: string;
+  track: "main" | "side";
+  attempt: number;
+  startedAt: number;
+  messageIds: string[];
+  taskId: string | null;
+  about: string;
+}
+export interface ApiLane {
+  session: string;
+  state: "idle" | "ready" | "leased" | "waiting";
+  pool: string;
+  waitingMessages: number;
+  position: number | null;
+  waitedMs: number;
+  etaMs: number;
+  why: "slot" | "turn" | "children" | "batch" | "siblings" | null;
+  turns: ApiTurn[];
+}
+export interface ApiPool {
+  name: string;
+  size: number;
+  used: number;
+  waiting: number;
+}
+export interface LanesAnswer {
+  generation: number;
+  draining: boolean;
+  pools: ApiPool[];
+  lanes: ApiLane[];
+}
+
+/** GET /api/config: every setting by flat key. Secrets show as "[secret]". */
+export interface ConfigAnswer {
+  settings: Record<string, unknown>;
+  /** Keys that the person wrote. */
+  set: string[];
+}
+/** PATCH /api/config answers with what changed and when it takes effect. */
+export interface ConfigChanged {
+  changed: { key: string; value: unknown; takesEffect: "at once" | "next turn" | "restart" }[];
+}
+export interface SettingInfo {
+  key: string;
+  unit: string;
+  fallback: unknown;
+  bounds: string;
+  takesEffect: "at once" | "next turn" | "restart";
+  doc: string;
+  secret: boolean;
+}
+
+export interface StatusAnswer {
+  version: string;
+  pid: number;
+  generation: number;
+  startedAt: number;
+  draining: boolean;
+  model: string | null;
+  models: string[];
+  agents: string[];
+}

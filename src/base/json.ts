@@ -1,0 +1,33 @@
+/** JSON as a type, and the one way to read it from text that may be hostile. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+export type JsonObject = { readonly [key: string]: Json };
+
+/** How deep a value from outside may nest before it is refused. */
+export const JSON_DEPTH_MAX = 64;
+
+/**
+ * Parses JSON and refuses what could poison objects or the stack.
+ * @throws {SyntaxError} not JSON, nested deeper than {@link JSON_DEPTH_MAX}, or holding a `__proto__` key.
+ */
+export function parseJson(text: string): Json {
+  const value = JSON.parse(text) as Json;
+  checkShape(value, 0);
+  return value;
+}
+
+function checkShape(value: Json, depth: number): void {
+  if (value === null || typeof value !== "object") return;
+  if (depth >= JSON_DEPTH_MAX) throw new SyntaxError(`JSON nested deeper than ${JSON_DEPTH_MAX} levels`);
+  if (Array.isArray(value)) {
+    for (const item of value) checkShape(item, depth + 1);
+    return;
+  }
+  for (const [key, item] of Object.entries(value)) {
+    if (key === "__proto__" || key === "constructor") throw new SyntaxError(`JSON key ${key} is not allowed`);
+    checkShape(item, depth + 1);
+  }
+}
+
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,66 @@
+/**
+ * Events: the numbered log of each session, which every reader follows.
+ *
+ * `seq` counts per session from 1 and has no gaps. `cursor` orders the events of all sessions.
+ * Frames (`text.delta` and the like) are provisional: they carry no number and are not stored.
+ */
+import type { SessionKey, TaskId, TurnId } from "../base/ids.ts";
+import type { JsonObject } from "../base/json.ts";
+
+export const EVENT_TYPES = {
+  "message.accepted": "a message is on disk and in line",
+  "message.cancelled": "a waiting message was taken out of line",
+  "turn.queued": "a message waits for the turn before it in the same session",
+  "turn.started": "a turn took its messages and runs; `attempt` over 1 after a restart",
+  "turn.promoted": "a running turn went on beside its lane",
+  "turn.yielded": "a turn ended to wait for children",
+  "turn.ended": "a turn is over; `outcome` is done, failed or cancelled",
+  reply: "the final answer to the messages in `replyTo`",
+  "tool.started": "a tool call's intent is on disk",
+  "tool.ended": "a tool call's result is on disk",
+  "task.accepted": "a child was admitted",
+  "task.queued": "a child waits in line for a place among its siblings",
+  "task.started": "a child's first turn runs",
+  "task.progress": "a child yielded to its own children, or woke again",
+  "task.attempt": "a child was started again",
+  "task.ended": "a child reached its final state",
+  "task.delivered": "the parent's turn took the child's result",
+  "lane.waiting": "work has waited for over two seconds; position and estimate",
+  "session.created": "a session was made",
+  "session.changed": "label, model or queue mode of a session changed",
+  "session.reset": "the context was cleared; the key stays",
+  "session.compacted": "older entries were replaced by a summary in the context",
+  "session.archived": "a session was put away",
+  notice: "something the person should know that is no answer",
+} as const;
+
+export type EventType = keyof typeof EVENT_TYPES;
+
+export interface NewEvent {
+  readonly type: EventType;
+  readonly turnId?: TurnId | null;
+  readonly taskId?: TaskId | null;
+  readonly data: JsonObject;
+}
+
+export interface YardEvent {
+  readonly seq: number;
+  readonly session: SessionKey;
+  /** Wall time, milliseconds. */
+  readonly at: number;
+  readonly type: EventType;
+  readonly turnId?: TurnId;
+  readonly taskId?: TaskId;
+  readonly data: JsonObject;
+  /** Order over all sessions. */
+  readonly cursor: number;
+}
+
+/** A provisional piece of output; never stored, never numbered. */
+export interface LiveFrame {
+  readonly session: SessionKey;
+  readonly at: number;
+  readonly type: "text.delta" | "reasoning.delta" | "text.void";
+  readonly turnId: TurnId;
+  readonly data: JsonObject;
+}

@@ -1,0 +1,375 @@
+/**
+ * Every expected refusal, in one table: class, HTTP status, retry advice and docs come from it.
+ *
+ * A `Fault` is a value for the caller: it says what is wrong, where, and what to do next.
+ * A defect of the program itself is a `BrokenInvariant`, never a Fault.
+ */
+
+/** What the caller should do: mend the request, wait, give up on the thing, or look outside the program. */
+export type FaultKind = "caller" | "busy" | "gone" | "outside";
+
+interface FaultEntry<Details> {
+  readonly kind: FaultKind;
+  readonly httpStatus: number;
+  /** True when the same request may succeed later without a change. */
+  readonly retryable: boolean;
+  readonly text: (details: Details) => string;
+}
+
+function fault<Details extends object>(entry: Omit<FaultEntry<Details>, "retryable"> & { retryable?: boolean }): FaultEntry<Details> {
+  return { retryable: entry.kind === "busy", ...entry };
+}
+
+export const FAULTS = {
+  BAD_REQUEST: fault<{ where: string; problem: string }>({
+    kind: "caller",
+    httpStatus: 400,
+    text: ({ where, problem }) => `${where}: ${problem}`,
+  }),
+  INVALID_UTF8: fault<{ where: string }>({
+    kind: "caller",
+    httpStatus: 400,
+    text: ({ where }) => `${where} is not valid UTF-8; encode the text as UTF-8 and send it again`,
+  }),
+  BODY_TOO_LARGE: fault<{ bytes?: number; bytesMax: number }>({
+    kind: "caller",
+    httpStatus: 413,
+    text: ({ bytes, bytesMax }) => `the request ${bytes === undefined ? "" : `of ${bytes} bytes `}is over the limit of ${bytesMax} bytes; send less, or put the text in a file and name it`,
+  }),
+  UNAUTHORIZED: fault<{ reason: string }>({
+    kind: "caller",
+    httpStatus: 401,
+    text: ({ reason }) => `${reason}; send "Authorization: Bearer <token>" with the token that "yard token" prints`,
+  }),
+  TOO_MANY_GUESSES: fault<{ waitMs: number }>({
+    kind: "busy",
+    httpStatus: 429,
+    text: ({ waitMs }) => `too many wrong tokens; wait ${Math.ceil(waitMs / 1000)} s`,
+  }),
+  ORIGIN_REFUSED: fault<{ origin: string }>({
+    kind: "caller",
+    httpStatus: 403,
+    text: ({ origin }) => `requests from the origin ${origin} are refused; use the page that this gateway serves itself, or allow the origin in gateway.allowedOrigins`,
+  }),
+  HOST_REFUSED: fault<{ host: string }>({
+    kind: "caller",
+    httpStatus: 421,
+    text: ({ host }) => `this gateway does not answer to the host name ${host}; use 127.0.0.1 or localhost, or add the name to gateway.allowedHosts`,
+  }),
+  ROUTE_NOT_FOUND: fault<{ route: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ route }) => `no route ${route}; GET /api/openapi.json lists them`,
+  }),
+  SESSION_NOT_FOUND: fault<{ session: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ session }) => `no session ${session}; "yard sessions list" shows them`,
+  }),
+  TASK_NOT_FOUND: fault<{ task: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ task }) => `no task ${task}; "yard tasks list" shows them`,
+  }),
+  FLOW_NOT_FOUND: fault<{ flow: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ flow }) => `no flow ${flow}; "yard tasks flow list" shows them`,
+  }),
+  TURN_NOT_FOUND: fault<{ turn: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ turn }) => `no running turn ${turn}; "yard lanes" shows what runs`,
+  }),
+  AGENT_NOT_FOUND: fault<{ agent: string; known: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ agent, known }) => `no agent ${agent}; known: ${known}; add it to agents.list`,
+  }),
+  TASK_NOT_FINISHED: fault<{ task: string; state: string }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ task, state }) => `task ${task} is ${state}; cancel it before you retry it`,
+  }),
+  TASK_ENDED: fault<{ task: string; state: string }>({
+    kind: "gone",
+    httpStatus: 409,
+    text: ({ task, state }) => `task ${task} has ended (${state}); spawn a new one, or retry it`,
+  }),
+  SESSION_BUSY: fault<{ session: string; doing: string }>({
+    kind: "busy",
+    httpStatus: 409,
+    text: ({ session, doing }) => `session ${session} is busy (${doing}); try again when it has answered`,
+  }),
+  QUEUE_REJECTED: fault<{ session: string; etaMs: number }>({
+    kind: "busy",
+    httpStatus: 409,
+    text: ({ session, etaMs }) => `session ${session} is working and its queue mode is "reject"; try again in about ${Math.ceil(etaMs / 1000)} s`,
+  }),
+  LANE_FULL: fault<{ session: string; queued: number; queuedMax: number }>({
+    kind: "busy",
+    httpStatus: 429,
+    text: ({ session, queued, queuedMax }) => `session ${session} holds ${queued} of ${queuedMax} waiting messages; wait until some are answered, or raise messages.queue.cap`,
+  }),
+  DRAINING: fault<Record<never, never>>({
+    kind: "busy",
+    httpStatus: 503,
+    text: () => "the gateway is shutting down and takes no new work; send it again after the restart",
+  }),
+  SPAWN_TOO_DEEP: fault<{ depth: number; depthMax: number }>({
+    kind: "caller",
+    httpStatus: 403,
+    text: ({ depth, depthMax }) => `a child at depth ${depth} would be below agents.defaults.subagents.maxSpawnDepth (${depthMax}); do the work in this session, or raise the setting`,
+  }),
+  SPAWN_PARENT_GONE: fault<{ session: string }>({
+    kind: "gone",
+    httpStatus: 409,
+    text: ({ session }) => `session ${session} was cancelled or closed and cannot have new children`,
+  }),
+  NOT_IN_TREE: fault<{ session: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ session }) => `no session ${session} among your own children`,
+  }),
+  SETTING_UNKNOWN: fault<{ key: string; nearest: string | null; where: string }>({
+    kind: "caller",
+    httpStatus: 400,
+    text: ({ key, nearest, where }) => `${where}: unknown setting ${key}${nearest === null ? "" : `; did you mean ${nearest}?`} ("yard config list" shows all)`,
+  }),
+  SETTING_INVALID: fault<{ key: string; expected: string; got: string; where: string }>({
+    kind: "caller",
+    httpStatus: 400,
+    text: ({ key, expected, got, where }) => `${where}: ${key} must be ${expected}, not ${got}`,
+  }),
+  CONFIG_SYNTAX: fault<{ file: string; line: number; column: number; problem: string }>({
+    kind: "caller",
+    httpStatus: 400,
+    text: ({ file, line, column, problem }) => `${file}:${line}:${column}: ${problem}; mend the file or move it away to start with the defaults`,
+  }),
+  STATE_DIR_HELD: fault<{ dir: string; pid: number; url: string }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ dir, pid, url }) => `${dir} is in use by the gateway with process id ${pid}${url === "" ? "" : ` at ${url}`}; use that one, stop it, or set YARD_HOME to another directory`,
+  }),
+  STATE_DIR_UNSAFE: fault<{ dir: string; problem: string; remedy: string }>({
+    kind: "caller",
+    httpStatus: 500,
+    text: ({ dir, problem, remedy }) => `${dir} ${problem}; ${remedy}`,
+  }),
+  PORT_TAKEN: fault<{ host: string; port: number }>({
+    kind: "caller",
+    httpStatus: 500,
+    text: ({ host, port }) => `${host}:${port} is in use by another program; choose another with --port N (0 = any free one) or the setting gateway.port`,
+  }),
+  BIND_REFUSED: fault<{ host: string }>({
+    kind: "caller",
+    httpStatus: 500,
+    text: ({ host }) => `gateway.host ${host} would open the gateway to the network; set gateway.allowNetwork to true as well if you mean it`,
+  }),
+  GATEWAY_NOT_THERE: fault<{ url: string }>({
+    kind: "outside",
+    httpStatus: 502,
+    retryable: true,
+    text: ({ url }) => `no gateway answers at ${url}; start one with "yard up"`,
+  }),
+  STORE_NEWER_SCHEMA: fault<{ file: string; found: number; known: number }>({
+    kind: "caller",
+    httpStatus: 500,
+    text: ({ file, found, known }) => `${file} was written by a newer yardmaster (schema ${found}, this one knows ${known}); install the newer version`,
+  }),
+  STORE_LIBRARY_UNSAFE: fault<{ version: string }>({
+    kind: "outside",
+    httpStatus: 500,
+    text: ({ version }) => `the SQLite library ${version} can corrupt a database in WAL mode; use a Node with SQLite 3.51.3 or newer (or 3.50.7, 3.44.6)`,
+  }),
+  STORE_CORRUPT: fault<{ file: string; problem: string }>({
+    kind: "outside",
+    httpStatus: 500,
+    text: ({ file, problem }) => `${file} is damaged (${problem}); "yard doctor" says what can be saved`,
+  }),
+  DISK_FULL: fault<{ problem: string }>({
+    kind: "busy",
+    httpStatus: 507,
+    text: ({ problem }) => `the disk refused a write (${problem}); nothing was accepted; free some space and send it again`,
+  }),
+  STORE_FAILED: fault<{ problem: string }>({
+    kind: "outside",
+    httpStatus: 500,
+    retryable: true,
+    text: ({ problem }) => `the store failed (${problem}); nothing was written`,
+  }),
+  MODEL_UNKNOWN: fault<{ model: string; known: string }>({
+    kind: "caller",
+    httpStatus: 400,
+    text: ({ model, known }) => `no model ${model}; known providers: ${known}; name a model as <provider>/<model>, and set up providers under models.providers`,
+  }),
+  PROVIDER_AUTH: fault<{ provider: string; status: number }>({
+    kind: "outside",
+    httpStatus: 502,
+    text: ({ provider, status }) => `${provider} refused the credential (${status}); check models.providers.${provider}.apiKey or its environment variable`,
+  }),
+  PROVIDER_QUOTA: fault<{ provider: string; problem: string }>({
+    kind: "outside",
+    httpStatus: 502,
+    text: ({ provider, problem }) => `${provider} says the account has no credit left (${problem}); add credit or choose another model`,
+  }),
+  PROVIDER_RATE_LIMITED: fault<{ provider: string; waitedMs: number }>({
+    kind: "outside",
+    httpStatus: 503,
+    retryable: true,
+    text: ({ provider, waitedMs }) => `${provider} went on refusing for rate limits after ${Math.round(waitedMs / 1000)} s of waiting; try again later or lower agents.defaults.maxConcurrent`,
+  }),
+  PROVIDER_OVERLOADED: fault<{ provider: string; status: number }>({
+    kind: "outside",
+    httpStatus: 503,
+    retryable: true,
+    text: ({ provider, status }) => `${provider} is overloaded or failing (${status}) and did not recover in time; try again later`,
+  }),
+  PROVIDER_UNREACHABLE: fault<{ provider: string; problem: string }>({
+    kind: "outside",
+    httpStatus: 502,
+    retryable: true,
+    text: ({ provider, problem }) => `${provider} cannot be reached (${problem}); check the network and models.providers.${provider}.baseUrl`,
+  }),
+  PROVIDER_REJECTED: fault<{ provider: string; status: number; problem: string }>({
+    kind: "outside",
+    httpStatus: 502,
+    text: ({ provider, status, problem }) => `${provider} rejected the request (${status}: ${problem}); check the model's name and what it can take`,
+  }),
+  PROVIDER_BROKEN_STREAM: fault<{ provider: string; problem: string }>({
+    kind: "outside",
+    httpStatus: 502,
+    retryable: true,
+    text: ({ provider, problem }) => `${provider} sent an answer that cannot be read (${problem})`,
+  }),
+  PROVIDER_TIMED_OUT: fault<{ provider: string; deadline: string; ms: number }>({
+    kind: "outside",
+    httpStatus: 504,
+    retryable: true,
+    text: ({ provider, deadline, ms }) => `${provider} missed the ${deadline} deadline of ${Math.round(ms / 1000)} s`,
+  }),
+  CONTEXT_TOO_LONG: fault<{ provider: string; problem: string }>({
+    kind: "outside",
+    httpStatus: 502,
+    text: ({ provider, problem }) => `the conversation no longer fits the model of ${provider} (${problem}); use /reset, or a model with a larger window`,
+  }),
+  TURN_TIMED_OUT: fault<{ seconds: number }>({
+    kind: "gone",
+    httpStatus: 504,
+    text: ({ seconds }) => `the turn reached its limit of ${seconds} s and was ended`,
+  }),
+  TURN_STALLED: fault<{ seconds: number }>({
+    kind: "gone",
+    httpStatus: 504,
+    text: ({ seconds }) => `the turn made no progress for ${seconds} s and was ended`,
+  }),
+  TURN_TOO_MANY_STEPS: fault<{ steps: number }>({
+    kind: "gone",
+    httpStatus: 500,
+    text: ({ steps }) => `the turn was ended after ${steps} model calls without coming to an answer`,
+  }),
+  TURN_POISONED: fault<{ attempts: number }>({
+    kind: "gone",
+    httpStatus: 500,
+    text: ({ attempts }) => `the gateway died ${attempts} times in a row while it worked on this without getting further, so it was set aside`,
+  }),
+  TURN_CANCELLED: fault<{ by: string }>({
+    kind: "gone",
+    httpStatus: 409,
+    text: ({ by }) => `cancelled by ${by}`,
+  }),
+  CHILD_EMPTY: fault<Record<never, never>>({
+    kind: "gone",
+    httpStatus: 500,
+    text: () => "the child ended without any output",
+  }),
+  CHILD_TIMED_OUT: fault<{ seconds: number }>({
+    kind: "gone",
+    httpStatus: 504,
+    text: ({ seconds }) => `the child reached its deadline of ${seconds} s`,
+  }),
+  PATH_REFUSED: fault<{ path: string; problem: string }>({
+    kind: "caller",
+    httpStatus: 400,
+    text: ({ path, problem }) => `${path}: ${problem}`,
+  }),
+  TOOL_INPUT: fault<{ tool: string; problem: string }>({
+    kind: "caller",
+    httpStatus: 400,
+    text: ({ tool, problem }) => `${tool}: ${problem}`,
+  }),
+  ADDRESS_REFUSED: fault<{ url: string; problem: string }>({
+    kind: "caller",
+    httpStatus: 403,
+    text: ({ url, problem }) => `${url}: ${problem}`,
+  }),
+  WRONG_USE: fault<{ problem: string }>({
+    kind: "caller",
+    httpStatus: 400,
+    text: ({ problem }) => problem,
+  }),
+  INTERNAL: fault<{ problem: string }>({
+    kind: "outside",
+    httpStatus: 500,
+    text: ({ problem }) => `the gateway has a defect: ${problem}`,
+  }),
+} as const;
+
+export type FaultCode = keyof typeof FAULTS;
+export type FaultDetails<Code extends FaultCode> = Parameters<(typeof FAULTS)[Code]["text"]>[0];
+
+/** A fault as it travels: in HTTP answers, events, rows and between threads. */
+export interface FaultRecord {
+  readonly code: FaultCode;
+  readonly message: string;
+  readonly details: Readonly<Record<string, unknown>>;
+  readonly retryable: boolean;
+  readonly retryAfterMs?: number;
+}
+
+export class Fault<Code extends FaultCode = FaultCode> extends Error {
+  override readonly name = "Fault";
+  readonly code: Code;
+  readonly details: FaultDetails<Code>;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: Code, details: FaultDetails<Code>, options: { cause?: unknown; retryAfterMs?: number } = {}) {
+    super((FAULTS[code].text as (details: FaultDetails<Code>) => string)(details), { cause: options.cause });
+    this.code = code;
+    this.details = details;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+
+  get kind(): FaultKind {
+    return FAULTS[this.code].kind;
+  }
+  get httpStatus(): number {
+    return FAULTS[this.code].httpStatus;
+  }
+  get retryable(): boolean {
+    return FAULTS[this.code].retryable;
+  }
+
+  toRecord(): FaultRecord {
+    return {
+      code: this.code,
+      message: this.message,
+      details: { ...this.details },
+      retryable: this.retryable,
+      ...(this.retryAfterMs === undefined ? {} : { retryAfterMs: this.retryAfterMs }),
+    };
+  }
+
+  /** Back from its record, e.g. on the other side of a thread or a socket. */
+  static fromRecord(record: FaultRecord): Fault {
+    const options = record.retryAfterMs === undefined ? {} : { retryAfterMs: record.retryAfterMs };
+    return new Fault(record.code, record.details as FaultDetails<FaultCode>, options);
+  }
+}
+
+/** What to show for anything that was thrown; a defect becomes INTERNAL and keeps its cause for the log. */
+export function asFault(thrown: unknown): Fault {
+  if (thrown instanceof Fault) return thrown;
+  const problem = thrown instanceof Error ? thrown.message : String(thrown);
+  return new Fault("INTERNAL", { problem }, { cause: thrown });
+}

@@ -1,0 +1,64 @@
+/**
+ * Lanes and pools as data, and the order in which ready lanes get their turn.
+ */
+import type { Provenance } from "./message.ts";
+
+export const POOLS = ["main", "side", "subagent", "acp", "timer"] as const;
+export type PoolName = (typeof POOLS)[number];
+
+/**
+ * Where a session's lane stands.
+ *
+ *     idle ──message──▶ ready ──claim──▶ leased ──settle──▶ idle | ready | waiting
+ *                         ▲                 │
+ *                         └────promote──────┘     the turn goes on beside the lane
+ *
+ * `waiting`: every message in it is held for a barrier, or the child is held back by a cap.
+ */
+export type LaneState = "idle" | "ready" | "leased" | "waiting";
+
+/** What kind of work is in line; lower classes go first. */
+export type WorkClass = "person" | "timer" | "background";
+
+export function workClassOf(provenance: Provenance, isChildSession: boolean): WorkClass {
+  if (isChildSession) return "background";
+  if (provenance === "timer" || provenance === "webhook" || provenance === "system") return "timer";
+  return "person";
+}
+
+/**
+ * How much later than its ready time work of a class is put in line. This is the ageing too:
+ * a background item that has waited this much longer than a person's message goes before it.
+ */
+export const CLASS_HANDICAP_MS: Readonly<Record<WorkClass, number>> = { person: 0, timer: 30_000, background: 60_000 };
+
+/** How much later each further piece of work of one owner is put in line than that owner's first. */
+export const FAIR_SHARE_STEP_MS = 1_000;
+
+/** No owner is set back by more than this, so that ageing always wins in the end. */
+export const FAIR_SHARE_MAX_MS = 30_000;
+
+/**
+ * The place of a ready lane in its pool's line: lower goes first, ties go by ready time and key.
+ *
+ * @param inFlight  what the same owner has running or in line before this, 0 for none.
+ * @returns a moment on the wall clock's scale, milliseconds.
+ */
+export function sortKey(work: { class: WorkClass; readyAt: number; inFlight: number }): number {
+  const share = Math.min(work.inFlight * FAIR_SHARE_STEP_MS, FAIR_SHARE_MAX_MS);
+  return work.readyAt + CLASS_HANDICAP_MS[work.class] + share;
+}
+
+/**
+ * When the piece of work at `position` (0 = next) in a pool's line will start, from the mean
+ * length of a turn: the line clears in waves of `size`.
+ */
+export function estimateWaitMs(line: { position: number; size: number; free: number; meanTurnMs: number }): number {
+  if (line.position < line.free) return 0;
+  const size = Math.max(1, line.size);
+  const waves = Math.floor((line.position - line.free) / size) + 1;
+  return Math.round(waves * line.meanTurnMs);
+}
+
+export const QUEUE_MODES = ["auto", "followup", "collect", "steer", "interrupt", "rollback", "reject", "parallel"] as const;
+export type QueueMode = (typeof QUEUE_MODES)[number];

@@ -1,0 +1,92 @@
+/**
+ * A task: the record of one spawned child, and its life.
+ *
+ *     queued ──start──▶ running ◀──wake── waiting
+ *        │                 │  └──yield──────▶ │
+ *        │                 ▼                  ▼
+ *        └──cancel──▶ succeeded | failed | timed_out | cancelled | lost       final: never changes again
+ */
+import type { FlowId, SessionKey, TaskId } from "../base/ids.ts";
+import type { Usage } from "./chat.ts";
+import type { FaultRecord } from "./faults.ts";
+
+export const TASK_STATES = ["queued", "running", "waiting", "succeeded", "failed", "timed_out", "cancelled", "lost"] as const;
+export type TaskState = (typeof TASK_STATES)[number];
+
+export const TASK_MOVES = {
+  queued: { start: "running", cancel: "cancelled", deadline: "timed_out", lose: "lost" },
+  running: { yield: "waiting", succeed: "succeeded", fail: "failed", cancel: "cancelled", deadline: "timed_out", lose: "lost" },
+  waiting: { wake: "running", succeed: "succeeded", fail: "failed", cancel: "cancelled", deadline: "timed_out", lose: "lost" },
+  succeeded: {},
+  failed: {},
+  timed_out: {},
+  cancelled: {},
+  lost: {},
+} as const satisfies Record<TaskState, Readonly<Record<string, TaskState>>>;
+
+export function hasEnded(state: TaskState): boolean {
+  return Object.keys(TASK_MOVES[state]).length === 0;
+}
+
+export const TASK_KINDS = ["subagent", "acp"] as const;
+export type TaskKind = (typeof TASK_KINDS)[number];
+
+/** How a child's result reaches its parent. */
+export const DELIVERIES = ["digest", "notify"] as const;
+export type Delivery = (typeof DELIVERIES)[number];
+
+/** Largest task text, bytes of UTF-8. */
+export const TASK_BYTES_MAX = 200_000;
+export const LABEL_LENGTH_MAX = 100;
+
+export interface NewSpawn {
+  readonly task: string;
+  readonly label: string | null;
+  readonly parent: SessionKey | null;
+  /** Who asked: authority over the parent was checked before. */
+  readonly agent: string;
+  readonly kind: TaskKind;
+  readonly model: string | null;
+  readonly context: "isolated" | "fork";
+  readonly cwd: string | null;
+  readonly deadlineSeconds: number | null;
+  readonly delivery: Delivery;
+  readonly cleanup: "keep" | "delete";
+  readonly claims: readonly string[];
+  /** The same key never spawns twice: the first task is returned. */
+  readonly idempotencyKey: string | null;
+}
+
+/** Limits on a spawn, from settings, at the moment it is asked for. */
+export interface SpawnLimits {
+  readonly depthMax: number;
+  /** Children of one session that may be active at once; further ones wait in line. */
+  readonly childrenMax: number;
+}
+
+export interface Task {
+  readonly taskId: TaskId;
+  readonly flowId: FlowId;
+  readonly label: string;
+  readonly task: string;
+  readonly kind: TaskKind;
+  readonly state: TaskState;
+  readonly parentSession: SessionKey | null;
+  readonly parentTask: TaskId | null;
+  readonly session: SessionKey;
+  readonly agent: string;
+  readonly model: string | null;
+  readonly depth: number;
+  readonly delivery: Delivery;
+  readonly queuedAt: number;
+  readonly startedAt: number | null;
+  readonly endedAt: number | null;
+  readonly deadlineAt: number | null;
+  readonly result: string | null;
+  readonly fault: FaultRecord | null;
+  readonly usage: Usage;
+  readonly claims: readonly string[];
+  readonly budget: null;
+  /** 1 for the first; grows with `retry`. */
+  readonly attempt: number;
+}

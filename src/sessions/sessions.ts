@@ -1,0 +1,61 @@
+/**
+ * The front door as others see it: everything that comes in is accepted here, everything that
+ * happened is watched from here.
+ */
+import type { MessageId, SessionKey } from "../base/ids.ts";
+import type { LiveFrame, YardEvent } from "../model/event.ts";
+import type { QueueMode } from "../model/lane.ts";
+import type { Accepted, Provenance } from "../model/message.ts";
+import type { Cancelled, Promotion } from "../store/store.ts";
+
+export interface Incoming {
+  readonly session: SessionKey;
+  readonly text: string;
+  readonly provenance: Provenance;
+  readonly channel: string;
+  readonly sourceId?: string | null;
+  readonly author?: string | null;
+  readonly queueMode?: QueueMode | null;
+  readonly replyTo?: MessageId | null;
+  /** Slash commands are read from raw text of an authorised person only. */
+  readonly mayCommand: boolean;
+}
+
+export interface Received extends Accepted {
+  /** The answer to a slash command; null for an ordinary message. */
+  readonly commandReply: string | null;
+}
+
+export interface Watcher {
+  onEvent(event: YardEvent): void;
+  onFrame?(frame: LiveFrame): void;
+  /** The log could not be read on; the watch is over. */
+  onFailure(cause: unknown): void;
+}
+
+export interface Sessions {
+  /**
+   * Puts a message in a session's inbox and returns once it is on disk; a command is carried out.
+   * @throws {Fault} BAD_REQUEST, BODY_TOO_LARGE, LANE_FULL, QUEUE_REJECTED, DRAINING, DISK_FULL.
+   */
+  accept(incoming: Incoming): Promise<Received>;
+  /**
+   * Follows the log from after a number: stored events first, then new ones as they commit, each
+   * once and in order, with live frames in between. `session` null = all sessions, `after` is then a cursor.
+   * @returns a function that ends the watch.
+   */
+  watch(from: { session: SessionKey | null; after: number }, watcher: Watcher): () => void;
+  /** Stops what runs in a session and, with `tree`, its children. @throws {Fault} SESSION_NOT_FOUND */
+  cancel(key: SessionKey, options: { by: string; tree: boolean; queue: boolean }): Promise<Cancelled>;
+  /** Stops one turn by its handle, e.g. `T7`. @throws {Fault} SESSION_NOT_FOUND, TURN_NOT_FOUND */
+  cancelTurn(key: SessionKey, handle: string, by: string): Promise<Cancelled>;
+  /** Lets the running turn go on beside the conversation. @throws {Fault} SESSION_NOT_FOUND, TURN_NOT_FOUND when none runs */
+  promote(key: SessionKey): Promise<Promotion>;
+  /** Clears the context; the key stays. @throws {Fault} SESSION_NOT_FOUND */
+  reset(key: SessionKey, by: string): Promise<void>;
+  /** Ends and removes a session. @throws {Fault} SESSION_NOT_FOUND */
+  remove(key: SessionKey, by: string): Promise<Cancelled>;
+  /** From now on nothing new is accepted. */
+  drain(): void;
+  readonly draining: boolean;
+}

@@ -1,0 +1,309 @@
+/**
+ * The store: the truth, the order, the locks and the slots, as verbs of the domain.
+ *
+ * Each verb is one transaction: it happened whole and is durable when its promise resolves, or it
+ * did not happen and the promise rejects with a Fault. Events that a verb writes reach
+ * `onEvents` listeners after the commit, in commit order.
+ *
+ * Always true, whatever crashes (carried by unique indexes and CHECKs):
+ *   - a message is stored once per (session, channel, sourceId)
+ *   - a session has at most one running turn on its main track
+ *   - writes for a turn carry its epoch; an old epoch writes nothing
+ *   - a child announces itself to its parent at most once
+ *   - event numbers of a session have no gaps
+ *
+ * The store decides who runs: `claimTurns` hands out a turn only when its lane is ready and every
+ * pool it needs has a free slot. Whatever the gateway keeps in memory is a cache of these rows.
+ *
+ * Not here: what the work is. Clock and ids come in when the store is opened.
+ */
+import type { BarrierId, FlowId, MessageId, SessionKey, TaskId, TurnId } from "../base/ids.ts";
+import type { Usage } from "../model/chat.ts";
+import type { NewEvent, YardEvent } from "../model/event.ts";
+import type { LaneState, PoolName, QueueMode } from "../model/lane.ts";
+import type { Accepted, NewMessage } from "../model/message.ts";
+import type { SessionKind } from "../model/session.ts";
+import type { NewSpawn, SpawnLimits, Task, TaskState } from "../model/task.ts";
+import type { Entry, StartedTurn, StepWrite, Track, TurnAt, TurnEnd, TurnRef } from "../model/turn.ts";
+
+// ── what goes in ────────────────────────────────────────────────────────────────────────────
+
+export interface AcceptRules {
+  /** How long the batch stays open after this message, milliseconds; 0 = take it at once. */
+  readonly waitMs: number;
+  /** Waiting messages that one session may hold. */
+  readonly cap: number;
+  /** The queue mode when neither the message nor the session names one. */
+  readonly defaultMode: QueueMode;
+  /** For estimates, milliseconds. */
+  readonly meanTurnMs: number;
+}
+
+export interface ClaimRules {
+  /** The most turns to start in one go. */
+  readonly turnsMax: number;
+  /** A main turn older than this goes on beside its lane when a message waits in mode `auto`. */
+  readonly foregroundMs: number;
+  /** Waits longer than this raise `lane.waiting`, milliseconds. */
+  readonly noticeAfterMs: number;
+  readonly meanTurnMs: Readonly<Record<PoolName, number>>;
+  /** Side turns of one session that may run at once in mode `parallel`. */
+  readonly sideTurnsMax: number;
+}
+
+export interface Claim {
+  readonly started: readonly StartedTurn[];
+  readonly promoted: readonly PromotedTurn[];
+  /** Turns that reached a task's deadline; their work must be stopped. */
+  readonly stopped: readonly TurnId[];
+  /** Wall time when something comes due that no other verb will announce; null = nothing waits. */
+  readonly nextAt: number | null;
+  /** True when more could start right now (the claim was cut at `turnsMax`). */
+  readonly more: boolean;
+}
+
+export interface PromotedTurn {
+  readonly turnId: TurnId;
+  readonly session: SessionKey;
+  readonly handle: string;
+}
+
+export type Promotion = { readonly outcome: "promoted"; readonly turn: PromotedTurn } | { readonly outcome: "nothing-runs" } | { readonly outcome: "already-side"; readonly handle: string };
+
+/** What a cancel stopped. `turns` must be aborted by whoever runs them. */
+export interface Cancelled {
+  readonly turns: readonly TurnId[];
+  readonly tasks: readonly TaskId[];
+  /** Waiting messages that were taken out of line. */
+  readonly messages: number;
+}
+
+export interface BarrierRequest {
+  readonly turn: TurnRef;
+  /** Same for every run of the same call. */
+  readonly stepKey: string;
+  readonly waitFor: "all" | "any" | number;
+  /** Children to wait for; null = all that are active or not yet delivered. */
+  readonly tasks: readonly TaskId[] | null;
+  readonly timeoutMs: number | null;
+}
+
+export type BarrierOpened = { readonly outcome: "open" | "met"; readonly barrierId: BarrierId; readonly tasks: readonly TaskId[] } | { readonly outcome: "nothing-to-wait-for" };
+
+// ── what comes out ──────────────────────────────────────────────────────────────────────────
+
+export interface SessionRow {
+  readonly key: SessionKey;
+  readonly label: string | null;
+  readonly kind: SessionKind;
+  readonly agent: string;
+  readonly parent: SessionKey | null;
+  readonly taskId: TaskId | null;
+  readonly model: string | null;
+  readonly queueMode: QueueMode | null;
+  readonly cwd: string | null;
+  readonly depth: number;
+  readonly state: "idle" | "queued" | "running" | "waiting" | "archived";
+  readonly createdAt: number;
+  readonly lastAt: number;
+  readonly lastSeq: number;
+  readonly lastEntry: number;
+  readonly waitingMessages: number;
+  readonly usage: Usage;
+}
+
+export interface SessionPatch {
+  readonly label?: string | null;
+  readonly model?: string | null;
+  readonly queueMode?: QueueMode | null;
+}
+
+/** What a model is told of a session: a summary of what was compacted, and everything after it. */
+export interface SessionContext {
+  readonly summary: string | null;
+  readonly entries: readonly Entry[];
+}
+
+export interface TurnRow {
+  readonly turnId: TurnId;
+  readonly session: SessionKey;
+  readonly handle: string;
+  readonly track: Track;
+  readonly state: TurnAt;
+  readonly attempt: number;
+  readonly startedAt: number;
+  readonly endedAt: number | null;
+  readonly messageIds: readonly MessageId[];
+  readonly taskId: TaskId | null;
+  /** First line of what it works on, for listings. */
+  readonly about: string;
+}
+
+export interface LaneRow {
+  readonly session: SessionKey;
+  readonly state: LaneState;
+  readonly pool: PoolName;
+  readonly waitingMessages: number;
+  /** Place in the pool's line, 0 = next; null when not in line. */
+  readonly position: number | null;
+  readonly waitedMs: number;
+  readonly etaMs: number;
+  /** Why it does not run: `slot`, `turn`, `children`, `batch`, `siblings`, or null when it runs. */
+  readonly why: "slot" | "turn" | "children" | "batch" | "siblings" | null;
+  readonly turns: readonly TurnRow[];
+}
+
+export interface PoolRow {
+  readonly name: PoolName;
+  readonly size: number;
+  readonly used: number;
+  readonly waiting: number;
+}
+
+export interface LanesView {
+  readonly generation: number;
+  readonly pools: readonly PoolRow[];
+  readonly lanes: readonly LaneRow[];
+}
+
+export interface FlowRow {
+  readonly flowId: FlowId;
+  readonly root: SessionKey | null;
+  readonly state: "running" | "ended" | "cancelled";
+  readonly startedAt: number;
+  readonly endedAt: number | null;
+  readonly tasks: number;
+  readonly active: number;
+  readonly succeeded: number;
+  readonly failed: number;
+  readonly usage: Usage;
+}
+
+export interface TaskQuery {
+  readonly parent?: SessionKey;
+  readonly flow?: FlowId;
+  readonly states?: readonly TaskState[];
+  readonly label?: string;
+  /** Only tasks below this session, at any depth. */
+  readonly below?: SessionKey;
+  readonly after?: string;
+  readonly limit: number;
+}
+
+export interface SessionQuery {
+  readonly kind?: SessionKind;
+  readonly parent?: SessionKey;
+  readonly search?: string;
+  readonly archived?: boolean;
+  readonly after?: string;
+  readonly limit: number;
+}
+
+/** An operating system process that must not outlive its turn; identity is (boot, pid, start time). */
+export interface OwnedProcess {
+  readonly pid: number;
+  readonly startTicks: string;
+  readonly bootId: string;
+  readonly marker: string;
+}
+
+// ── the verbs ───────────────────────────────────────────────────────────────────────────────
+
+export interface StoreVerbs {
+  /**
+   * Puts a message in its session's inbox, making the session when it is new.
+   * @throws {Fault} LANE_FULL, QUEUE_REJECTED, SPAWN_PARENT_GONE (a child that has ended).
+   */
+  acceptMessage(input: { message: NewMessage; rules: AcceptRules }): Accepted;
+
+  /** Starts what may start, promotes what is due, ends what is overdue, and says when to ask again. */
+  claimTurns(rules: ClaimRules): Claim;
+
+  /** Writes steps and events of a running turn. False: the epoch is old and nothing was written. */
+  journal(input: { turn: TurnRef; writes: readonly StepWrite[]; events: readonly NewEvent[] }): boolean;
+
+  /**
+   * Ends a turn: last steps, transcript entries, reply event, the lane's next state and, for a child
+   * that is done, the end of its task and the message to its parent.
+   * @returns false when the epoch is old: nothing was written.
+   */
+  endTurn(input: { turn: TurnRef; end: TurnEnd; writes: readonly StepWrite[]; gatherMs: number }): boolean;
+
+  /** Messages in mode `steer` that came for this running turn; they become part of it. */
+  takeSteering(turn: TurnRef): readonly { readonly id: MessageId; readonly text: string }[];
+
+  /** Puts text before a running turn's next model call, or in line when none runs. */
+  steerSession(input: { session: SessionKey; text: string; provenance: "user" | "operator" | "agent"; channel: string }): Accepted;
+
+  /** Lets a running main turn go on beside its lane. `turnId` null = the one that runs. */
+  promoteTurn(input: { session: SessionKey; turnId: TurnId | null }): Promotion;
+
+  /** After a start: a new generation; every unfinished turn comes back to be run on from its last step. */
+  recover(): { readonly generation: number; readonly turns: readonly StartedTurn[]; readonly poisoned: readonly TurnId[] };
+
+  setPoolSize(input: { pool: PoolName; size: number }): void;
+  lanes(): LanesView;
+
+  session(key: SessionKey): SessionRow | null;
+  sessions(query: SessionQuery): { readonly rows: readonly SessionRow[]; readonly next: string | null };
+  /** Makes the session when it is not there yet. */
+  openSession(key: SessionKey): SessionRow;
+  patchSession(input: { key: SessionKey; patch: SessionPatch }): SessionRow | null;
+  /** Clears the context; refuses nothing: waiting messages stay in line, the running turn goes on. */
+  resetSession(input: { key: SessionKey; by: string }): SessionRow | null;
+  /** Cancels what runs, then removes the session and everything it said. */
+  deleteSession(input: { key: SessionKey; by: string }): Cancelled | null;
+  archiveIdle(input: { childrenEndedBefore: number; limit: number }): number;
+
+  context(key: SessionKey): SessionContext | null;
+  /** Transcript entries in order; `before` pages backwards from the newest. */
+  history(input: { key: SessionKey; after?: number; before?: number; limit: number }): { readonly entries: readonly Entry[]; readonly next: number | null } | null;
+  /** Events of one session after `seq`, or of all after a cursor. */
+  events(input: { session: SessionKey; after: number; limit: number } | { session: null; after: number; limit: number }): readonly YardEvent[];
+  /** The newest cursor, where a reader that wants only news begins. */
+  lastCursor(): number;
+
+  /**
+   * Admits a child: task, flow, session and its first message.
+   * @throws {Fault} SPAWN_TOO_DEEP, SPAWN_PARENT_GONE.
+   */
+  admitSpawn(input: { spawn: NewSpawn; limits: SpawnLimits }): { readonly task: Task; readonly created: boolean };
+  openBarrier(request: BarrierRequest): BarrierOpened;
+  task(id: TaskId): Task | null;
+  taskOfSession(key: SessionKey): Task | null;
+  tasks(query: TaskQuery): { readonly tasks: readonly Task[]; readonly next: string | null };
+  flow(id: FlowId): { readonly flow: FlowRow; readonly tasks: readonly Task[] } | null;
+  flows(query: { after?: string; limit: number }): { readonly flows: readonly FlowRow[]; readonly next: string | null };
+  /** Starts an ended child again in its own session, as a new attempt of the same task id's successor. */
+  retryTask(input: { task: TaskId; by: string }): Task | null;
+
+  /** Stops a session's running turns and, with `tree`, everything below it; the queue stays unless `queue`. */
+  cancelSession(input: { key: SessionKey; by: string; tree: boolean; queue: boolean; gatherMs: number }): Cancelled | null;
+  cancelTurn(input: { session: SessionKey; handle: string; by: string; gatherMs: number }): Cancelled | null;
+  /** Stops one child and everything below it. Null: no such task. */
+  cancelTask(input: { task: TaskId; by: string; gatherMs: number }): Cancelled | null;
+  cancelFlow(input: { flow: FlowId; by: string; gatherMs: number }): Cancelled | null;
+
+  /** Posts something that the person should know, as an event and (with `entry`) in the transcript. */
+  notice(input: { session: SessionKey; text: string; level: "info" | "warn" | "error"; code: string | null; entry: boolean }): void;
+
+  recordProcess(process: OwnedProcess): void;
+  forgetProcess(marker: string): void;
+  ownedProcesses(): readonly OwnedProcess[];
+
+  /** Totals for metrics and doctor. */
+  totals(): Readonly<Record<string, number>>;
+  checkIntegrity(): readonly string[];
+}
+
+/** The verbs as their callers see them: each resolves after the commit. */
+export type Store = {
+  readonly [Verb in keyof StoreVerbs]: (...args: Parameters<StoreVerbs[Verb]>) => Promise<ReturnType<StoreVerbs[Verb]>>;
+} & {
+  /** Calls `listener` with the events of each commit, in order. */
+  onEvents(listener: (events: readonly YardEvent[]) => void): () => void;
+  close(): Promise<void>;
+};
+
+/** The same verbs without a wait, for implementations that run inside one thread. */
+export type StoreKernel = StoreVerbs & { takeEvents(): YardEvent[] };

@@ -1,0 +1,85 @@
+/** Settings of turns: models, deadlines, context. */
+import { text, wholeNumber, type Setting } from "../base/setting.ts";
+
+export const defaultModel: Setting<string> = {
+  key: "agents.defaults.model",
+  unit: "text",
+  fallback: "",
+  ...text({ max: 200 }),
+  takesEffect: "next turn",
+  doc: "The model of all agents that name none, as <provider>/<model>. Empty = the first provider that is found, or the built-in rehearsal agent.",
+};
+
+export const defaultWorkspace: Setting<string> = {
+  key: "agents.defaults.workspace",
+  unit: "text",
+  fallback: "",
+  ...text({ max: 4096 }),
+  takesEffect: "next turn",
+  doc: "The folder that agents work in, with AGENTS.md and the other files that are read for every turn. Empty = workspace/ in the state directory.",
+};
+
+export const turnTimeoutSeconds: Setting<number> = {
+  key: "agents.defaults.timeoutSeconds",
+  unit: "s",
+  fallback: 3600,
+  ...wholeNumber({ min: 1, max: 7 * 86_400 }),
+  takesEffect: "next turn",
+  doc: "The longest a turn may take in all.",
+};
+
+export const progressTimeoutSeconds: Setting<number> = {
+  key: "agents.defaults.progressTimeoutSeconds",
+  unit: "s",
+  fallback: 900,
+  ...wholeNumber({ min: 1, max: 7 * 86_400 }),
+  takesEffect: "next turn",
+  doc: "The longest a turn may go without a finished step (a model's answer, a tool's result). Bytes that change nothing do not count.",
+};
+
+export const stepsMax: Setting<number> = {
+  key: "agents.defaults.maxSteps",
+  unit: "count",
+  fallback: 200,
+  ...wholeNumber({ min: 1, max: 10_000 }),
+  takesEffect: "next turn",
+  doc: "The most model calls in one turn.",
+};
+
+export const toolOutputMax: Setting<number> = {
+  key: "agents.defaults.toolOutputMaxBytes",
+  unit: "bytes",
+  fallback: 50_000,
+  ...wholeNumber({ min: 1000, max: 1_000_000 }),
+  takesEffect: "next turn",
+  doc: "The most of a tool's output that the model is shown; the middle of a longer one is left out.",
+};
+
+export const contextTokensMax: Setting<number> = {
+  key: "agents.defaults.contextTokens",
+  unit: "tokens",
+  fallback: 120_000,
+  ...wholeNumber({ min: 2000, max: 2_000_000 }),
+  takesEffect: "next turn",
+  doc: "How large the conversation may grow before its older part is replaced by a summary. Never more than three quarters of the model's window.",
+};
+
+export const contextEntriesMax: Setting<number> = {
+  key: "agents.defaults.contextEntries",
+  unit: "count",
+  fallback: 400,
+  ...wholeNumber({ min: 20, max: 10_000 }),
+  takesEffect: "next turn",
+  doc: "How many entries of the conversation are given to the model word for word; older ones are summarised. Keeps a session with 10 000 messages as quick as a new one.",
+};
+
+export const SETTINGS: readonly Setting<unknown>[] = [
+  defaultModel,
+  defaultWorkspace,
+  turnTimeoutSeconds,
+  progressTimeoutSeconds,
+  stepsMax,
+  toolOutputMax,
+  contextTokensMax,
+  contextEntriesMax,
+] as readonly Setting<unknown>[];
