@@ -204,6 +204,14 @@ export interface CancelResult {
   messages: number;
 }
 
+/** POST /api/sessions/K/promote */
+export interface PromoteResult {
+  /** True when a turn went on beside the conversation just now; false when it was there already. */
+  promoted: boolean;
+  /** The turn's short name, e.g. `T7`. */
+  handle: string | null;
+}
+
 export interface ApiTurn {
   turnId: string;
   session: string;
@@ -258,6 +266,22 @@ export interface SettingInfo {
   takesEffect: "at once" | "next turn" | "restart";
   doc: string;
   secret: boolean;
+}
+
+/** GET /api/config/schema */
+export interface ConfigSchema {
+  settings: SettingInfo[];
+}
+
+/** GET /v1/models, as OpenAI's clients expect it: agents and models that can be named. */
+export interface ModelList {
+  object: "list";
+  data: { id: string; object: "model"; created: number; owned_by: string }[];
+}
+
+/** POST and DELETE /api/login: the page's way in and out; the answer to POST sets a cookie. */
+export interface LoginAnswer {
+  loggedIn: boolean;
 }
 
 export interface StatusAnswer {

@@ -308,10 +308,25 @@ export const FAULTS = {
     httpStatus: 400,
     text: ({ problem }) => problem,
   }),
+  TOO_MANY_AT_ONCE: fault<{ what: string; max: number }>({
+    kind: "busy",
+    httpStatus: 429,
+    text: ({ what, max }) => `there are ${max} ${what} already; close some, or wait until some have ended`,
+  }),
+  WAIT_TIMED_OUT: fault<{ what: string; seconds: number; look: string }>({
+    kind: "gone",
+    httpStatus: 504,
+    text: ({ what, seconds, look }) => `${what} did not end within ${seconds} s; it goes on: see "${look}"`,
+  }),
   INTERNAL: fault<{ problem: string }>({
     kind: "outside",
     httpStatus: 500,
     text: ({ problem }) => `the gateway has a defect: ${problem}`,
+  }),
+  PROVIDER_NO_KEY: fault<{ provider: string; variable: string }>({
+    kind: "caller",
+    httpStatus: 502,
+    text: ({ provider, variable }) => `${provider} has no key: the environment variable ${variable} is not set; set it and start the gateway again, or put the key in models.providers.${provider}.apiKey`,
   }),
 } as const;
 

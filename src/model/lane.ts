@@ -62,3 +62,9 @@ export function estimateWaitMs(line: { position: number; size: number; free: num
 
 export const QUEUE_MODES = ["auto", "followup", "collect", "steer", "interrupt", "rollback", "reject", "parallel"] as const;
 export type QueueMode = (typeof QUEUE_MODES)[number];
+
+/** A wait longer than this raises one `lane.waiting` event. */
+export const WAIT_NOTICE_MS = 2_000;
+
+/** A batch that keeps growing is closed after this many of its waits. */
+export const BATCH_WAITS_MAX = 5;

@@ -6,7 +6,7 @@
  *        │                 ▼                  ▼
  *        └──cancel──▶ succeeded | failed | timed_out | cancelled | lost       final: never changes again
  */
-import type { FlowId, SessionKey, TaskId } from "../base/ids.ts";
+import type { FlowId, SessionKey, TaskId, TurnId } from "../base/ids.ts";
 import type { Usage } from "./chat.ts";
 import type { FaultRecord } from "./faults.ts";
 
@@ -43,7 +43,8 @@ export interface NewSpawn {
   readonly task: string;
   readonly label: string | null;
   readonly parent: SessionKey | null;
-  /** Who asked: authority over the parent was checked before. */
+  /** The parent's turn that asks; children of one turn are one flow. */
+  readonly turnId: TurnId | null;
   readonly agent: string;
   readonly kind: TaskKind;
   readonly model: string | null;

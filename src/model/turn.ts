@@ -68,8 +68,21 @@ export interface StartedTurn extends TurnRef {
   readonly messages: readonly TakenMessage[];
   /** What was journalled before a crash; empty for a new turn. */
   readonly steps: readonly StepRecord[];
+  /** Unanswered turns of the same session that run beside this one; their messages are not part of its context. */
+  readonly omit: readonly TurnId[];
+  /** What else runs for this session at the start: turns beside it and children. */
+  readonly besides: readonly RunningBeside[];
   /** Set for a child: when the task's deadline falls, wall time in milliseconds. */
   readonly deadlineAt: number | null;
+}
+
+/** Something that runs for a session while its next turn starts. */
+export interface RunningBeside {
+  /** `T7` for a turn, a task id for a child. */
+  readonly handle: string;
+  readonly kind: "turn" | "child";
+  readonly about: string;
+  readonly startedAt: number;
 }
 
 /**
@@ -84,7 +97,7 @@ export type StepState = "intent" | "done" | "unknown";
 
 export interface StepIntent {
   readonly key: string;
-  readonly kind: "model" | "tool" | "compaction";
+  readonly kind: "model" | "tool" | "compaction" | "steer";
   readonly name: string;
   readonly effect: EffectClass;
   readonly input: JsonObject | null;

@@ -19,6 +19,7 @@
  */
 import type { BarrierId, FlowId, MessageId, SessionKey, TaskId, TurnId } from "../base/ids.ts";
 import type { Usage } from "../model/chat.ts";
+import type { Claim, ClaimRules, PromotedTurn, Rules } from "../model/claim.ts";
 import type { NewEvent, YardEvent } from "../model/event.ts";
 import type { LaneState, PoolName, QueueMode } from "../model/lane.ts";
 import type { Accepted, NewMessage } from "../model/message.ts";
@@ -29,48 +30,17 @@ import type { Entry, StartedTurn, StepWrite, Track, TurnAt, TurnEnd, TurnRef } f
 // ── what goes in ────────────────────────────────────────────────────────────────────────────
 
 export interface AcceptRules {
-  /** How long the batch stays open after this message, milliseconds; 0 = take it at once. */
+  /** How long the batch stays open after this message, milliseconds; 0 = it is closed now. */
   readonly waitMs: number;
-  /** Waiting messages that one session may hold. */
-  readonly cap: number;
   /** The queue mode when neither the message nor the session names one. */
   readonly defaultMode: QueueMode;
   /** For estimates, milliseconds. */
   readonly meanTurnMs: number;
 }
 
-export interface ClaimRules {
-  /** The most turns to start in one go. */
-  readonly turnsMax: number;
-  /** A main turn older than this goes on beside its lane when a message waits in mode `auto`. */
-  readonly foregroundMs: number;
-  /** Waits longer than this raise `lane.waiting`, milliseconds. */
-  readonly noticeAfterMs: number;
-  readonly meanTurnMs: Readonly<Record<PoolName, number>>;
-  /** Side turns of one session that may run at once in mode `parallel`. */
-  readonly sideTurnsMax: number;
-}
-
-export interface Claim {
-  readonly started: readonly StartedTurn[];
-  readonly promoted: readonly PromotedTurn[];
-  /** Turns that reached a task's deadline; their work must be stopped. */
-  readonly stopped: readonly TurnId[];
-  /** Wall time when something comes due that no other verb will announce; null = nothing waits. */
-  readonly nextAt: number | null;
-  /** True when more could start right now (the claim was cut at `turnsMax`). */
-  readonly more: boolean;
-}
-
-export interface PromotedTurn {
-  readonly turnId: TurnId;
-  readonly session: SessionKey;
-  readonly handle: string;
-}
-
 export type Promotion = { readonly outcome: "promoted"; readonly turn: PromotedTurn } | { readonly outcome: "nothing-runs" } | { readonly outcome: "already-side"; readonly handle: string };
 
-/** What a cancel stopped. `turns` must be aborted by whoever runs them. */
+/** What a cancel stopped; whoever runs the turns hears of it through `onStopped`. */
 export interface Cancelled {
   readonly turns: readonly TurnId[];
   readonly tasks: readonly TaskId[];
@@ -121,6 +91,8 @@ export interface SessionPatch {
 /** What a model is told of a session: a summary of what was compacted, and everything after it. */
 export interface SessionContext {
   readonly summary: string | null;
+  /** The last entry that the summary stands for; 0 = none. */
+  readonly summaryUpTo: number;
   readonly entries: readonly Entry[];
 }
 
@@ -227,7 +199,7 @@ export interface StoreVerbs {
    * that is done, the end of its task and the message to its parent.
    * @returns false when the epoch is old: nothing was written.
    */
-  endTurn(input: { turn: TurnRef; end: TurnEnd; writes: readonly StepWrite[]; gatherMs: number }): boolean;
+  endTurn(input: { turn: TurnRef; end: TurnEnd; writes: readonly StepWrite[] }): boolean;
 
   /** Messages in mode `steer` that came for this running turn; they become part of it. */
   takeSteering(turn: TurnRef): readonly { readonly id: MessageId; readonly text: string }[];
@@ -241,8 +213,8 @@ export interface StoreVerbs {
   /** After a start: a new generation; every unfinished turn comes back to be run on from its last step. */
   recover(): { readonly generation: number; readonly turns: readonly StartedTurn[]; readonly poisoned: readonly TurnId[] };
 
-  setPoolSize(input: { pool: PoolName; size: number }): void;
-  lanes(): LanesView;
+  setRules(rules: Rules): void;
+  lanes(input: { meanTurnMs: Readonly<Record<PoolName, number>> }): LanesView;
 
   session(key: SessionKey): SessionRow | null;
   sessions(query: SessionQuery): { readonly rows: readonly SessionRow[]; readonly next: string | null };
@@ -255,11 +227,12 @@ export interface StoreVerbs {
   deleteSession(input: { key: SessionKey; by: string }): Cancelled | null;
   archiveIdle(input: { childrenEndedBefore: number; limit: number }): number;
 
-  context(key: SessionKey): SessionContext | null;
+  /** Entries after `after` up to `upTo`, but nothing that the summary replaces. */
+  context(input: { key: SessionKey; after: number; upTo: number }): SessionContext | null;
   /** Transcript entries in order; `before` pages backwards from the newest. */
   history(input: { key: SessionKey; after?: number; before?: number; limit: number }): { readonly entries: readonly Entry[]; readonly next: number | null } | null;
   /** Events of one session after `seq`, or of all after a cursor. */
-  events(input: { session: SessionKey; after: number; limit: number } | { session: null; after: number; limit: number }): readonly YardEvent[];
+  events(input: { session: SessionKey | null; after: number; limit: number }): readonly YardEvent[];
   /** The newest cursor, where a reader that wants only news begins. */
   lastCursor(): number;
 
@@ -278,11 +251,11 @@ export interface StoreVerbs {
   retryTask(input: { task: TaskId; by: string }): Task | null;
 
   /** Stops a session's running turns and, with `tree`, everything below it; the queue stays unless `queue`. */
-  cancelSession(input: { key: SessionKey; by: string; tree: boolean; queue: boolean; gatherMs: number }): Cancelled | null;
-  cancelTurn(input: { session: SessionKey; handle: string; by: string; gatherMs: number }): Cancelled | null;
+  cancelSession(input: { key: SessionKey; by: string; tree: boolean; queue: boolean }): Cancelled | null;
+  cancelTurn(input: { session: SessionKey; handle: string; by: string }): Cancelled | null;
   /** Stops one child and everything below it. Null: no such task. */
-  cancelTask(input: { task: TaskId; by: string; gatherMs: number }): Cancelled | null;
-  cancelFlow(input: { flow: FlowId; by: string; gatherMs: number }): Cancelled | null;
+  cancelTask(input: { task: TaskId; by: string }): Cancelled | null;
+  cancelFlow(input: { flow: FlowId; by: string }): Cancelled | null;
 
   /** Posts something that the person should know, as an event and (with `entry`) in the transcript. */
   notice(input: { session: SessionKey; text: string; level: "info" | "warn" | "error"; code: string | null; entry: boolean }): void;
@@ -302,8 +275,8 @@ export type Store = {
 } & {
   /** Calls `listener` with the events of each commit, in order. */
   onEvents(listener: (events: readonly YardEvent[]) => void): () => void;
+  /** Calls `listener` with the turns that a commit took the right to write from: their work must end. */
+  onStopped(listener: (turns: readonly TurnId[]) => void): () => void;
   close(): Promise<void>;
 };
 
-/** The same verbs without a wait, for implementations that run inside one thread. */
-export type StoreKernel = StoreVerbs & { takeEvents(): YardEvent[] };

@@ -1,0 +1,145 @@
+/**
+ * The page: sessions, the open conversation and its children, side by side or as tabs.
+ *
+ * The address names the open session after `#/`, so that reload, back and bookmarks work. Nothing
+ * else is ever read from the address.
+ */
+import type { VNode } from "preact";
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { api, problemOf } from "./api.ts";
+import { Chat } from "./chat.tsx";
+import { Children } from "./children.tsx";
+import { NO_CONVERSATION, type MessageItem } from "./conversation.ts";
+import type { Gateway } from "./gateway.ts";
+import { Header } from "./header.tsx";
+import { Login } from "./login.tsx";
+import { SessionsList } from "./sessions-list.tsx";
+import { hasEnded, tasksOf, turnsOf, type State } from "./state.ts";
+import { useStore, type Store } from "./store.ts";
+
+const COMPLAINT_SHOWN_MS = 8000;
+const NEW_NAME_CHARS = 12;
+
+type Pane = "sessions" | "chat" | "children";
+
+export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNode {
+  const state = useStore(store);
+  const { open } = state;
+  const [pane, setPane] = useState<Pane>("chat");
+  const [complaint, complain] = useComplaint();
+  const drafts = useRef(new Map<string, string>());
+
+  const show = useCallback((session: string): void => {
+    store.dispatch({ type: "open", session });
+    setPane("chat");
+    if (sessionInAddress() !== session) location.hash = `#/${encodeURIComponent(session)}`;
+  }, []);
+  useEffect(() => {
+    const follow = (): void => {
+      const session = sessionInAddress();
+      if (session !== null && session !== store.get().open) show(session);
+    };
+    follow();
+    addEventListener("hashchange", follow);
+    return () => removeEventListener("hashchange", follow);
+  }, []);
+  // Nothing was chosen: the main session, which every gateway has.
+  useEffect(() => {
+    if (open === "" && state.status !== null) show(`agent:${state.status.agents[0] ?? "main"}:main`);
+  }, [open, state.status]);
+
+  const turns = useMemo(() => turnsOf(state, open), [state.turns, open]);
+  const tasks = useMemo(() => tasksOf(state, open), [state.tasks, open]);
+  const active = tasks.filter((task) => !hasEnded(task)).length;
+  const unread = useMemo(() => [...state.sessions.values()].filter((row) => row.unread && row.parent === null).length, [state.sessions]);
+  useEffect(() => {
+    document.title = unread > 0 ? `(${unread}) Yardmaster` : "Yardmaster";
+  }, [unread]);
+
+  if (state.access === "login") return <Login gateway={gateway} />;
+
+  /** Does something that the gateway may refuse; a refusal is shown, never lost. */
+  const act = (work: Promise<unknown>): void => void work.catch((thrown: unknown) => complain(problemOf(thrown)));
+  const openNew = (): void => show(newSessionKey(state));
+  const session = state.sessions.get(open);
+
+  return (
+    <div class="page" data-pane={pane} data-children={tasks.length > 0 ? "yes" : "no"}>
+      <div class="tabs" role="group" aria-label="Panes">
+        <Tab name="Sessions" isOn={pane === "sessions"} badge={unread} onClick={() => setPane("sessions")} />
+        <Tab name="Chat" isOn={pane === "chat"} badge={0} onClick={() => setPane("chat")} />
+        <Tab name="Children" isOn={pane === "children"} badge={active} onClick={() => setPane("children")} />
+      </div>
+      <SessionsList sessions={state.sessions} open={open} hasMore={state.sessionsNext !== null} onOpen={show} onNew={openNew} onMore={() => act(gateway.loadMoreSessions())} />
+      <main class="main">
+        <Header
+          state={state}
+          session={session}
+          sessionKey={open}
+          turns={turns}
+          onOpen={show}
+          onStop={() => act(api.cancelSession(open, null))}
+          onStopTurn={(handle) => act(api.cancelSession(open, handle))}
+          onPromote={() => act(api.promote(open))}
+        />
+        <Chat
+          session={open}
+          conversation={state.conversations.get(open) ?? NO_CONVERSATION}
+          turns={turns}
+          drafts={drafts.current}
+          onSend={(text) => gateway.send(open, text)}
+          onAgain={(item: MessageItem) => gateway.sendAgain(open, item.id, item.text)}
+          onForget={(item: MessageItem) => store.dispatch({ type: "forget", session: open, clientMessageId: item.id })}
+          onOlder={() => gateway.loadOlder(open).catch((thrown: unknown) => complain(problemOf(thrown)))}
+          onReload={() => void gateway.loadConversation(open)}
+        />
+      </main>
+      <Children
+        tasks={tasks}
+        onOpen={show}
+        onStop={(taskId) => act(api.cancelTask(taskId))}
+        onStopFlow={(flowId) => act(api.cancelFlow(flowId))}
+        onSteer={(taskId, text) => act(api.steerTask(taskId, text))}
+      />
+      {complaint !== null && (
+        <div class="complaint" role="alert">
+          {complaint}
+        </div>
+      )}
+    </div>
+  );
+}
+
+function Tab({ name, isOn, badge, onClick }: { name: string; isOn: boolean; badge: number; onClick(): void }): VNode {
+  return (
+    <button type="button" aria-pressed={isOn} onClick={onClick}>
+      {name}
+      {badge > 0 && <span class="badge">{badge}</span>}
+    </button>
+  );
+}
+
+function useComplaint(): [string | null, (text: string) => void] {
+  const [complaint, setComplaint] = useState<string | null>(null);
+  useEffect(() => {
+    if (complaint === null) return;
+    const timer = setTimeout(() => setComplaint(null), COMPLAINT_SHOWN_MS);
+    return () => clearTimeout(timer);
+  }, [complaint]);
+  return [complaint, setComplaint];
+}
+
+function sessionInAddress(): string | null {
+  if (!location.hash.startsWith("#/")) return null;
+  try {
+    return decodeURIComponent(location.hash.slice(2)) || null;
+  } catch {
+    return null;
+  }
+}
+
+/** The gateway makes the session when its first message comes. */
+function newSessionKey(state: State): string {
+  const name = crypto.randomUUID().replaceAll("-", "").slice(0, NEW_NAME_CHARS);
+  return `agent:${state.status?.agents[0] ?? "main"}:web:direct:${name}`;
+}

@@ -1,0 +1,150 @@
+/**
+ * Writes docs/reference/ from the code, or with `--check` says which pages are no longer what the code says.
+ *
+ * The pages are made from the same entries that the program runs on; nobody edits them by hand.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { systemClock } from "../src/base/clock.ts";
+import { buildProgram } from "../src/cli/program.ts";
+import { ALL_SETTINGS } from "../src/config/all-settings.ts";
+import { EVENT_TYPES } from "../src/model/event.ts";
+import { FAULTS } from "../src/model/faults.ts";
+import { TASK_MOVES } from "../src/model/task.ts";
+import { TURN_MOVES } from "../src/model/turn.ts";
+
+const folder = join(dirname(dirname(fileURLToPath(import.meta.url))), "docs", "reference");
+
+const PAGES = {
+  "settings.md": settingsPage(),
+  "faults.md": faultsPage(),
+  "events.md": eventsPage(),
+  "states.md": statesPage(),
+  "cli.md": await cliPage(),
+};
+
+const isCheck = process.argv.includes("--check");
+mkdirSync(folder, { recursive: true });
+for (const [name, text] of Object.entries(PAGES)) {
+  const file = join(folder, name);
+  const before = textOf(file);
+  if (before === text) continue;
+  if (isCheck) {
+    process.stdout.write(`docs/reference/${name} is not what the code says\n`);
+    process.exitCode = 1;
+  } else {
+    writeFileSync(file, text);
+    process.stdout.write(`docs/reference/${name} written\n`);
+  }
+}
+
+// ── pages ───────────────────────────────────────────────────────────────────────────────────
+
+function settingsPage() {
+  const entry = ({ key, unit, fallback, bounds, takesEffect, doc, aliases, secret }) => `## ${code(key)}
+
+${doc.trim()}
+
+| | |
+|---|---|
+| fallback | ${code(JSON.stringify(fallback))} |
+| unit | ${unit} |
+| bounds | ${cell(bounds)} |
+| takes effect | ${takesEffect} |
+${aliases === undefined ? "" : `| also read as | ${aliases.map(code).join(", ")} |\n`}${secret === true ? "| secret | may hold a credential, and is never shown |\n" : ""}`;
+  return page(
+    "Settings",
+    "Written in `yardmaster.json5` in the state directory, nested or flat, or with `yard config set KEY VALUE`. What takes effect at once does so in the running gateway; `next turn` means for turns that start after the change.",
+    ALL_SETTINGS.map(entry).join("\n"),
+  );
+}
+
+function faultsPage() {
+  const rows = Object.entries(FAULTS).map(([name, entry]) => [code(name), entry.kind, entry.httpStatus, entry.retryable ? "yes" : "no", cell(sampleText(entry.text))]);
+  return page(
+    "Faults",
+    "Every expected refusal. Over HTTP a fault is `{code, message, details, retryable, retryAfterMs?}`; commands print `yard: CODE: message`. `caller`: mend the request. `busy`: wait and send it again. `gone`: give up on the thing. `outside`: look outside the program. Words in `<>` stand for details.",
+    table(["code", "kind", "HTTP status", "retryable", "message"], rows),
+  );
+}
+
+function eventsPage() {
+  const rows = Object.entries(EVENT_TYPES).map(([name, about]) => [code(name), cell(about)]);
+  return page(
+    "Events",
+    "Lines of `GET /api/events`: `{seq, session, at, type, turnId?, taskId?, data, cursor}`. `seq` counts per session from 1 without gaps; `cursor` orders the events of all sessions. Provisional frames (`text.delta`, `reasoning.delta`, `text.void`) have neither and are never repeated.",
+    table(["type", "when"], rows),
+  );
+}
+
+function statesPage() {
+  return page("States", "The lives of turns and tasks. What is not listed cannot happen.", `## Turn\n\n${machine(TURN_MOVES)}\n## Task\n\n${machine(TASK_MOVES)}`);
+}
+
+async function cliPage() {
+  const ignored = { write: () => true };
+  const program = await buildProgram({ terminal: { input: ignored, output: ignored, errors: ignored }, environment: {}, home: "", clock: systemClock, program: "yard", connect: () => Promise.reject(new Error("the docs need no gateway")), fail: () => {} });
+  const sections = [];
+  const visit = (command, words) => {
+    const path = [...words, command.name()];
+    if (command.commands.length > 0) return command.commands.forEach((one) => visit(one, path));
+    const args = command.registeredArguments.map((one) => ` ${one.required ? `<${one.name()}>` : `[${one.name()}]`}`).join("");
+    const rows = [
+      ...command.registeredArguments.filter((one) => one.description).map((one) => [code(`<${one.name()}>`), cell(one.description)]),
+      ...command.options.map((one) => [code(one.flags), cell(one.description + choicesText(one) + fallbackText(one))]),
+    ];
+    sections.push(`## ${code(path.join(" ") + args)}\n\n${command.description()}\n${rows.length === 0 ? "" : `\n${table(["", ""], rows)}`}`);
+  };
+  program.commands.forEach((one) => visit(one, ["yard"]));
+  return page("Commands", "Exit codes: 0 done, 1 failed, 2 wrong use, 3 no gateway there. Errors are one line on standard error, `yard: CODE: message`; with `--json` the fault as JSON.", sections.join("\n"));
+}
+
+// ── parts ───────────────────────────────────────────────────────────────────────────────────
+
+function page(title, intro, body) {
+  return `<!-- Made from the code by scripts/make-docs.mjs. Do not edit. -->\n\n# ${title}\n\n${intro}\n\n${body.trimEnd()}\n`;
+}
+
+function table(headings, rows) {
+  return [headings, headings.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |\n`).join("");
+}
+
+function machine(moves) {
+  const all = Object.entries(moves).flatMap(([from, leads]) => Object.entries(leads).map(([move, to]) => ({ from, move, to })));
+  const ends = Object.keys(moves).filter((state) => Object.keys(moves[state]).length === 0);
+  const first = Object.keys(moves)[0];
+  const arrows = [`  [*] --> ${first}`, ...all.map(({ from, move, to }) => `  ${from} --> ${to}: ${move}`), ...ends.map((state) => `  ${state} --> [*]`)];
+  return `\`\`\`mermaid\nstateDiagram-v2\n${arrows.join("\n")}\n\`\`\`\n\n${table(["from", "move", "to"], all.map(({ from, move, to }) => [from, move, to]))}\nFinal: ${ends.join(", ")}.\n`;
+}
+
+/** A fault's text with the names of its details in place of their values. */
+function sampleText(text) {
+  const sample = new Proxy({}, { get: (_target, name) => `<${String(name)}>` });
+  // Where a text computes with a number (milliseconds into seconds) the name cannot stand for it.
+  return text(sample).replace(/NaN/g, "<n>");
+}
+
+function choicesText(option) {
+  return option.argChoices === undefined ? "" : `: ${option.argChoices.join(", ")}`;
+}
+
+function fallbackText(option) {
+  return option.defaultValue === undefined || typeof option.defaultValue === "boolean" ? "" : ` (default ${option.defaultValue})`;
+}
+
+function code(text) {
+  return `\`${cell(String(text))}\``;
+}
+
+function cell(text) {
+  return String(text).replaceAll("|", "\\|").replace(/\s+/g, " ");
+}
+
+function textOf(file) {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * An agent: what works on a turn. `native` is our own loop over a model; external harnesses come
+ * as further implementations of the same contract.
+ *
+ * An agent knows nothing of the store: it asks for steps, which are journalled around it, and it
+ * must be written so that running it again from its journal comes to the same place.
+ */
+import type { ChatMessage, ModelFrame, Usage } from "../model/chat.ts";
+import type { Toolbox } from "../model/tool.ts";
+import type { StartedTurn } from "../model/turn.ts";
+import type { StepJournal } from "./journal.ts";
+
+export interface AgentTurn {
+  readonly started: StartedTurn;
+  readonly model: string;
+  readonly system: string;
+  /** The conversation before this turn. */
+  readonly history: readonly ChatMessage[];
+  /** What the turn is to answer. */
+  readonly messages: readonly ChatMessage[];
+  readonly tools: Toolbox;
+  readonly workspace: string;
+  readonly stepsMax: number;
+  readonly toolOutputMaxBytes: number;
+  readonly journal: StepJournal;
+  readonly signal: AbortSignal;
+  /** Output as it comes; provisional. */
+  onFrame(frame: ModelFrame): void;
+  /** Something really moved on. */
+  progress(): void;
+}
+
+export type AgentEnd =
+  | { readonly outcome: "done"; readonly text: string; readonly usage: Usage }
+  | { readonly outcome: "yielded"; readonly text: string; readonly barrierId: string; readonly usage: Usage };
+
+export interface Agent {
+  readonly kind: "native" | "acp";
+  /**
+   * Works on one turn to its end.
+   * @throws {Fault} why the turn failed; the signal's reason when it was stopped.
+   */
+  work(turn: AgentTurn): Promise<AgentEnd>;
+}

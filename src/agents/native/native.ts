@@ -1,0 +1,145 @@
+/**
+ * The native agent: a loop over a model. Ask, run the tools that it calls, ask again, until it
+ * answers without a call or a tool ends the turn.
+ *
+ * Always true:
+ *   - a committed answer is never asked for again, a committed tool result never computed again
+ *   - a call whose intent is on disk is on its way to exactly one result; `once` calls that a crash
+ *     cut off get "outcome unknown" and are not run again
+ */
+import type { ModelAnswer, ModelClient, ToolCallPart, ToolResult } from "../../model/chat.ts";
+import { addUsage, NO_USAGE, textOf, toolCallsOf, type ChatMessage } from "../../model/chat.ts";
+import { Fault, asFault } from "../../model/faults.ts";
+import type { Tool, ToolOutcome, ToolSpec } from "../../model/tool.ts";
+import { OUTCOME_UNKNOWN, modelStepKey, toolStepKey } from "../../model/transcript.ts";
+import type { Agent, AgentEnd, AgentTurn } from "../agent.ts";
+import { shortenMiddle } from "./shorten.ts";
+
+/** How much of a call's input and output its events show, characters. */
+const EVENT_TEXT_MAX_CHARS = 2_000;
+
+export function makeNativeAgent(deps: { models: ModelClient; nowMs: () => number }): Agent {
+  return { kind: "native", work: (turn) => work(turn, deps) };
+}
+
+interface Round {
+  readonly results: readonly ToolResult[];
+  readonly barrierId: string | null;
+}
+
+async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => number }): Promise<AgentEnd> {
+  const messages: ChatMessage[] = [...turn.history, ...turn.messages];
+  const tools: ToolSpec[] = [...turn.tools.values()].map(({ name, description, inputSchema }) => ({ name, description, inputSchema }));
+  let usage = NO_USAGE;
+  for (let round = 1; round <= turn.stepsMax; round++) {
+    const answer = turn.journal.answer(round) ?? (await ask(round));
+    usage = addUsage(usage, answer.usage);
+    const calls = toolCallsOf(answer.parts);
+    if (calls.length === 0) return { outcome: "done", text: finalText(answer), usage };
+    messages.push({ role: "assistant", parts: answer.parts });
+    const { results, barrierId } = await runTools(turn, round, calls, deps.nowMs);
+    messages.push({ role: "tool", results });
+    turn.progress();
+    if (barrierId !== null) return { outcome: "yielded", text: textOf(answer.parts), barrierId, usage };
+    for (const text of turn.journal.steeringAfter(round)) messages.push({ role: "user", text });
+    for (const text of await turn.journal.steering()) messages.push({ role: "user", text });
+  }
+  throw new Fault("TURN_TOO_MANY_STEPS", { steps: turn.stepsMax });
+
+  async function ask(round: number): Promise<ModelAnswer> {
+    const key = modelStepKey(round);
+    turn.journal.intent({ key, kind: "model", name: turn.model, effect: "pure", input: null });
+    await turn.journal.flush();
+    const answer = await deps.models.call(
+      { model: turn.model, system: turn.system, messages, tools, cacheKey: turn.started.session, signal: turn.signal },
+      (frame) => turn.onFrame(frame),
+    );
+    turn.progress();
+    turn.journal.result(key, { kind: "model", answer });
+    return answer;
+  }
+}
+
+function finalText(answer: ModelAnswer): string {
+  const text = textOf(answer.parts);
+  return answer.stop === "length" ? `${text}\n\n[cut off: the answer reached the length limit]` : text;
+}
+
+async function runTools(turn: AgentTurn, round: number, calls: readonly ToolCallPart[], nowMs: () => number): Promise<Round> {
+  const pending = calls.filter((call) => turn.journal.toolResult(round, call.callId) === null);
+  const cutOff = new Set(pending.filter((call) => turn.journal.mayHaveRun(round, call.callId)));
+  for (const call of pending) {
+    turn.journal.intent(
+      { key: toolStepKey(round, call.callId), kind: "tool", name: call.tool, effect: turn.tools.get(call.tool)?.effect ?? "pure", input: call.input },
+      { type: "tool.started", turnId: turn.started.turnId, data: { callId: call.callId, tool: call.tool, input: JSON.stringify(call.input).slice(0, EVENT_TEXT_MAX_CHARS) } },
+    );
+  }
+  await turn.journal.flush();
+
+  let barrierId: string | null = null;
+  const done = new Map<string, ToolResult>();
+  const run = async (call: ToolCallPart): Promise<void> => {
+    const { result, yielded } = await runTool(turn, round, call, cutOff.has(call), nowMs);
+    done.set(call.callId, result);
+    barrierId = yielded ?? barrierId;
+  };
+  for (const group of inGroups(pending, turn.tools)) await Promise.all(group.map(run));
+
+  const results = calls.map((call) => {
+    const recorded = turn.journal.toolResult(round, call.callId);
+    if (recorded?.yield !== undefined) barrierId = recorded.yield.barrierId;
+    return recorded?.result ?? done.get(call.callId)!;
+  });
+  return { results, barrierId };
+}
+
+/** Neighbours that may run side by side form a group; every other call is a group of its own. */
+function inGroups(calls: readonly ToolCallPart[], tools: ReadonlyMap<string, Tool>): ToolCallPart[][] {
+  const groups: ToolCallPart[][] = [];
+  let open: ToolCallPart[] | null = null;
+  for (const call of calls) {
+    const parallel = tools.get(call.tool)?.parallel ?? true;
+    if (parallel && open !== null) open.push(call);
+    else groups.push([call]);
+    open = parallel ? groups.at(-1)! : null;
+  }
+  return groups;
+}
+
+async function runTool(turn: AgentTurn, round: number, call: ToolCallPart, cutOff: boolean, nowMs: () => number): Promise<{ result: ToolResult; yielded: string | null }> {
+  const key = toolStepKey(round, call.callId);
+  const tool = turn.tools.get(call.tool);
+  const startedMs = nowMs();
+  let outcome: ToolOutcome;
+  if (tool === undefined) outcome = { text: `there is no tool ${JSON.stringify(call.tool)}; there are: ${[...turn.tools.keys()].join(", ")}`, isError: true };
+  else if (cutOff && tool.effect === "once") outcome = { text: OUTCOME_UNKNOWN, isError: true };
+  else outcome = await callTool(turn, tool, call, `${turn.started.turnId}/${key}`);
+  const text = shortenMiddle(outcome.text, turn.toolOutputMaxBytes);
+  const result: ToolResult = { callId: call.callId, tool: call.tool, text, isError: outcome.isError ?? false };
+  if (cutOff && tool?.effect === "once") turn.journal.unknown(key);
+  else {
+    const event = { type: "tool.ended" as const, turnId: turn.started.turnId, data: { callId: call.callId, tool: call.tool, ok: !result.isError, text: text.slice(0, EVENT_TEXT_MAX_CHARS), ms: Math.round(nowMs() - startedMs) } };
+    turn.journal.result(key, { kind: "tool", result, ...(outcome.yield === undefined ? {} : { yield: outcome.yield }) }, event);
+  }
+  turn.progress();
+  return { result, yielded: outcome.yield?.barrierId ?? null };
+}
+
+async function callTool(turn: AgentTurn, tool: Tool, call: ToolCallPart, stepKey: string): Promise<ToolOutcome> {
+  const { started } = turn;
+  try {
+    return await tool.run(call.input, {
+      session: started.session,
+      agent: started.sessionInfo.agent,
+      turnId: started.turnId,
+      taskId: started.sessionInfo.taskId,
+      stepKey,
+      workspace: turn.workspace,
+      signal: turn.signal,
+      progress: () => turn.progress(),
+    });
+  } catch (cause) {
+    turn.signal.throwIfAborted();
+    return { text: `${call.tool} failed: ${asFault(cause).message}`, isError: true };
+  }
+}

@@ -1,0 +1,69 @@
+/** GET /metrics: figures in Prometheus' text format. */
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import type { Sessions } from "../sessions/sessions.ts";
+import type { LanesView, Store } from "../store/store.ts";
+import type { OpenConnections } from "./open-connections.ts";
+
+export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+/** How finely the delay of the event loop is sampled. */
+const LOOP_SAMPLE_MS = 20;
+const NANOSECONDS = 1e9;
+const QUANTILES = [0.5, 0.9, 0.99];
+
+interface Sample {
+  readonly labels?: Readonly<Record<string, string | number>>;
+  readonly value: number;
+}
+
+export interface Metrics {
+  /** Everything as it stands now. The loop's delay is that since the last call. */
+  read(): Promise<string>;
+  stop(): void;
+}
+
+export function makeMetrics(deps: { store: Pick<Store, "totals">; lanes: () => Promise<LanesView>; sessions: Pick<Sessions, "draining">; connections: OpenConnections }): Metrics {
+  const loop = monitorEventLoopDelay({ resolution: LOOP_SAMPLE_MS });
+  loop.enable();
+  return {
+    async read() {
+      const [totals, lanes] = await Promise.all([deps.store.totals(), deps.lanes()]);
+      const memory = process.memoryUsage();
+      const byPool = (figure: "size" | "used" | "waiting"): Sample[] => lanes.pools.map((pool) => ({ labels: { pool: pool.name }, value: pool[figure] }));
+      return [
+        ...Object.entries(totals).map(([name, value]) => family(`yard_${name}`, `Stored: ${name}.`, [{ value }])),
+        family("yard_pool_size", "Slots of a pool.", byPool("size")),
+        family("yard_pool_used", "Slots of a pool that are taken.", byPool("used")),
+        family("yard_pool_waiting", "Lanes in line for a pool.", byPool("waiting")),
+        family("yard_generation", "Number of this start.", [{ value: lanes.generation }]),
+        family("yard_draining", "1 while no new work is taken.", [{ value: deps.sessions.draining ? 1 : 0 }]),
+        family("yard_open_connections", "Event streams and sockets.", [{ value: deps.connections.size }]),
+        family("yard_event_loop_delay_seconds", "How late the event loop was, beyond the sampling interval, since the last reading.", delaysOf(loop)),
+        family("yard_memory_bytes", "Memory of the process.", [
+          { labels: { kind: "resident" }, value: memory.rss },
+          { labels: { kind: "heap_used" }, value: memory.heapUsed },
+          { labels: { kind: "external" }, value: memory.external },
+        ]),
+      ].join("");
+    },
+    stop: () => void loop.disable(),
+  };
+}
+
+function delaysOf(loop: ReturnType<typeof monitorEventLoopDelay>): Sample[] {
+  const samples = QUANTILES.map((quantile) => {
+    const late = loop.percentile(quantile * 100) / NANOSECONDS - LOOP_SAMPLE_MS / 1000;
+    return { labels: { quantile }, value: loop.count === 0 ? 0 : Math.max(0, late) };
+  });
+  loop.reset();
+  return samples;
+}
+
+function family(name: string, help: string, samples: readonly Sample[]): string {
+  const safe = name.replace(/[^a-zA-Z0-9_]/g, "_");
+  const lines = samples.map(({ labels = {}, value }) => {
+    const inside = Object.entries(labels).map(([label, said]) => `${label}="${said}"`).join(",");
+    return `${safe}${inside === "" ? "" : `{${inside}}`} ${value}\n`;
+  });
+  return `# HELP ${safe} ${help}\n# TYPE ${safe} gauge\n${lines.join("")}`;
+}

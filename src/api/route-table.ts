@@ -1,0 +1,35 @@
+/**
+ * Every route, in one place.
+ *
+ * `routeTable` holds those that take fields and give one answer; each is a method on the socket too.
+ * `SPECIAL_ROUTES` are the few that do not fit that mould: streams, the page, what machines probe.
+ */
+import type { Method, Route, RouteDeps } from "./route.ts";
+import { gatewayRoutes } from "./routes/gateway.ts";
+import { messageRoutes } from "./routes/messages.ts";
+import { sessionRoutes } from "./routes/sessions.ts";
+import { taskRoutes } from "./routes/tasks.ts";
+
+export function routeTable(deps: RouteDeps): readonly Route[] {
+  return [...messageRoutes(deps), ...sessionRoutes(deps), ...taskRoutes(deps), ...gatewayRoutes(deps)];
+}
+
+export interface SpecialRoute {
+  readonly method: Method;
+  readonly path: string;
+  /** True when it answers without the token. */
+  readonly open: boolean;
+  readonly doc: string;
+}
+
+export const SPECIAL_ROUTES = {
+  events: { method: "GET", path: "/api/events", open: false, doc: "Server-sent events of one session or of all: ?session=K&after=SEQ (0 = from the start, now = only new ones), resumable by Last-Event-ID." },
+  socket: { method: "GET", path: "/api/socket", open: true, doc: "WebSocket, JSON-RPC 2.0: every route as a method, and event subscriptions. Asks for the token itself: bearer header, the page's cookie, or a first call auth {token}." },
+  login: { method: "POST", path: "/api/login", open: true, doc: "{token}: sets the page's cookie." },
+  logout: { method: "DELETE", path: "/api/login", open: false, doc: "Ends the page's login." },
+  openapi: { method: "GET", path: "/api/openapi.json", open: false, doc: "This document." },
+  metrics: { method: "GET", path: "/metrics", open: false, doc: "Figures in Prometheus' text format." },
+  alive: { method: "GET", path: "/healthz", open: true, doc: "ok while the process serves." },
+  ready: { method: "GET", path: "/readyz", open: true, doc: "ok while new work is taken; 503 while the gateway shuts down." },
+  page: { method: "GET", path: "/*", open: true, doc: "The dashboard's files." },
+} as const satisfies Record<string, SpecialRoute>;

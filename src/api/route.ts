@@ -1,0 +1,118 @@
+/**
+ * A route as data: HTTP, the socket, the OpenAPI document and the tests all read the same entry, so
+ * there is no second way to do a thing.
+ */
+import type { ModelClient } from "../model/chat.ts";
+import type { Sessions } from "../sessions/sessions.ts";
+import type { LanesView, Store } from "../store/store.ts";
+import type { Trees } from "../trees/trees.ts";
+import type { ConfigAccess } from "./config-access.ts";
+import { asObject, readFields, type Fields, type Values } from "./read-body.ts";
+import type { StatusAnswer } from "./wire.ts";
+
+/** Body of an ordinary request, and of any that is not yet authorised, in bytes. */
+export const BODY_BYTES_MAX = 65_536;
+
+/** Body of a request that carries a long text: the largest message, with every second character escaped, and some room. */
+export const TEXT_BODY_BYTES_MAX = 2_200_000;
+
+/** What routes work with. */
+export interface RouteDeps {
+  readonly store: Store;
+  readonly sessions: Sessions;
+  readonly trees: Trees;
+  readonly models: ModelClient;
+  readonly config: ConfigAccess;
+  /** Lanes and pools with estimates. */
+  lanes(): Promise<LanesView>;
+  status(): StatusAnswer;
+}
+
+/** Who is recorded as having asked: whoever holds the token. */
+export const CALLER = "operator";
+
+/** The request that is being answered, whatever way it came. */
+export interface Call {
+  /** Aborts when the caller has gone or the gateway stops; made when first asked for. */
+  untilGone(): AbortSignal;
+}
+
+export interface Answer {
+  readonly status: 200 | 202;
+  readonly body: object;
+}
+
+export function ok<Body extends object>(body: Body): Answer {
+  return { status: 200, body };
+}
+
+/** The work was taken on and goes on after the answer. */
+export function accepted<Body extends object>(body: Body): Answer {
+  return { status: 202, body };
+}
+
+export type Method = "GET" | "POST" | "PATCH" | "DELETE";
+
+export interface Route {
+  readonly method: Method;
+  /** Names after a colon are the fields of `path`. */
+  readonly path: string;
+  /** The method's name on the socket. */
+  readonly rpc: string;
+  readonly doc: string;
+  /** Name of the answer's shape in wire.ts. */
+  readonly answer: string;
+  readonly fields: { readonly path: Fields; readonly query: Fields; readonly body: Fields };
+  /** The whole body, an object with any keys, is this one field; `fields.body` is empty then. */
+  readonly wholeBody: string | null;
+  readonly bodyBytesMax: number;
+  run(input: Readonly<Record<string, unknown>>, call: Call): Promise<Answer>;
+}
+
+interface RouteEntry<P extends Fields, Q extends Fields, B extends Fields> {
+  readonly method: Method;
+  readonly path: string;
+  readonly rpc: string;
+  readonly doc: string;
+  readonly answer: string;
+  readonly inPath?: P;
+  readonly query?: Q;
+  readonly body?: B;
+  readonly bodyBytesMax?: number;
+  run(input: Values<P> & Values<Q> & Values<B>, call: Call): Promise<Answer>;
+}
+
+/** Makes a route; the fields give `run` the type of its input. */
+export function route<P extends Fields = {}, Q extends Fields = {}, B extends Fields = {}>(entry: RouteEntry<P, Q, B>): Route {
+  return {
+    method: entry.method,
+    path: entry.path,
+    rpc: entry.rpc,
+    doc: entry.doc,
+    answer: entry.answer,
+    fields: { path: entry.inPath ?? {}, query: entry.query ?? {}, body: entry.body ?? {} },
+    wholeBody: null,
+    bodyBytesMax: entry.bodyBytesMax ?? BODY_BYTES_MAX,
+    run: (input, call) => entry.run(input as Values<P> & Values<Q> & Values<B>, call),
+  };
+}
+
+/** Reads the parts of an HTTP request. @throws {Fault} BAD_REQUEST, INVALID_UTF8 */
+export function readRequest(target: Route, request: { path: unknown; query: unknown; body: unknown }): Readonly<Record<string, unknown>> {
+  return {
+    ...readFields(target.fields.path, request.path, "path"),
+    ...readFields(target.fields.query, request.query, "query"),
+    ...readBody(target, request.body, "body"),
+  };
+}
+
+/** Reads the parameters of a call on the socket: path, query and body in one object. @throws {Fault} as {@link readRequest} */
+export function readParams(target: Route, params: unknown): Readonly<Record<string, unknown>> {
+  if (target.wholeBody !== null) return readBody(target, params, "params");
+  return readFields({ ...target.fields.path, ...target.fields.query, ...target.fields.body }, params, "params");
+}
+
+function readBody(target: Route, body: unknown, where: string): Readonly<Record<string, unknown>> {
+  if (target.wholeBody === null) return readFields(target.fields.body, body, where);
+  return { [target.wholeBody]: asObject(body, where) };
+}

@@ -1,0 +1,169 @@
+/** The sessions: listing, history, and what can be done to one. */
+import type { SessionKey } from "../../base/ids.ts";
+import { Fault } from "../../model/faults.ts";
+import { QUEUE_MODES } from "../../model/lane.ts";
+import { SESSION_KINDS } from "../../model/session.ts";
+import { LABEL_LENGTH_MAX } from "../../model/task.ts";
+import type { SessionQuery, SessionRow } from "../../store/store.ts";
+import { bad, choice, count, may, mayBeNull, must, prose, sessionKey, text, word, yesNo } from "../read-body.ts";
+import { accepted, CALLER, ok, route, TEXT_BODY_BYTES_MAX, type Route, type RouteDeps } from "../route.ts";
+import { toApiSession, toCancelResult, toHistoryEntry, toMessageAccepted, toPromoteResult } from "../shapes.ts";
+import { API_CHANNEL, checkTextSize } from "./messages.ts";
+import { pageFields, present } from "./page-of.ts";
+
+const MODEL_LENGTH_MAX = 200;
+const SEARCH_LENGTH_MAX = 200;
+const HANDLE_LENGTH_MAX = 20;
+const HISTORY_LIMIT = { fallback: 100, max: 500 };
+
+const inPath = { session: must(sessionKey(), "The session's key, URL-encoded or not.") };
+
+export function sessionRoutes(deps: RouteDeps): readonly Route[] {
+  const { store, sessions } = deps;
+  return [
+    route({
+      method: "GET",
+      path: "/api/sessions",
+      rpc: "sessions.list",
+      doc: "The sessions, the one that was used last first.",
+      answer: "SessionList",
+      query: {
+        ...pageFields,
+        kind: may(choice(SESSION_KINDS), "Only this kind."),
+        parent: may(sessionKey(), "Only children of this session."),
+        search: may(text({ max: SEARCH_LENGTH_MAX }), "Only those whose key or label holds this."),
+        archived: may(yesNo(), "true = those that were put away; false or absent = the others."),
+      },
+      async run({ limit, ...rest }) {
+        const query: SessionQuery = { ...present(rest), limit };
+        const { rows, next } = await store.sessions(query);
+        return ok({ sessions: rows.map(toApiSession), ...(next === null ? {} : { next }) });
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/api/sessions/:session",
+      rpc: "sessions.get",
+      doc: "One session.",
+      answer: "ApiSession",
+      inPath,
+      run: async ({ session }) => ok(toApiSession(await sessionRow(deps, session))),
+    }),
+    route({
+      method: "GET",
+      path: "/api/sessions/:session/history",
+      rpc: "sessions.history",
+      doc: "What was said, in order: the newest entries, or those before or after a number. `next` is the value for the same parameter (before, when none was given) of the next page.",
+      answer: "History",
+      inPath,
+      query: {
+        after: may(count({ min: 0, max: Number.MAX_SAFE_INTEGER }), "Entries with a greater number."),
+        before: may(count({ min: 1, max: Number.MAX_SAFE_INTEGER }), "Entries with a smaller number, the newest of them."),
+        limit: may(count({ min: 1, max: HISTORY_LIMIT.max }), `The most entries; ${HISTORY_LIMIT.fallback} when absent.`),
+      },
+      async run({ session, after, before, limit = HISTORY_LIMIT.fallback }) {
+        if (after !== undefined && before !== undefined) throw bad("query.before", "cannot stand beside after; give one of them");
+        const from = after === undefined ? { before: before ?? Number.MAX_SAFE_INTEGER } : { after };
+        const found = await store.history({ key: session, ...from, limit });
+        if (found === null) throw noSession(session);
+        return ok({ entries: found.entries.map(toHistoryEntry), ...(found.next === null ? {} : { next: String(found.next) }) });
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/api/sessions/:session/cancel",
+      rpc: "sessions.cancel",
+      doc: "Stops what runs in the session.",
+      answer: "CancelResult",
+      inPath,
+      body: {
+        tree: may(yesNo(), "Its children too; true when absent."),
+        queue: may(yesNo(), "Its waiting messages too; false when absent."),
+      },
+      run: async ({ session, tree = true, queue = false }) => ok(toCancelResult(await sessions.cancel(session, { by: CALLER, tree, queue }))),
+    }),
+    route({
+      method: "POST",
+      path: "/api/sessions/:session/turns/:handle/cancel",
+      rpc: "sessions.cancelTurn",
+      doc: "Stops one turn of the session.",
+      answer: "CancelResult",
+      inPath: { ...inPath, handle: must(word({ max: HANDLE_LENGTH_MAX }), "The turn's short name, e.g. T7.") },
+      run: async ({ session, handle }) => ok(toCancelResult(await sessions.cancelTurn(session, handle, CALLER))),
+    }),
+    route({
+      method: "POST",
+      path: "/api/sessions/:session/promote",
+      rpc: "sessions.promote",
+      doc: "Lets the running turn go on beside the conversation, which is free at once.",
+      answer: "PromoteResult",
+      inPath,
+      run: async ({ session }) => ok(toPromoteResult(await sessions.promote(session))),
+    }),
+    route({
+      method: "POST",
+      path: "/api/sessions/:session/reset",
+      rpc: "sessions.reset",
+      doc: "Clears what the agent remembers of the conversation; the key stays.",
+      answer: "ApiSession",
+      inPath,
+      async run({ session }) {
+        await sessions.reset(session, CALLER);
+        return ok(toApiSession(await sessionRow(deps, session)));
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/api/sessions/:session/steer",
+      rpc: "sessions.steer",
+      doc: "Tells the running turn something before its next model call; when none runs it is an ordinary message.",
+      answer: "MessageAccepted",
+      inPath,
+      bodyBytesMax: TEXT_BODY_BYTES_MAX,
+      body: { text: must(prose(), "What to tell it.") },
+      async run({ session, text: said }) {
+        checkTextSize(said);
+        await sessionRow(deps, session);
+        return accepted(toMessageAccepted(await sessions.accept({ session, text: said, provenance: "user", channel: API_CHANNEL, queueMode: "steer", mayCommand: false })));
+      },
+    }),
+    route({
+      method: "PATCH",
+      path: "/api/sessions/:session",
+      rpc: "sessions.patch",
+      doc: "Changes a session's label, model or queue mode; null takes the value away.",
+      answer: "ApiSession",
+      inPath,
+      body: {
+        label: mayBeNull(text({ max: LABEL_LENGTH_MAX }), "A name for people."),
+        model: mayBeNull(word({ max: MODEL_LENGTH_MAX }), "As <provider>/<model>."),
+        queueMode: mayBeNull(choice(QUEUE_MODES), "What happens to messages that arrive while the session is at work."),
+      },
+      async run({ session, ...patch }) {
+        const row = await store.patchSession({ key: session, patch: present(patch) });
+        if (row === null) throw noSession(session);
+        return ok(toApiSession(row));
+      },
+    }),
+    route({
+      method: "DELETE",
+      path: "/api/sessions/:session",
+      rpc: "sessions.delete",
+      doc: "Stops what runs in the session and removes it with all that was said.",
+      answer: "CancelResult",
+      inPath,
+      run: async ({ session }) => ok(toCancelResult(await sessions.remove(session, CALLER))),
+    }),
+  ];
+}
+
+/** @throws {Fault} SESSION_NOT_FOUND */
+export async function sessionRow(deps: Pick<RouteDeps, "store">, key: SessionKey): Promise<SessionRow> {
+  const row = await deps.store.session(key);
+  if (row === null) throw noSession(key);
+  return row;
+}
+
+function noSession(session: SessionKey): Fault {
+  return new Fault("SESSION_NOT_FOUND", { session });
+}

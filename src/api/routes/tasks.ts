@@ -1,0 +1,183 @@
+/** Children: spawning them, their records, and what can be done to one or to a whole tree. */
+import type { FlowId, TaskId } from "../../base/ids.ts";
+import { Fault } from "../../model/faults.ts";
+import { DEFAULT_AGENT, parseSessionKey } from "../../model/session.ts";
+import { DELIVERIES, LABEL_LENGTH_MAX, TASK_BYTES_MAX, TASK_KINDS, TASK_STATES, type Task } from "../../model/task.ts";
+import type { TaskQuery } from "../../store/store.ts";
+import { bad, choice, choices, count, list, may, must, prose, sessionKey, text, word, yesNo } from "../read-body.ts";
+import { accepted, CALLER, ok, route, TEXT_BODY_BYTES_MAX, type Route, type RouteDeps } from "../route.ts";
+import { toApiFlow, toApiTask, toCancelResult, toMessageAccepted } from "../shapes.ts";
+import type { SpawnAccepted } from "../wire.ts";
+import { checkTextSize } from "./messages.ts";
+import { pageFields, present } from "./page-of.ts";
+
+const NAME_LENGTH_MAX = 100;
+const ID_LENGTH_MAX = 200;
+const PATH_LENGTH_MAX = 4096;
+const CLAIMS_MAX = 1000;
+const DEADLINE_SECONDS_MAX = 30 * 86_400;
+const WAIT_SECONDS_MAX = 86_400;
+/** How long `wait` waits when it is not said. */
+const WAIT_SECONDS = 600;
+
+const taskInPath = { taskId: must(word({ max: ID_LENGTH_MAX }), "The task's id.") };
+const flowInPath = { flowId: must(word({ max: ID_LENGTH_MAX }), "The flow's id.") };
+
+export function taskRoutes(deps: RouteDeps): readonly Route[] {
+  const { store, trees } = deps;
+  return [
+    route({
+      method: "POST",
+      path: "/api/spawns",
+      rpc: "spawns.create",
+      doc: "Starts a child without any model turn of a parent. Over a cap the child waits in line.",
+      answer: "SpawnAccepted",
+      bodyBytesMax: TEXT_BODY_BYTES_MAX,
+      body: {
+        task: must(prose(), `What the child is to do, at most ${TASK_BYTES_MAX} bytes of UTF-8.`),
+        label: may(text({ max: LABEL_LENGTH_MAX }), "A name for people."),
+        parent: may(sessionKey(), "The session that gets the result; without it the result waits in the task."),
+        agent: may(word({ max: NAME_LENGTH_MAX }), "The child's agent; the parent's when absent."),
+        runtime: may(choice(TASK_KINDS), "subagent (the default) or an external coding agent."),
+        model: may(word({ max: ID_LENGTH_MAX }), "As <provider>/<model>."),
+        context: may(choice(["isolated", "fork"]), "fork = the child begins with what its parent's session knows."),
+        cwd: may(word({ max: PATH_LENGTH_MAX }), "The folder that it works in."),
+        claims: may(list(word({ max: PATH_LENGTH_MAX }), { max: CLAIMS_MAX }), "Paths that only this child may change."),
+        deadlineSeconds: may(count({ min: 1, max: DEADLINE_SECONDS_MAX }), "How long it may take, from now."),
+        delivery: may(choice(DELIVERIES), "digest (the default) = a message to the parent; notify = an event only."),
+        cleanup: may(choice(["keep", "delete"]), "What becomes of the child's session after its end; keep when absent."),
+        idempotencyKey: may(word({ max: ID_LENGTH_MAX }), "The same key never spawns twice."),
+        wait: may(yesNo(), "Answer only when the child has ended. A caller that goes away does not stop the child."),
+        waitSeconds: may(count({ min: 0, max: WAIT_SECONDS_MAX }), `With wait: give up waiting, not the child, after this long; 0 or absent = ${WAIT_SECONDS}.`),
+      },
+      async run(input, call) {
+        const bytes = Buffer.byteLength(input.task);
+        if (bytes > TASK_BYTES_MAX) throw new Fault("BODY_TOO_LARGE", { bytes, bytesMax: TASK_BYTES_MAX });
+        if (input.waitSeconds !== undefined && input.wait !== true) throw bad("body.waitSeconds", "means nothing without wait: true");
+        const agentOfParent = input.parent === undefined ? DEFAULT_AGENT : parseSessionKey(input.parent).parts.agent;
+        const { task } = await trees.spawn({
+          task: input.task,
+          label: input.label ?? null,
+          parent: input.parent ?? null,
+          turnId: null,
+          agent: input.agent ?? agentOfParent,
+          kind: input.runtime ?? "subagent",
+          model: input.model ?? null,
+          context: input.context ?? "isolated",
+          cwd: input.cwd ?? null,
+          deadlineSeconds: input.deadlineSeconds ?? null,
+          delivery: input.delivery ?? "digest",
+          cleanup: input.cleanup ?? "keep",
+          claims: input.claims ?? [],
+          idempotencyKey: input.idempotencyKey ?? null,
+        });
+        if (input.wait !== true) return accepted(spawnAccepted(task));
+        const timeoutMs = (input.waitSeconds || WAIT_SECONDS) * 1000;
+        const ended = await trees.waitFor(task.taskId, { timeoutMs, signal: call.untilGone() });
+        return ok({ ...spawnAccepted(ended), task: toApiTask(ended) });
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/api/tasks",
+      rpc: "tasks.list",
+      doc: "The task records, the newest first.",
+      answer: "TaskList",
+      query: {
+        ...pageFields,
+        parent: may(sessionKey(), "Only children of this session."),
+        flow: may(word({ max: ID_LENGTH_MAX }), "Only tasks of this tree."),
+        state: may(choices(TASK_STATES), "Only tasks in one of these states."),
+        label: may(text({ max: LABEL_LENGTH_MAX }), "Only tasks with this label."),
+      },
+      async run({ limit, state, flow, ...rest }) {
+        const query: TaskQuery = { ...present({ ...rest, states: state, flow: flow as FlowId | undefined }), limit };
+        const { tasks, next } = await store.tasks(query);
+        return ok({ tasks: tasks.map(toApiTask), ...(next === null ? {} : { next }) });
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/api/tasks/:taskId",
+      rpc: "tasks.get",
+      doc: "One task.",
+      answer: "ApiTask",
+      inPath: taskInPath,
+      async run({ taskId }) {
+        const task = await store.task(taskId as TaskId);
+        if (task === null) throw new Fault("TASK_NOT_FOUND", { task: taskId });
+        return ok(toApiTask(task));
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/api/tasks/:taskId/cancel",
+      rpc: "tasks.cancel",
+      doc: "Stops a child and everything below it, for good.",
+      answer: "CancelResult",
+      inPath: taskInPath,
+      run: async ({ taskId }) => ok(toCancelResult(await trees.cancelTask(taskId as TaskId, CALLER))),
+    }),
+    route({
+      method: "POST",
+      path: "/api/tasks/:taskId/steer",
+      rpc: "tasks.steer",
+      doc: "Tells a child something before its next model call.",
+      answer: "MessageAccepted",
+      inPath: taskInPath,
+      bodyBytesMax: TEXT_BODY_BYTES_MAX,
+      body: { text: must(prose(), "What to tell it.") },
+      async run({ taskId, text: said }) {
+        checkTextSize(said);
+        return accepted(toMessageAccepted({ ...(await trees.steer(taskId as TaskId, said, "operator")), commandReply: null }));
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/api/tasks/:taskId/retry",
+      rpc: "tasks.retry",
+      doc: "Starts a child that has ended once more.",
+      answer: "ApiTask",
+      inPath: taskInPath,
+      run: async ({ taskId }) => accepted(toApiTask(await trees.retry(taskId as TaskId, CALLER))),
+    }),
+    route({
+      method: "GET",
+      path: "/api/flows",
+      rpc: "flows.list",
+      doc: "The trees of tasks, the newest first.",
+      answer: "FlowList",
+      query: pageFields,
+      async run({ limit, after }) {
+        const { flows, next } = await store.flows({ ...present({ after }), limit });
+        return ok({ flows: flows.map(toApiFlow), ...(next === null ? {} : { next }) });
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/api/flows/:flowId",
+      rpc: "flows.get",
+      doc: "One tree with all its tasks.",
+      answer: "FlowDetail",
+      inPath: flowInPath,
+      async run({ flowId }) {
+        const found = await store.flow(flowId as FlowId);
+        if (found === null) throw new Fault("FLOW_NOT_FOUND", { flow: flowId });
+        return ok({ ...toApiFlow(found.flow), tasks: found.tasks.map(toApiTask) });
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/api/flows/:flowId/cancel",
+      rpc: "flows.cancel",
+      doc: "Stops a whole tree.",
+      answer: "CancelResult",
+      inPath: flowInPath,
+      run: async ({ flowId }) => ok(toCancelResult(await trees.cancelFlow(flowId as FlowId, CALLER))),
+    }),
+  ];
+}
+
+function spawnAccepted(task: Task): SpawnAccepted {
+  return { status: "accepted", taskId: task.taskId, flowId: task.flowId, childSessionKey: task.session };
+}

@@ -1,0 +1,161 @@
+/** From the rows inside to the shapes on the wire: the only place that knows both. */
+import type { Usage } from "../model/chat.ts";
+import { textOf, toolCallsOf } from "../model/chat.ts";
+import type { LiveFrame, YardEvent } from "../model/event.ts";
+import type { FaultRecord } from "../model/faults.ts";
+import type { Task } from "../model/task.ts";
+import type { Entry } from "../model/turn.ts";
+import type { Received } from "../sessions/sessions.ts";
+import type { Cancelled, FlowRow, LaneRow, LanesView, Promotion, SessionRow, TurnRow } from "../store/store.ts";
+import type {
+  ApiEvent,
+  ApiFault,
+  ApiFlow,
+  ApiLane,
+  ApiSession,
+  ApiTask,
+  ApiTurn,
+  ApiUsage,
+  CancelResult,
+  HistoryEntry,
+  LanesAnswer,
+  MessageAccepted,
+  PromoteResult,
+} from "./wire.ts";
+
+const MICROS_PER_DOLLAR = 1_000_000;
+
+export function toApiUsage({ costMicros, ...tokens }: Usage): ApiUsage {
+  return { ...tokens, cost: costMicros / MICROS_PER_DOLLAR };
+}
+
+export function toApiFault(fault: FaultRecord): ApiFault {
+  return { ...fault, details: { ...fault.details } };
+}
+
+export function toMessageAccepted(received: Received): MessageAccepted {
+  const { messageId, session, queuedAhead, etaMs, duplicate, commandReply } = received;
+  return { messageId, session, queuedAhead, etaMs, duplicate, ...(commandReply === null ? {} : { commandReply }) };
+}
+
+/** An event has the same shape on both sides; this line stops compiling when that is no longer so. */
+export function toApiEvent(event: YardEvent | LiveFrame): ApiEvent {
+  return event;
+}
+
+export function toApiSession(row: SessionRow): ApiSession {
+  return {
+    key: row.key,
+    label: row.label,
+    kind: row.kind,
+    agent: row.agent,
+    parent: row.parent,
+    taskId: row.taskId,
+    model: row.model,
+    queueMode: row.queueMode,
+    state: row.state,
+    createdAt: row.createdAt,
+    lastAt: row.lastAt,
+    lastSeq: row.lastSeq,
+    waitingMessages: row.waitingMessages,
+    usage: toApiUsage(row.usage),
+  };
+}
+
+export function toHistoryEntry(entry: Entry): HistoryEntry {
+  const [first] = entry.messageIds;
+  return {
+    seq: entry.seq,
+    at: entry.at,
+    ...saidIn(entry),
+    ...(first === undefined ? {} : { messageId: first, messageIds: [...entry.messageIds] }),
+    ...(entry.turnId === null ? {} : { turnId: entry.turnId }),
+    ...(entry.replyTo.length === 0 ? {} : { replyTo: [...entry.replyTo] }),
+    provenance: entry.provenance,
+  };
+}
+
+function saidIn({ content }: Entry): Pick<HistoryEntry, "role" | "text" | "toolCalls" | "toolResults"> {
+  switch (content.role) {
+    case "user":
+    case "notice":
+      return { role: content.role, text: content.text };
+    case "assistant": {
+      const toolCalls = toolCallsOf(content.parts).map(({ callId, tool, input }) => ({ callId, tool, input }));
+      return { role: "assistant", text: textOf(content.parts), ...(toolCalls.length === 0 ? {} : { toolCalls }) };
+    }
+    case "tool":
+      return { role: "tool", text: content.results.map((result) => result.text).join("\n"), toolResults: content.results.map((result) => ({ ...result })) };
+  }
+}
+
+export function toApiTask(task: Task): ApiTask {
+  return {
+    taskId: task.taskId,
+    flowId: task.flowId,
+    label: task.label,
+    task: task.task,
+    kind: task.kind,
+    state: task.state,
+    parentSession: task.parentSession,
+    parentTask: task.parentTask,
+    session: task.session,
+    agent: task.agent,
+    model: task.model,
+    depth: task.depth,
+    queuedAt: task.queuedAt,
+    startedAt: task.startedAt,
+    endedAt: task.endedAt,
+    deadlineAt: task.deadlineAt,
+    ...(task.result === null ? {} : { result: task.result }),
+    ...(task.fault === null ? {} : { fault: toApiFault(task.fault) }),
+    usage: toApiUsage(task.usage),
+    claims: [...task.claims],
+    budget: task.budget,
+    attempt: task.attempt,
+  };
+}
+
+export function toApiFlow(flow: FlowRow): ApiFlow {
+  return {
+    flowId: flow.flowId,
+    root: flow.root,
+    state: flow.state,
+    startedAt: flow.startedAt,
+    endedAt: flow.endedAt,
+    total: flow.tasks,
+    active: flow.active,
+    succeeded: flow.succeeded,
+    failed: flow.failed,
+    usage: toApiUsage(flow.usage),
+  };
+}
+
+export function toCancelResult(cancelled: Cancelled): CancelResult {
+  const { turns, tasks, messages } = cancelled;
+  return { cancelled: turns.length + tasks.length + messages > 0, turns: [...turns], tasks: [...tasks], messages };
+}
+
+export function toPromoteResult(promotion: Promotion): PromoteResult {
+  switch (promotion.outcome) {
+    case "promoted":
+      return { promoted: true, handle: promotion.turn.handle };
+    case "already-side":
+      return { promoted: false, handle: promotion.handle };
+    case "nothing-runs":
+      return { promoted: false, handle: null };
+  }
+}
+
+export function toLanesAnswer(view: LanesView, draining: boolean): LanesAnswer {
+  return { generation: view.generation, draining, pools: view.pools.map((pool) => ({ ...pool })), lanes: view.lanes.map(toApiLane) };
+}
+
+function toApiLane(lane: LaneRow): ApiLane {
+  return { ...lane, turns: lane.turns.map(toApiTurn) };
+}
+
+function toApiTurn(turn: TurnRow): ApiTurn {
+  const { turnId, session, handle, track, attempt, startedAt, messageIds, taskId, about } = turn;
+  return { turnId, session, handle, track, attempt, startedAt, messageIds: [...messageIds], taskId, about };
+}

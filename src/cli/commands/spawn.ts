@@ -1,0 +1,49 @@
+/** `yard spawn`: a child without any model turn of a parent, and with `--wait` its result. */
+import { randomUUID } from "node:crypto";
+import type { Command } from "commander";
+import type { SpawnAccepted } from "../../api/wire.ts";
+import { awaitTask, lastSeqOf, WAIT_SECONDS, WAIT_SECONDS_MAX } from "../await-end.ts";
+import { asJson, sessionArgument, wholeNumberArgument, type Cli } from "../command.ts";
+import { AnsweredFault } from "../failure.ts";
+import { plain, readAll, say, sayJson } from "../terminal.ts";
+
+interface SpawnOptions {
+  readonly label?: string;
+  readonly parent?: string;
+  readonly agent?: string;
+  readonly model?: string;
+  readonly deadline?: number;
+  readonly wait?: boolean;
+  readonly timeout: number;
+  readonly json?: boolean;
+}
+
+export function register(parent: Command, cli: Cli): void {
+  asJson(parent.command("spawn").description("start a child at work in the background").argument("<task>", "what it is to do; - reads it from standard input"))
+    .option("--label <label>", "a name for people")
+    .option("--parent <session>", "the session that gets the result; without it the result waits in the task", sessionArgument)
+    .option("--agent <agent>", "who works on it")
+    .option("--model <model>", "as <provider>/<model>")
+    .option("--deadline <seconds>", "how long it may take", wholeNumberArgument({ min: 1, max: 30 * 86_400 }))
+    .option("--wait", "wait for its end and print the result")
+    .option("--timeout <seconds>", "with --wait: how long", wholeNumberArgument({ min: 1, max: WAIT_SECONDS_MAX }), WAIT_SECONDS)
+    .action(async (words: string, { wait, timeout, json, deadline, ...named }: SpawnOptions) => {
+      const task = words === "-" ? await readAll(cli.terminal) : words;
+      const gateway = await cli.connect();
+      // The events of a child are told in its parent's log, or in its own when it has no parent.
+      const after = wait && named.parent !== undefined ? await lastSeqOf(gateway, named.parent) : 0;
+      const accepted = await gateway.post<SpawnAccepted>("/api/spawns", { task, ...named, deadlineSeconds: deadline, idempotencyKey: randomUUID() });
+      if (!wait) {
+        if (json) sayJson(cli.terminal, accepted);
+        else say(cli.terminal, `${accepted.taskId} accepted (${accepted.childSessionKey})`);
+        return;
+      }
+      const ended = await awaitTask(cli, gateway, { session: named.parent ?? accepted.childSessionKey, after, taskId: accepted.taskId, seconds: timeout });
+      if (json) sayJson(cli.terminal, { ...accepted, task: ended });
+      if (ended.state !== "succeeded") {
+        if (json) return cli.fail();
+        throw new AnsweredFault(ended.fault ?? { code: "TURN_CANCELLED", message: `task ${ended.taskId} is ${ended.state}`, details: {}, retryable: false });
+      }
+      if (!json) say(cli.terminal, plain(ended.result ?? ""));
+    });
+}

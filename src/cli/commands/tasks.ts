@@ -1,0 +1,120 @@
+/** `yard tasks`: the records of spawned children, and `yard tasks flow`: the trees that they form. */
+import type { Command } from "commander";
+import type { ApiTask, CancelResult, FlowDetail, FlowList, History, MessageAccepted, TaskList } from "../../api/wire.ts";
+import { asJson, asListing, inPath, sessionArgument, type Cli, type ListOptions } from "../command.ts";
+import { duration, sayFields, sayTable, tokens } from "../table.ts";
+import { plain, say, sayJson } from "../terminal.ts";
+import { sayCancelled, sayHistory, sayNext } from "./sessions.ts";
+
+export function register(parent: Command, cli: Cli): void {
+  const tasks = parent.command("tasks").description("the children that were spawned");
+  const withId = (name: string, description: string): Command => asJson(tasks.command(name).description(description).argument("<task>", "its id"));
+  const pathOf = (id: string): string => `/api/tasks/${inPath(id)}`;
+
+  asListing(tasks.command("list").description("list them, the newest first"))
+    .option("--parent <session>", "only children of this session", sessionArgument)
+    .option("--flow <flow>", "only those of this tree")
+    .option("--state <states>", "only those in these states, e.g. queued,running")
+    .option("--label <label>", "only those with this label")
+    .action(async ({ json, ...query }: ListOptions & { parent?: string; flow?: string; state?: string; label?: string }) => {
+      const answer = await (await cli.connect()).get<TaskList>("/api/tasks", query);
+      if (json) return sayJson(cli.terminal, answer);
+      sayTable(cli.terminal, ["task", "state", "for", "tokens", "label"], answer.tasks.map((task) => rowOf(task, cli.clock.now())), "no tasks");
+      sayNext(cli.terminal, answer.next);
+    });
+
+  withId("show", "show one").action(async (id: string, { json }: { json?: boolean }) => {
+    const task = await (await cli.connect()).get<ApiTask>(pathOf(id));
+    if (json) return sayJson(cli.terminal, task);
+    sayFields(cli.terminal, [
+      ["task", task.taskId],
+      ["label", task.label],
+      ["state", task.state],
+      ["flow", task.flowId],
+      ["parent", task.parentSession],
+      ["session", task.session],
+      ["agent", task.agent],
+      ["model", task.model],
+      ["attempt", task.attempt],
+      ["took", duration((task.endedAt ?? cli.clock.now()) - task.queuedAt)],
+      ["tokens", tokens(task.usage)],
+      ["fault", task.fault === undefined ? null : `${task.fault.code}: ${task.fault.message}`],
+    ]);
+    say(cli.terminal, `\n${plain(task.task)}`);
+    if (task.result !== undefined) say(cli.terminal, `\n── result\n${plain(task.result)}`);
+  });
+
+  withId("cancel", "stop one and everything below it").action(async (id: string, { json }: { json?: boolean }) => {
+    sayCancelled(cli.terminal, await (await cli.connect()).post<CancelResult>(`${pathOf(id)}/cancel`), json);
+  });
+
+  asJson(tasks.command("steer").description("tell a running one something, before its next step").argument("<task>", "its id").argument("<text>")).action(
+    async (id: string, text: string, { json }: { json?: boolean }) => {
+      const accepted = await (await cli.connect()).post<MessageAccepted>(`${pathOf(id)}/steer`, { text });
+      if (json) sayJson(cli.terminal, accepted);
+      else say(cli.terminal, `told ${id} (${accepted.messageId})`);
+    },
+  );
+
+  withId("retry", "start an ended one again").action(async (id: string, { json }: { json?: boolean }) => {
+    const task = await (await cli.connect()).post<ApiTask>(`${pathOf(id)}/retry`);
+    if (json) sayJson(cli.terminal, task);
+    else say(cli.terminal, `${task.taskId} is attempt ${task.attempt} of "${task.label}"`);
+  });
+
+  asListing(tasks.command("log").description("show what was said and done in its session").argument("<task>", "its id")).action(async (id: string, { json, ...query }: ListOptions) => {
+    const gateway = await cli.connect();
+    const { session } = await gateway.get<ApiTask>(pathOf(id));
+    const history = await gateway.get<History>(`/api/sessions/${inPath(session)}/history`, query);
+    if (json) sayJson(cli.terminal, history);
+    else sayHistory(cli.terminal, history);
+  });
+
+  registerFlow(tasks, cli);
+}
+
+function registerFlow(tasks: Command, cli: Cli): void {
+  const flow = tasks.command("flow").description("the trees of tasks under one root");
+  const withId = (name: string, description: string): Command => asJson(flow.command(name).description(description).argument("<flow>", "its id"));
+
+  asListing(flow.command("list").description("list them, the newest first")).action(async ({ json, ...query }: ListOptions) => {
+    const answer = await (await cli.connect()).get<FlowList>("/api/flows", query);
+    if (json) return sayJson(cli.terminal, answer);
+    const rows = answer.flows.map((one) => [one.flowId, one.state, `${one.succeeded} of ${one.total}`, String(one.active), String(one.failed), tokens(one.usage), one.root ?? ""]);
+    sayTable(cli.terminal, ["flow", "state", "succeeded", "active", "failed", "tokens", "root"], rows, "no flows");
+    sayNext(cli.terminal, answer.next);
+  });
+
+  withId("show", "draw one as a tree").action(async (id: string, { json }: { json?: boolean }) => {
+    const detail = await (await cli.connect()).get<FlowDetail>(`/api/flows/${inPath(id)}`);
+    if (json) return sayJson(cli.terminal, detail);
+    say(cli.terminal, `${detail.flowId}  ${detail.state}  ${detail.succeeded} of ${detail.total} succeeded, ${detail.active} active, ${detail.failed} failed  ${tokens(detail.usage)} tokens`);
+    say(cli.terminal, detail.root ?? "(no parent)");
+    for (const line of treeLines(detail.tasks, cli.clock.now())) say(cli.terminal, line);
+  });
+
+  withId("cancel", "stop the whole tree").action(async (id: string, { json }: { json?: boolean }) => {
+    sayCancelled(cli.terminal, await (await cli.connect()).post<CancelResult>(`/api/flows/${inPath(id)}/cancel`), json);
+  });
+}
+
+function rowOf(task: ApiTask, now: number): readonly string[] {
+  return [task.taskId, task.state, duration((task.endedAt ?? now) - task.queuedAt), tokens(task.usage), task.label];
+}
+
+/** One line per task, each below its parent. A task whose parent is not among them stands at the top. */
+export function treeLines(tasks: readonly ApiTask[], now: number): readonly string[] {
+  const ids = new Set(tasks.map(({ taskId }) => taskId));
+  const lines: string[] = [];
+  const draw = (parent: string | null, indent: string): void => {
+    const children = tasks.filter((task) => (task.parentTask !== null && ids.has(task.parentTask) ? task.parentTask : null) === parent);
+    for (const [index, task] of children.entries()) {
+      const isLast = index === children.length - 1;
+      const [id, state, took] = rowOf(task, now);
+      lines.push(plain(`${indent}${isLast ? "└─" : "├─"} ${task.label}  ${state}  ${took}  ${id}`));
+      draw(task.taskId, indent + (isLast ? "   " : "│  "));
+    }
+  };
+  draw(null, "");
+  return lines;
+}

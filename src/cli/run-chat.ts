@@ -1,0 +1,77 @@
+/**
+ * A chat in the terminal: lines go out as messages, everything that happens in the session comes in.
+ * Typing is never blocked by an answer, nor an answer by typing.
+ *
+ * Ctrl-C, Ctrl-D and /quit leave; /stop stops what runs, as every other /command does its work in the
+ * gateway. Without a terminal it ends when the input has ended and everything sent was answered.
+ */
+import { randomUUID } from "node:crypto";
+import { createInterface } from "node:readline";
+import type { MessageAccepted } from "../api/wire.ts";
+import { lastSeqOf } from "./await-end.ts";
+import { ChatScreen } from "./chat-screen.ts";
+import type { GatewayClient } from "./client.ts";
+import type { Cli } from "./command.ts";
+import { Conversation } from "./conversation.ts";
+import { faultOf } from "./failure.ts";
+import { isInteractive } from "./terminal.ts";
+
+const LEAVE = ["/quit", "/exit"];
+
+/** @returns when the person leaves. @throws {Fault} GATEWAY_NOT_THERE  it went away and did not come back. */
+export async function runChat(cli: Cli, gateway: GatewayClient, session: string): Promise<void> {
+  const { terminal } = cli;
+  const interactive = isInteractive(terminal);
+  const lines = createInterface({ input: terminal.input, output: interactive ? (terminal.output as NodeJS.WritableStream) : undefined, terminal: interactive, prompt: "> " });
+  const screen = new ChatScreen(terminal, lines);
+  const conversation = new Conversation();
+  const left = new AbortController();
+  let inputEnded = false;
+  let sending = 0;
+
+  const leaveWhenDone = (): void => {
+    if (inputEnded && sending === 0 && (interactive || conversation.waiting === 0)) left.abort();
+  };
+  const send = async (text: string): Promise<void> => {
+    const clientMessageId = randomUUID();
+    conversation.sending(clientMessageId);
+    sending++;
+    try {
+      const accepted = await gateway.post<MessageAccepted>("/api/messages", { text, session, clientMessageId });
+      if (accepted.commandReply === undefined) conversation.accepted(accepted.messageId);
+      else screen.show({ kind: "answer", text: accepted.commandReply });
+    } catch (thrown) {
+      const { code, message } = faultOf(thrown);
+      screen.show({ kind: "trouble", text: `${code}: ${message}` });
+      if (!interactive) cli.fail();
+    } finally {
+      sending--;
+      leaveWhenDone();
+    }
+  };
+
+  const after = await lastSeqOf(gateway, session);
+  lines.on("line", (line) => {
+    const text = line.trim();
+    if (LEAVE.includes(text)) lines.close();
+    else if (text !== "") void send(text);
+    if (interactive) lines.prompt();
+  });
+  lines.on("SIGINT", () => lines.close());
+  lines.on("close", () => {
+    inputEnded = true;
+    leaveWhenDone();
+  });
+  if (interactive) lines.prompt();
+
+  try {
+    const onLost = (): void => screen.show({ kind: "note", text: "the connection is lost; trying again" });
+    for await (const event of gateway.follow({ session, after, onLost }, left.signal)) {
+      for (const piece of conversation.take(event)) screen.show(piece);
+      leaveWhenDone();
+    }
+  } finally {
+    lines.close();
+    if (interactive) terminal.output.write("\n");
+  }
+}

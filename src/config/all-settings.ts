@@ -1,0 +1,22 @@
+/** Every setting of the program, gathered from the folders that they belong to. */
+import type { Setting } from "../base/setting.ts";
+import { SETTINGS as API } from "../api/settings.ts";
+import { SETTINGS as LANES } from "../lanes/settings.ts";
+import { SETTINGS as PROVIDERS } from "../providers/settings.ts";
+import { SETTINGS as SESSIONS } from "../sessions/settings.ts";
+import { SETTINGS as TREES } from "../trees/settings.ts";
+import { agentsList } from "../turns/agents-list.ts";
+import { SETTINGS as TURNS } from "../turns/settings.ts";
+import { SETTINGS as GATEWAY } from "./settings.ts";
+
+/** In the order of their keys. */
+export const ALL_SETTINGS: readonly Setting<unknown>[] = [
+  ...API,
+  ...LANES,
+  ...PROVIDERS,
+  ...SESSIONS,
+  ...TREES,
+  ...TURNS,
+  agentsList as Setting<unknown>,
+  ...GATEWAY,
+].toSorted((a, b) => (a.key < b.key ? -1 : 1));

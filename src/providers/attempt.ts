@@ -1,0 +1,95 @@
+/**
+ * One attempt of a model call: one HTTP request, read to its end under three deadlines.
+ *
+ * Always true: when it returns or throws, its timer is gone and its request is over.
+ */
+import type { LanguageModelV4, LanguageModelV4CallOptions } from "@ai-sdk/provider";
+import type { Clock } from "../base/clock.ts";
+import type { AnswerBuilder } from "./answer.ts";
+import { MissedDeadline } from "./failure.ts";
+
+/** Milliseconds. Only parts that move the answer on count as signs of life. */
+export interface Deadlines {
+  readonly firstByteMs: number;
+  readonly betweenChunksMs: number;
+  readonly totalMs: number;
+}
+
+/**
+ * Reads one answer into `builder`.
+ * @param options makes the call's options for the signal that ends the request.
+ * @throws the reason of `signal` when it aborts, {@link MissedDeadline}, or whatever the libraries throw.
+ */
+export async function attempt(model: LanguageModelV4, options: (signal: AbortSignal) => LanguageModelV4CallOptions, builder: AnswerBuilder, deadlines: Deadlines, clock: Clock, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const request = new AbortController();
+  const onAbort = (): void => request.abort(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  const watch = new Watch(clock, deadlines, (missed) => request.abort(missed));
+  try {
+    const { stream } = await model.doStream(options(request.signal));
+    const reader = stream.getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      if (builder.take(value)) watch.progress();
+    }
+    request.signal.throwIfAborted();
+  } catch (thrown) {
+    if (signal.aborted) throw signal.reason;
+    // A connection that is held open, or breaks, after the answer's end takes nothing from the answer.
+    if (builder.finished) return;
+    throw request.signal.aborted ? request.signal.reason : thrown;
+  } finally {
+    watch.stop();
+    signal.removeEventListener("abort", onAbort);
+    if (!builder.finished) request.abort();
+  }
+}
+
+/** One timer for three deadlines; signs of life only note the time, so they cost nothing. */
+class Watch {
+  readonly #clock: Clock;
+  readonly #deadlines: Deadlines;
+  readonly #onMissed: (missed: MissedDeadline) => void;
+  readonly #startedAt: number;
+  #lastAt: number | undefined;
+  #disarm: () => void = () => {};
+
+  constructor(clock: Clock, deadlines: Deadlines, onMissed: (missed: MissedDeadline) => void) {
+    this.#clock = clock;
+    this.#deadlines = deadlines;
+    this.#onMissed = onMissed;
+    this.#startedAt = clock.monotonic();
+    this.#arm();
+  }
+
+  progress(): void {
+    const first = this.#lastAt === undefined;
+    this.#lastAt = this.#clock.monotonic();
+    if (!first) return;
+    this.#disarm();
+    this.#arm();
+  }
+
+  stop(): void {
+    this.#disarm();
+  }
+
+  #arm(): void {
+    const { inMs, deadline, ms } = this.#next();
+    if (inMs <= 0) this.#onMissed(new MissedDeadline(deadline, ms));
+    else this.#disarm = this.#clock.after(inMs, () => this.#arm());
+  }
+
+  #next(): { inMs: number; deadline: string; ms: number } {
+    const { firstByteMs, betweenChunksMs, totalMs } = this.#deadlines;
+    const now = this.#clock.monotonic();
+    const total = { inMs: this.#startedAt + totalMs - now, deadline: "total", ms: totalMs };
+    const silence =
+      this.#lastAt === undefined
+        ? { inMs: this.#startedAt + firstByteMs - now, deadline: "first byte", ms: firstByteMs }
+        : { inMs: this.#lastAt + betweenChunksMs - now, deadline: "between chunks", ms: betweenChunksMs };
+    return silence.inMs < total.inMs ? silence : total;
+  }
+}

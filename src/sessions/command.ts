@@ -1,0 +1,30 @@
+/**
+ * Slash commands as data: what `/help` lists and the front door carries out.
+ *
+ * They are read from the raw text of an authorised person only, never from a model's or a child's
+ * words, and they are answered at once, without a turn.
+ */
+import type { SessionKey } from "../base/ids.ts";
+
+export interface CommandCall {
+  readonly session: SessionKey;
+  /** What stands behind the command's name, trimmed. */
+  readonly text: string;
+  /** The same, cut at blanks. */
+  readonly words: readonly string[];
+}
+
+export interface Command {
+  /** Without the slash. */
+  readonly name: string;
+  readonly usage: string;
+  readonly doc: string;
+  /** @returns what the person is told. @throws {Fault} what went wrong, in words for the person. */
+  run(call: CommandCall): Promise<string>;
+}
+
+/** `/name rest`, at the very start of a text. */
+export function readCommand(text: string): { name: string; rest: string } | null {
+  const match = /^\/([a-z][a-z-]*)(?:\s+([\s\S]*))?$/i.exec(text.trim());
+  return match === null ? null : { name: match[1]!.toLowerCase(), rest: (match[2] ?? "").trim() };
+}

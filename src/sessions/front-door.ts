@@ -1,0 +1,146 @@
+/**
+ * The front door: every message comes in here, whatever it came by, and is on disk before it is
+ * acknowledged.
+ */
+import type { SessionKey } from "../base/ids.ts";
+import type { Settings } from "../base/setting.ts";
+import { Fault, asFault } from "../model/faults.ts";
+import type { PoolName } from "../model/lane.ts";
+import { MESSAGE_BYTES_MAX } from "../model/message.ts";
+import { POOL_OF_KIND, parseSessionKey } from "../model/session.ts";
+import type { AcceptRules, Cancelled, Promotion, Store } from "../store/store.ts";
+import { readCommand, type Command } from "./command.ts";
+import { messageWaitMs, queueMode, queueModeByChannel } from "./settings.ts";
+import type { Incoming, Received, Sessions, Watcher } from "./sessions.ts";
+import type { EventHub } from "./watch.ts";
+
+export interface FrontDoorDeps {
+  readonly store: Store;
+  readonly hub: EventHub;
+  readonly settings: Settings;
+  readonly commands: () => readonly Command[];
+  readonly meanTurnMs: () => Readonly<Record<PoolName, number>>;
+  /** Asks the scheduler to claim; called right after a message was handed to the store, so both share a commit. */
+  readonly kick: () => void;
+  /** A message for a running turn is on disk. */
+  readonly steeringCame: (session: SessionKey) => void;
+}
+
+export class FrontDoor implements Sessions {
+  readonly #deps: FrontDoorDeps;
+  #draining = false;
+
+  constructor(deps: FrontDoorDeps) {
+    this.#deps = deps;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  drain(): void {
+    this.#draining = true;
+  }
+
+  async accept(incoming: Incoming): Promise<Received> {
+    if (this.#draining) throw new Fault("DRAINING", {});
+    const bytes = Buffer.byteLength(incoming.text);
+    if (bytes > MESSAGE_BYTES_MAX) throw new Fault("BODY_TOO_LARGE", { bytes, bytesMax: MESSAGE_BYTES_MAX });
+    if (incoming.text.trim() === "") throw new Fault("BAD_REQUEST", { where: "text", problem: "is empty" });
+    const command = incoming.mayCommand ? readCommand(incoming.text) : null;
+    if (command !== null) return this.#command(incoming, command);
+    const accepted = this.#deps.store.acceptMessage({
+      message: {
+        session: incoming.session,
+        text: incoming.text,
+        provenance: incoming.provenance,
+        channel: incoming.channel,
+        sourceId: incoming.sourceId ?? null,
+        author: incoming.author ?? null,
+        queueMode: incoming.queueMode ?? this.#deps.settings.get(queueModeByChannel)[incoming.channel] ?? null,
+        replyTo: incoming.replyTo ?? null,
+      },
+      rules: this.#rulesFor(incoming),
+    });
+    this.#deps.kick();
+    const result = await accepted;
+    this.#deps.steeringCame(incoming.session);
+    return { ...result, commandReply: null };
+  }
+
+  #rulesFor({ session, text, queueMode: mode }: Incoming): AcceptRules {
+    const { settings, meanTurnMs } = this.#deps;
+    const pool = POOL_OF_KIND[parseSessionKey(session).parts.kind];
+    return {
+      waitMs: mode === "interrupt" || mode === "rollback" || mode === "steer" || closesBatch(text, settings) ? 0 : settings.get(messageWaitMs),
+      defaultMode: settings.get(queueMode),
+      meanTurnMs: meanTurnMs()[pool],
+    };
+  }
+
+  async #command(incoming: Incoming, { name, rest }: { name: string; rest: string }): Promise<Received> {
+    const commands = this.#deps.commands();
+    const command = commands.find((one) => one.name === name);
+    const reply = command === undefined ? `There is no command /${name}. /help lists them.` : await run(command);
+    const row = await this.#deps.store.openSession(incoming.session);
+    await this.#deps.store.notice({ session: row.key, text: reply, level: "info", code: "COMMAND", entry: false });
+    return { messageId: "" as Received["messageId"], session: row.key, queuedAhead: 0, etaMs: 0, duplicate: false, commandReply: reply };
+
+    async function run(found: Command): Promise<string> {
+      try {
+        return await found.run({ session: incoming.session, text: rest, words: rest === "" ? [] : rest.split(/\s+/) });
+      } catch (cause) {
+        const fault = asFault(cause);
+        if (fault.code === "INTERNAL") throw cause;
+        return fault.message;
+      }
+    }
+  }
+
+  watch(from: { session: SessionKey | null; after: number }, watcher: Watcher): () => void {
+    return this.#deps.hub.watch(from, watcher);
+  }
+
+  async cancel(key: SessionKey, options: { by: string; tree: boolean; queue: boolean }): Promise<Cancelled> {
+    return this.#found(key, this.#thenKick(this.#deps.store.cancelSession({ key, ...options })));
+  }
+
+  async cancelTurn(key: SessionKey, handle: string, by: string): Promise<Cancelled> {
+    if ((await this.#deps.store.session(key)) === null) throw new Fault("SESSION_NOT_FOUND", { session: key });
+    const cancelled = await this.#thenKick(this.#deps.store.cancelTurn({ session: key, handle, by }));
+    if (cancelled === null) throw new Fault("TURN_NOT_FOUND", { turn: handle });
+    return cancelled;
+  }
+
+  async promote(key: SessionKey): Promise<Promotion> {
+    if ((await this.#deps.store.session(key)) === null) throw new Fault("SESSION_NOT_FOUND", { session: key });
+    const promotion = await this.#thenKick(this.#deps.store.promoteTurn({ session: key, turnId: null }));
+    if (promotion.outcome === "nothing-runs") throw new Fault("TURN_NOT_FOUND", { turn: `in ${key}` });
+    return promotion;
+  }
+
+  async reset(key: SessionKey, by: string): Promise<void> {
+    await this.#found(key, this.#deps.store.resetSession({ key, by }));
+  }
+
+  async remove(key: SessionKey, by: string): Promise<Cancelled> {
+    return this.#found(key, this.#thenKick(this.#deps.store.deleteSession({ key, by })));
+  }
+
+  async #found<T>(key: SessionKey, looked: Promise<T | null>): Promise<T> {
+    const found = await looked;
+    if (found === null) throw new Fault("SESSION_NOT_FOUND", { session: key });
+    return found;
+  }
+
+  #thenKick<T>(write: Promise<T>): Promise<T> {
+    this.#deps.kick();
+    return write;
+  }
+}
+
+/** A question wants its answer now; it also ends what was said before it. Only while the wait is not the person's own choice. */
+function closesBatch(text: string, settings: Settings): boolean {
+  return /\?\s*$/.test(text) && !settings.isSet(messageWaitMs);
+}
+

@@ -1,0 +1,104 @@
+/**
+ * The log as a stream: each reader gets every event after its number, once, in order, whether it
+ * was stored long ago or commits right now.
+ *
+ * A reader first catches up from the store, page by page, while commits that happen meanwhile are
+ * kept for it; what it has seen already is skipped by number. Live frames reach only readers that
+ * have caught up.
+ */
+import type { SessionKey } from "../base/ids.ts";
+import type { LiveFrame, YardEvent } from "../model/event.ts";
+import type { Store } from "../store/store.ts";
+import type { Watcher } from "./sessions.ts";
+
+/** Events read from the store at once. */
+const PAGE_EVENTS = 500;
+/** Commits kept for a reader that catches up; beyond this it reads them from the store. */
+const KEPT_EVENTS_MAX = 5_000;
+
+interface Reader {
+  readonly session: SessionKey | null;
+  readonly watcher: Watcher;
+  after: number;
+  /** Null once it has caught up. */
+  kept: YardEvent[] | null;
+  overflowed: boolean;
+  closed: boolean;
+}
+
+export class EventHub {
+  readonly #store: Pick<Store, "events" | "onEvents">;
+  readonly #readersOf = new Map<SessionKey, Set<Reader>>();
+  readonly #readersOfAll = new Set<Reader>();
+
+  constructor(store: Pick<Store, "events" | "onEvents">) {
+    this.#store = store;
+    store.onEvents((events) => {
+      for (const event of events) {
+        for (const reader of this.#readersOfAll) this.#offer(reader, event);
+        const readers = this.#readersOf.get(event.session);
+        if (readers !== undefined) for (const reader of readers) this.#offer(reader, event);
+      }
+    });
+  }
+
+  frame(frame: LiveFrame): void {
+    for (const reader of this.#readersOfAll) if (reader.kept === null) reader.watcher.onFrame?.(frame);
+    const readers = this.#readersOf.get(frame.session);
+    if (readers !== undefined) for (const reader of readers) if (reader.kept === null) reader.watcher.onFrame?.(frame);
+  }
+
+  watch(from: { session: SessionKey | null; after: number }, watcher: Watcher): () => void {
+    const reader: Reader = { session: from.session, watcher, after: from.after, kept: [], overflowed: false, closed: false };
+    const set = from.session === null ? this.#readersOfAll : this.#setOf(from.session);
+    set.add(reader);
+    const close = (): void => {
+      reader.closed = true;
+      set.delete(reader);
+      if (from.session !== null && set.size === 0) this.#readersOf.delete(from.session);
+    };
+    void this.#catchUp(reader).catch((cause: unknown) => {
+      if (reader.closed) return;
+      close();
+      watcher.onFailure(cause);
+    });
+    return close;
+  }
+
+  #setOf(session: SessionKey): Set<Reader> {
+    let set = this.#readersOf.get(session);
+    if (set === undefined) this.#readersOf.set(session, (set = new Set()));
+    return set;
+  }
+
+  #offer(reader: Reader, event: YardEvent): void {
+    if (reader.kept === null) this.#give(reader, event);
+    else if (reader.kept.length < KEPT_EVENTS_MAX) reader.kept.push(event);
+    else reader.overflowed = true;
+  }
+
+  #give(reader: Reader, event: YardEvent): void {
+    const number = reader.session === null ? event.cursor : event.seq;
+    if (number <= reader.after || reader.closed) return;
+    reader.after = number;
+    reader.watcher.onEvent(event);
+  }
+
+  async #catchUp(reader: Reader): Promise<void> {
+    for (;;) {
+      const page = await this.#store.events({ session: reader.session, after: reader.after, limit: PAGE_EVENTS });
+      if (reader.closed) return;
+      for (const event of page) this.#give(reader, event);
+      if (page.length === PAGE_EVENTS) continue;
+      const kept = reader.kept!;
+      if (reader.overflowed) {
+        reader.kept = [];
+        reader.overflowed = false;
+        continue;
+      }
+      reader.kept = null;
+      for (const event of kept) this.#give(reader, event);
+      return;
+    }
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * Barriers: a session that waits for children, as rows. Nothing holds a slot meanwhile.
+ *
+ *     open ──enough children ended──▶ met
+ *       ├────deadline───────────────▶ timed_out
+ *       └────session stopped────────▶ cancelled
+ *
+ * While a barrier is open, the messages of its children are held; when it is met they become one
+ * digest for the session's next turn.
+ */
+import type { BarrierId, SessionKey, TaskId } from "../../base/ids.ts";
+import type { BarrierOpened, BarrierRequest } from "../store.ts";
+import type { Kernel, Row } from "./kernel.ts";
+import { insertMessage } from "./inbox.ts";
+import { refreshLane } from "./lane-state.ts";
+
+export function openBarrier(k: Kernel, request: BarrierRequest): BarrierOpened {
+  const { session, turnId } = request.turn;
+  const before = k.get("SELECT id, state FROM barrier WHERE step_key = ?", request.stepKey);
+  if (before !== undefined) return { outcome: before["state"] === "open" ? "open" : "met", barrierId: before["id"], tasks: tasksOf(k, before["id"]) };
+
+  const wanted = undelivered(k, session).filter((id) => request.tasks === null || request.tasks.includes(id));
+  if (wanted.length === 0) return { outcome: "nothing-to-wait-for" };
+  const need = request.waitFor === "all" ? wanted.length : request.waitFor === "any" ? 1 : Math.min(Math.max(1, request.waitFor), wanted.length);
+  const barrierId = k.ids.barrier();
+  k.run(
+    "INSERT INTO barrier (id, session, turn_id, step_key, need, state, deadline_at) VALUES (?,?,?,?,?,'open',?)",
+    barrierId, session, turnId, request.stepKey, need, request.timeoutMs === null ? null : k.now() + request.timeoutMs,
+  );
+  for (const task of wanted) {
+    k.run("INSERT INTO barrier_task VALUES (?, ?)", barrierId, task);
+    k.run("UPDATE message SET state = 'held', barrier_id = ? WHERE child_task = ? AND session = ? AND state = 'waiting'", barrierId, task, session);
+  }
+  const met = checkBarrier(k, barrierId);
+  refreshLane(k, session);
+  return { outcome: met ? "met" : "open", barrierId, tasks: wanted };
+}
+
+/** Children that are active, or whose result no turn has taken yet. */
+function undelivered(k: Kernel, session: SessionKey): TaskId[] {
+  return k
+    .all(
+      `SELECT id FROM task WHERE parent_session = ?1 AND ended_at IS NULL
+       UNION SELECT child_task FROM message WHERE session = ?1 AND state = 'waiting' AND child_task IS NOT NULL`,
+      session,
+    )
+    .map((row) => row["id"] as TaskId);
+}
+
+function tasksOf(k: Kernel, barrierId: string): TaskId[] {
+  return k.all("SELECT task_id FROM barrier_task WHERE barrier_id = ?", barrierId).map((row) => row["task_id"] as TaskId);
+}
+
+/** The open barrier that waits for a child, if any. */
+export function barrierFor(k: Kernel, session: SessionKey, task: TaskId): BarrierId | null {
+  const row = k.get("SELECT b.id FROM barrier b JOIN barrier_task t ON t.barrier_id = b.id WHERE t.task_id = ? AND b.session = ? AND b.state = 'open'", task, session);
+  return row === undefined ? null : row["id"];
+}
+
+/** Meets the barrier when enough of its children have ended. @returns whether it is met. */
+export function checkBarrier(k: Kernel, barrierId: BarrierId): boolean {
+  const barrier = k.get("SELECT * FROM barrier WHERE id = ? AND state = 'open'", barrierId);
+  if (barrier === undefined) return true;
+  const children = k.get("SELECT count(*) AS n, count(t.ended_at) AS ended FROM barrier_task b JOIN task t ON t.id = b.task_id WHERE b.barrier_id = ?", barrierId)!;
+  if (children["ended"] < barrier["need"] && children["ended"] < children["n"]) return false;
+  release(k, barrier, "met");
+  return true;
+}
+
+export function expireBarriers(k: Kernel, now: number): void {
+  for (const barrier of k.all("SELECT * FROM barrier WHERE state = 'open' AND deadline_at <= ?", now)) release(k, barrier, "timed_out");
+}
+
+function release(k: Kernel, barrier: Row, state: "met" | "timed_out"): void {
+  const session = barrier["session"] as SessionKey;
+  k.run("UPDATE barrier SET state = ? WHERE id = ?", state, barrier["id"]);
+  const released = k.run("UPDATE message SET state = 'waiting', ready_at = ? WHERE barrier_id = ? AND state = 'held'", k.now(), barrier["id"]);
+  if (released === 0) {
+    const running = k.all("SELECT t.label FROM barrier_task b JOIN task t ON t.id = b.task_id WHERE b.barrier_id = ? AND t.ended_at IS NULL", barrier["id"]).map((row) => JSON.stringify(row["label"]));
+    const text = state === "timed_out" ? `[the time to wait is over; still running: ${running.join(", ")}]` : "[nothing is left to wait for]";
+    insertMessage(k, session, { text, provenance: "system", channel: "barrier", mode: "followup", readyAt: k.now(), barrierId: barrier["id"] });
+  }
+  refreshLane(k, session);
+}
+
+/** A child's turn starts: its task runs. */
+export function wakeTask(k: Kernel, task: Row): void {
+  const log = (task["parent_session"] ?? task["session"]) as SessionKey;
+  const event = { taskId: task["id"] as TaskId, data: { label: task["label"], session: task["session"], state: "running" } };
+  if (task["state"] === "queued") {
+    k.run("UPDATE task SET state = 'running', started_at = ? WHERE id = ?", k.now(), task["id"]);
+    k.emit(log, { type: "task.started", ...event });
+  } else if (task["state"] === "waiting") {
+    k.run("UPDATE task SET state = 'running' WHERE id = ?", task["id"]);
+    k.emit(log, { type: "task.progress", ...event });
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * Group commit: verbs that wait together run in one transaction and become durable together.
+ *
+ * Each verb has a savepoint of its own, so one that fails takes nothing of the others with it.
+ * Nothing is answered before the commit; when the commit fails, every verb of the batch failed.
+ */
+import type { TurnId } from "../../base/ids.ts";
+import type { YardEvent } from "../../model/event.ts";
+import { Fault, type FaultRecord } from "../../model/faults.ts";
+import { storeFault } from "./database.ts";
+import type { Kernel } from "./kernel.ts";
+import { VERBS } from "./verbs.ts";
+
+export interface VerbCall {
+  readonly id: number;
+  readonly verb: keyof typeof VERBS;
+  readonly input: unknown;
+}
+
+export type VerbAnswer =
+  | { readonly id: number; readonly value: unknown }
+  | { readonly id: number; readonly fault: FaultRecord }
+  | { readonly id: number; readonly defect: string };
+
+export interface BatchAnswer {
+  readonly answers: readonly VerbAnswer[];
+  readonly events: readonly YardEvent[];
+  readonly stopped: readonly TurnId[];
+}
+
+export function runBatch(k: Kernel, calls: readonly VerbCall[], file: string): BatchAnswer {
+  try {
+    k.db.exec("BEGIN IMMEDIATE");
+    const answers = calls.map((call) => runVerb(k, call, file));
+    k.db.exec("COMMIT");
+    return { answers, ...k.takeNews() };
+  } catch (cause) {
+    if (k.db.isTransaction) k.db.exec("ROLLBACK");
+    k.takeNews();
+    return { answers: calls.map(({ id }) => failed(id, cause, file)), events: [], stopped: [] };
+  }
+}
+
+function runVerb(k: Kernel, { id, verb, input }: VerbCall, file: string): VerbAnswer {
+  const mark = k.newsMark();
+  k.db.exec("SAVEPOINT verb");
+  try {
+    const value = (VERBS[verb] as (k: Kernel, input: unknown) => unknown)(k, input);
+    k.db.exec("RELEASE verb");
+    return { id, value };
+  } catch (cause) {
+    // Some failures (a full disk) end the whole transaction; then there is no savepoint to go back to.
+    if (!k.db.isTransaction) throw cause;
+    k.db.exec("ROLLBACK TO verb; RELEASE verb");
+    k.forgetNewsSince(mark);
+    return failed(id, cause, file);
+  }
+}
+
+function failed(id: number, cause: unknown, file: string): VerbAnswer {
+  const fault = storeFault(cause, file);
+  if (fault instanceof Fault) return { id, fault: fault.toRecord() };
+  return { id, defect: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause) };
+}

@@ -1,0 +1,231 @@
+/**
+ * The claim: who runs now. One transaction turns ready lanes into running turns, as far as their
+ * pools have free slots, and does everything that has come due.
+ */
+import type { MessageId, SessionKey, TaskId, TurnId } from "../../base/ids.ts";
+import { digestText, type FinishedChild } from "../../model/digest.ts";
+import { POOLS, WAIT_NOTICE_MS, estimateWaitMs, type PoolName } from "../../model/lane.ts";
+import { POOL_OF_KIND } from "../../model/session.ts";
+import { modelStepKey } from "../../model/transcript.ts";
+import type { EntryContent, StartedTurn } from "../../model/turn.ts";
+import type { Claim, ClaimRules, PromotedTurn } from "../../model/claim.ts";
+import type { Promotion } from "../store.ts";
+import { expireBarriers, wakeTask } from "./barriers.ts";
+import { appendEntry } from "./entries.ts";
+import type { Kernel, Row } from "./kernel.ts";
+import { poolSize, promotionDueAt, refreshLane, slotsUsed } from "./lane-state.ts";
+import { handleText } from "./rows.ts";
+import { rulesOf } from "./rules.ts";
+import { besideOf, sessionInfoOf } from "./started-turn.ts";
+import { expireTasks } from "./tasks.ts";
+
+/** Characters of a turn's first message that listings show. */
+const ABOUT_LENGTH_MAX = 80;
+
+export function claimTurns(k: Kernel, rules: ClaimRules): Claim {
+  const now = k.now();
+  expireBarriers(k, now);
+  expireTasks(k, now);
+  const promoted = checkLanes(k, rules, now);
+  const started: StartedTurn[] = [];
+  for (const pool of POOLS) {
+    if (pool === "side") continue;
+    const free = Math.min(poolSize(k, pool) - slotsUsed(k, pool), rules.turnsMax - started.length);
+    if (free <= 0) continue;
+    const lanes = k.all("SELECT session FROM lane WHERE pool = ? AND state = 'ready' AND ready_at <= ? ORDER BY sort_key, session LIMIT ?", pool, now, free);
+    for (const { session } of lanes) started.push(startTurn(k, session, "main"));
+  }
+  started.push(...startSideTurns(k, now));
+  return { started, promoted, nextAt: nextDueAt(k, now), more: started.length >= rules.turnsMax };
+}
+
+function nextDueAt(k: Kernel, now: number): number | null {
+  const { at } = k.get(
+    `SELECT min(at) AS at FROM (
+       SELECT min(ready_at) AS at FROM lane WHERE state = 'ready' AND ready_at > ?
+       UNION ALL SELECT min(check_at) FROM lane WHERE check_at IS NOT NULL
+       UNION ALL SELECT min(deadline_at) FROM barrier WHERE state = 'open' AND deadline_at IS NOT NULL
+       UNION ALL SELECT min(deadline_at) FROM task WHERE ended_at IS NULL AND deadline_at IS NOT NULL
+       UNION ALL SELECT min(ready_at) FROM message WHERE state = 'waiting' AND mode = 'parallel' AND ready_at > ?)`,
+    now, now,
+  )!;
+  return at;
+}
+
+/** Promotes turns that hold up a person for too long, and tells those who have waited for long. */
+function checkLanes(k: Kernel, rules: ClaimRules, now: number): PromotedTurn[] {
+  const promoted: PromotedTurn[] = [];
+  for (const lane of k.all("SELECT * FROM lane WHERE check_at <= ?", now)) {
+    const session = lane["session"] as SessionKey;
+    const main = k.get("SELECT id, started_at FROM turn WHERE session = ? AND state = 'running' AND track = 'main'", session);
+    const promotionAt = main === undefined ? null : promotionDueAt(k, session, main["started_at"]);
+    if (promotionAt !== null && promotionAt <= now) {
+      promoted.push(promote(k, session, main!["id"]));
+      continue;
+    }
+    if (lane["noticed"] === 0) noticeWait(k, lane, rules, now);
+    refreshLane(k, session);
+  }
+  return promoted;
+}
+
+function noticeWait(k: Kernel, lane: Row, rules: ClaimRules, now: number): void {
+  const first = k.get("SELECT ready_at, child_task FROM message WHERE session = ? AND state = 'waiting' ORDER BY n LIMIT 1", lane["session"]);
+  if (first === undefined || first["ready_at"] > now - WAIT_NOTICE_MS) return;
+  const { position, etaMs } = placeOf(k, lane, rules.meanTurnMs);
+  k.run("UPDATE lane SET noticed = 1 WHERE session = ?", lane["session"]);
+  k.emit(lane["session"], { type: "lane.waiting", data: { waitedMs: now - first["ready_at"], position, etaMs, why: lane["state"] === "leased" ? "turn" : "slot", pool: lane["pool"] } });
+}
+
+/** The place of a lane in its pool's line (0 = next) and when it should start. */
+export function placeOf(k: Kernel, lane: Row, meanTurnMs: Readonly<Record<PoolName, number>>): { position: number; etaMs: number } {
+  const pool = lane["pool"] as PoolName;
+  if (lane["state"] === "leased") return { position: 0, etaMs: Math.round(meanTurnMs[pool]) };
+  if (lane["state"] !== "ready") return { position: 0, etaMs: 0 };
+  const position = k.count("SELECT count(*) FROM lane WHERE pool = ? AND state = 'ready' AND (sort_key, session) < (?, ?)", pool, lane["sort_key"], lane["session"]);
+  const size = poolSize(k, pool);
+  return { position, etaMs: estimateWaitMs({ position, size, free: Math.max(0, size - slotsUsed(k, pool)), meanTurnMs: meanTurnMs[pool] }) };
+}
+
+/** Messages in mode `parallel` whose lane is busy start beside it, from the last committed turn. */
+function startSideTurns(k: Kernel, now: number): StartedTurn[] {
+  const started: StartedTurn[] = [];
+  const rules = rulesOf(k);
+  let free = poolSize(k, "side") - slotsUsed(k, "side");
+  const rows = k.all(
+    "SELECT m.session FROM message m JOIN lane l ON l.session = m.session WHERE m.state = 'waiting' AND m.mode = 'parallel' AND m.ready_at <= ? AND l.state = 'leased' GROUP BY m.session, m.batch ORDER BY min(m.accepted_at)",
+    now,
+  );
+  for (const { session } of rows) {
+    if (free <= 0) break;
+    const beside = k.count("SELECT count(*) FROM turn WHERE session = ? AND state = 'running' AND track = 'side'", session);
+    if (beside >= rules.sideTurnsMax) continue;
+    started.push(startTurn(k, session, "side"));
+    free--;
+  }
+  return started;
+}
+
+function startTurn(k: Kernel, session: SessionKey, track: "main" | "side"): StartedTurn {
+  const now = k.now();
+  const row = k.get("SELECT s.*, l.last_entry, l.epoch, l.last_handle FROM session s JOIN lane l ON l.session = s.key WHERE s.key = ?", session)!;
+  const contextUpTo = row["last_entry"] as number;
+  const messages = headOfLine(k, session, now, track);
+  const turnId = k.ids.turn();
+  const pool = track === "side" ? "side" : POOL_OF_KIND[row["kind"] as keyof typeof POOL_OF_KIND];
+  const task = row["task_id"] === null ? undefined : k.get("SELECT * FROM task WHERE id = ? AND ended_at IS NULL", row["task_id"]);
+  const owed = owedByBarriers(k, messages);
+  const { epoch, last_handle: handle } = k.get("UPDATE lane SET epoch = epoch + 1, last_handle = last_handle + 1, noticed = 0 WHERE session = ? RETURNING epoch, last_handle", session)!;
+  const about = String(messages[0]!["child_task"] === null ? messages[0]!["text"] : "results of background tasks").trim().split("\n")[0]!.slice(0, ABOUT_LENGTH_MAX);
+  const generation = k.count("SELECT value FROM meta WHERE name = 'generation'");
+  k.run(
+    "INSERT INTO turn (id, session, handle, track, pool, state, epoch, generation, task_id, about, context_upto, owed, started_at) VALUES (?,?,?,?,?,'running',?,?,?,?,?,?,?)",
+    turnId, session, handle, track, pool, epoch, generation, task?.["id"] ?? null, about, contextUpTo, JSON.stringify(owed), now,
+  );
+  for (const message of messages) k.run("UPDATE message SET state = 'taken', turn_id = ? WHERE id = ?", turnId, message["id"]);
+  const taken = takenTexts(k, session, turnId, messages);
+  k.run("INSERT INTO step (turn_id, n, key, kind, name, effect, state, started_at) VALUES (?, 1, ?, 'model', 'model', 'pure', 'intent', ?)", turnId, modelStepKey(1), now);
+  k.run("UPDATE session SET last_at = ?, archived_at = NULL WHERE key = ?", now, session);
+  refreshLane(k, session);
+  const messageIds = messages.map((message) => message["id"] as MessageId);
+  k.emit(
+    session,
+    ...messages.filter((message) => message["child_task"] !== null).map((message) => ({ type: "task.delivered" as const, turnId, taskId: message["child_task"] as TaskId, data: {} })),
+    { type: "turn.started", turnId, taskId: task?.["id"] ?? null, data: { messageIds, track, attempt: 1, handle: handleText(handle), agent: row["agent"], model: row["model"], about } },
+  );
+  if (task !== undefined) wakeTask(k, task);
+  return {
+    turnId,
+    session,
+    epoch,
+    track,
+    pool,
+    attempt: 1,
+    startedAt: now,
+    handle: handleText(handle),
+    sessionInfo: sessionInfoOf(row, contextUpTo),
+    messages: taken,
+    ...besideOf(k, session, turnId),
+    steps: [],
+    deadlineAt: task?.["deadline_at"] ?? null,
+  };
+}
+
+/** The messages that the next turn takes: one batch, or all finished children, or (collect) all that wait. */
+function headOfLine(k: Kernel, session: SessionKey, now: number, track: "main" | "side"): Row[] {
+  const ready = k.all("SELECT * FROM message WHERE session = ? AND state = 'waiting' AND ready_at <= ? ORDER BY n", session, now);
+  const head = track === "side" ? ready.find((message) => message["mode"] === "parallel")! : ready[0]!;
+  if (head["provenance"] === "child") return ready.filter((message) => message["provenance"] === "child");
+  const rest = ready.filter((message) => message["provenance"] !== "child");
+  if (head["mode"] === "collect") {
+    const end = rest.findIndex((message) => message["n"] > head["n"] && message["mode"] !== "collect");
+    return end === -1 ? rest : rest.slice(0, end);
+  }
+  return rest.filter((message) => message["batch"] === head["batch"]);
+}
+
+/** Writes what the turn took into the transcript, and gives it as the agent will see it. */
+function takenTexts(k: Kernel, session: SessionKey, turnId: TurnId, messages: readonly Row[]): StartedTurn["messages"] {
+  const children = messages.filter((message) => message["child_task"] !== null);
+  if (children.length > 0) {
+    const finished = children.map((message) => finishedChild(k, message["child_task"]));
+    const running = k.all("SELECT label FROM task WHERE parent_session = ? AND ended_at IS NULL ORDER BY n LIMIT 20", session).map((row) => String(row["label"]));
+    const text = digestText(finished, running);
+    appendEntry(k, session, { turnId, content: { role: "user", text }, messageIds: children.map((message) => message["id"]), provenance: "child" });
+    const first = children[0]!;
+    return [{ id: first["id"], text, provenance: "child", channel: first["channel"], acceptedAt: first["accepted_at"], childTask: first["child_task"] }];
+  }
+  return messages.map((message) => {
+    const content: EntryContent = { role: "user", text: message["text"] };
+    appendEntry(k, session, { turnId, content, messageIds: [message["id"]], provenance: message["provenance"] });
+    return { id: message["id"], text: message["text"], provenance: message["provenance"], channel: message["channel"], acceptedAt: message["accepted_at"], childTask: null };
+  });
+}
+
+function finishedChild(k: Kernel, taskId: TaskId): FinishedChild {
+  const task = k.get("SELECT * FROM task WHERE id = ?", taskId)!;
+  return {
+    taskId,
+    label: task["label"],
+    state: task["state"],
+    result: task["result"],
+    fault: task["fault"] === null ? null : JSON.parse(task["fault"]),
+    ms: task["ended_at"] - task["queued_at"],
+  };
+}
+
+/** Messages whose turn yielded without an answer: the turn that the barrier wakes answers them. */
+function owedByBarriers(k: Kernel, messages: readonly Row[]): MessageId[] {
+  const ids = new Set(messages.map((message) => message["barrier_id"] as string | null).filter((id) => id !== null));
+  const owed: MessageId[] = [];
+  for (const id of ids) {
+    const barrier = k.get("SELECT owed FROM barrier WHERE id = ?", id);
+    if (barrier === undefined) continue;
+    owed.push(...(JSON.parse(barrier["owed"]) as MessageId[]));
+    k.run("UPDATE barrier SET owed = '[]' WHERE id = ?", id);
+  }
+  return owed;
+}
+
+// ── promotion ───────────────────────────────────────────────────────────────────────────────
+
+export function promoteTurn(k: Kernel, { session, turnId }: { session: SessionKey; turnId: TurnId | null }): Promotion {
+  const turn =
+    turnId === null
+      ? k.get("SELECT * FROM turn WHERE session = ? AND state = 'running' ORDER BY track, handle DESC LIMIT 1", session)
+      : k.get("SELECT * FROM turn WHERE id = ? AND session = ? AND state = 'running'", turnId, session);
+  if (turn === undefined) return { outcome: "nothing-runs" };
+  if (turn["track"] === "side") return { outcome: "already-side", handle: handleText(turn["handle"]) };
+  return { outcome: "promoted", turn: promote(k, session, turn["id"]) };
+}
+
+/** The turn goes on as it is; only its track, its slot and the lane change. */
+function promote(k: Kernel, session: SessionKey, turnId: TurnId): PromotedTurn {
+  const turn = k.get("UPDATE turn SET track = 'side', pool = 'side' WHERE id = ? RETURNING handle, about", turnId)!;
+  const handle = handleText(turn["handle"]);
+  const text = `This takes longer, so it goes on beside our conversation as ${handle}; the answer follows when it is done.`;
+  appendEntry(k, session, { turnId, content: { role: "notice", text }, messageIds: [], provenance: "system" });
+  refreshLane(k, session);
+  k.emit(session, { type: "turn.promoted", turnId, data: { handle, about: turn["about"], text } }, { type: "notice", turnId, data: { text, level: "info", code: "PROMOTED", handle } });
+  return { turnId, session, handle };
+}

@@ -1,0 +1,74 @@
+/** Opens the database file as the guarantees need it: WAL, every commit synced, one writer. */
+import { DatabaseSync } from "node:sqlite";
+import { Fault } from "../../model/faults.ts";
+import { migrate } from "./schema.ts";
+
+/** How long a statement waits for another program that reads the file, milliseconds. */
+const BUSY_TIMEOUT_MS = 5_000;
+/** Page cache, KiB. */
+const CACHE_KIB = 16_384;
+/** The log file is cut back to this after a checkpoint, bytes. */
+const WAL_BYTES_KEPT = 16 * 1024 * 1024;
+
+/**
+ * @param file  a path, or `:memory:` for tests and the simulator.
+ * @throws {Fault} STORE_LIBRARY_UNSAFE, STORE_NEWER_SCHEMA, STORE_CORRUPT, DISK_FULL, STORE_FAILED.
+ */
+export function openDatabase(file: string): DatabaseSync {
+  let db: DatabaseSync | undefined;
+  try {
+    db = new DatabaseSync(file);
+    checkLibrary(db);
+    db.exec(`
+      PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS};
+      PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = FULL;
+      PRAGMA fullfsync = ON;
+      PRAGMA checkpoint_fullfsync = ON;
+      PRAGMA foreign_keys = ON;
+      PRAGMA trusted_schema = OFF;
+      PRAGMA temp_store = MEMORY;
+      PRAGMA cache_size = -${CACHE_KIB};
+      PRAGMA journal_size_limit = ${WAL_BYTES_KEPT};
+    `);
+    migrate(db, file);
+    return db;
+  } catch (cause) {
+    db?.close();
+    throw storeFault(cause, file);
+  }
+}
+
+/** Versions in which two connections that write and checkpoint at once can corrupt a WAL database are refused. */
+function checkLibrary(db: DatabaseSync): void {
+  const { version } = db.prepare("SELECT sqlite_version() AS version").get() as { version: string };
+  if (!isSafeLibrary(version)) throw new Fault("STORE_LIBRARY_UNSAFE", { version });
+}
+
+export function isSafeLibrary(version: string): boolean {
+  const [major = 0, minor = 0, patch = 0] = version.split(".").map(Number);
+  if (major !== 3) return major > 3;
+  if (minor === 44) return patch >= 6;
+  if (minor === 50) return patch >= 7;
+  if (minor === 51) return patch >= 3;
+  return minor > 51;
+}
+
+const SQLITE_FULL = 13;
+const SQLITE_IOERR = 10;
+const SQLITE_CORRUPT = 11;
+const SQLITE_NOTADB = 26;
+
+/** What went wrong in SQLite, as a fault of the table; faults pass through. */
+export function storeFault(thrown: unknown, file: string): unknown {
+  if (thrown instanceof Fault || !isSqliteError(thrown)) return thrown;
+  const code = thrown.errcode & 0xff;
+  const problem = thrown.message;
+  if (code === SQLITE_FULL || code === SQLITE_IOERR) return new Fault("DISK_FULL", { problem }, { cause: thrown, retryAfterMs: 5_000 });
+  if (code === SQLITE_CORRUPT || code === SQLITE_NOTADB) return new Fault("STORE_CORRUPT", { file, problem }, { cause: thrown });
+  return new Fault("STORE_FAILED", { problem }, { cause: thrown });
+}
+
+function isSqliteError(thrown: unknown): thrown is Error & { errcode: number } {
+  return thrown instanceof Error && typeof (thrown as { errcode?: unknown }).errcode === "number";
+}

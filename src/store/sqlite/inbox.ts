@@ -1,0 +1,33 @@
+/** Writes rows of the inbox. */
+import type { MessageId, SessionKey, TaskId } from "../../base/ids.ts";
+import type { QueueMode } from "../../model/lane.ts";
+import type { Provenance } from "../../model/message.ts";
+import type { Kernel } from "./kernel.ts";
+
+export interface InboxRow {
+  readonly text: string;
+  readonly provenance: Provenance;
+  readonly channel: string;
+  readonly mode: QueueMode;
+  readonly readyAt: number;
+  readonly batch?: number;
+  readonly sourceId?: string | null;
+  readonly author?: string | null;
+  readonly replyTo?: MessageId | null;
+  readonly childTask?: TaskId;
+  readonly barrierId?: string | null;
+  readonly held?: boolean;
+}
+
+/** Writes one inbox row with the next number. The caller refreshes the lane. */
+export function insertMessage(k: Kernel, session: SessionKey, row: InboxRow): MessageId {
+  const id = k.ids.message();
+  const lane = k.get("UPDATE lane SET last_message = last_message + 1, last_batch = last_batch + ? WHERE session = ? RETURNING last_message, last_batch", row.batch === undefined ? 1 : 0, session)!;
+  k.run(
+    `INSERT INTO message (id, session, n, batch, channel, source_id, author, provenance, text, mode, reply_to, child_task, state, barrier_id, accepted_at, ready_at)
+     VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+    id, session, lane["last_message"], row.batch ?? lane["last_batch"], row.channel, row.sourceId ?? null, row.author ?? null, row.provenance, row.text, row.mode,
+    row.replyTo ?? null, row.childTask ?? null, row.held ? "held" : "waiting", row.barrierId ?? null, k.now(), row.readyAt,
+  );
+  return id;
+}

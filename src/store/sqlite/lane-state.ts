@@ -1,0 +1,79 @@
+/**
+ * The state of one lane, always derived from its messages, turns and barriers.
+ */
+import type { SessionKey } from "../../base/ids.ts";
+import { FAIR_SHARE_MAX_MS, FAIR_SHARE_STEP_MS, WAIT_NOTICE_MS, sortKey, workClassOf, type PoolName } from "../../model/lane.ts";
+import type { Kernel, Row } from "./kernel.ts";
+import { rulesOf } from "./rules.ts";
+
+/** Brings a lane's state in line with its messages, turns and barriers. Call after any of them changed. */
+export function refreshLane(k: Kernel, session: SessionKey): void {
+  const lane = k.get("SELECT l.*, s.kind, s.parent, s.task_id FROM lane l JOIN session s ON s.key = l.session WHERE l.session = ?", session);
+  if (lane === undefined) return;
+  const waiting = k.get("SELECT count(*) AS n, min(ready_at) AS ready_at FROM message WHERE session = ? AND state = 'waiting'", session)!;
+  const main = k.get("SELECT started_at FROM turn WHERE session = ? AND state = 'running' AND track = 'main'", session);
+  const now = k.now();
+  const checkAt = waiting["n"] === 0 ? null : nextCheck(k, lane, waiting["ready_at"], main);
+  if (main !== undefined) {
+    setLane(k, session, "leased", null, null, waiting["n"], checkAt);
+  } else if (waiting["n"] > 0 && !isHeldBack(k, lane)) {
+    const keep = lane["state"] === "ready" && lane["ready_at"] <= now;
+    const place = keep ? lane["sort_key"] : placeInLine(k, lane, Math.max(waiting["ready_at"], now));
+    setLane(k, session, "ready", waiting["ready_at"], place, waiting["n"], checkAt);
+  } else {
+    const waits = waiting["n"] > 0 || k.get("SELECT 1 FROM barrier WHERE session = ? AND state = 'open'", session) !== undefined;
+    setLane(k, session, waits ? "waiting" : "idle", null, null, waiting["n"], null);
+  }
+}
+
+function setLane(k: Kernel, session: SessionKey, state: string, readyAt: number | null, place: number | null, waiting: number, checkAt: number | null): void {
+  k.run(
+    "UPDATE lane SET state = ?, ready_at = ?, sort_key = ?, waiting = ?, check_at = ?, noticed = CASE WHEN ? = 0 THEN 0 ELSE noticed END WHERE session = ?",
+    state, readyAt, place, waiting, checkAt, waiting, session,
+  );
+}
+
+/** A child whose siblings fill their parent's cap waits until one of them ends. */
+function isHeldBack(k: Kernel, lane: Row): boolean {
+  return lane["task_id"] !== null && k.get("SELECT 1 FROM task WHERE id = ? AND admitted = 0 AND ended_at IS NULL", lane["task_id"]) !== undefined;
+}
+
+function placeInLine(k: Kernel, lane: Row, readyAt: number): number {
+  const head = k.get("SELECT provenance FROM message WHERE session = ? AND state = 'waiting' ORDER BY n LIMIT 1", lane["session"])!;
+  const others = k.count(
+    "SELECT count(*) FROM (SELECT 1 FROM lane WHERE owner = ? AND state IN ('ready','leased') AND session <> ? LIMIT ?)",
+    lane["owner"], lane["session"], FAIR_SHARE_MAX_MS / FAIR_SHARE_STEP_MS,
+  );
+  const isChild = lane["kind"] === "subagent" || lane["kind"] === "acp";
+  return sortKey({ class: workClassOf(head["provenance"], isChild), readyAt, inFlight: others });
+}
+
+/** When this lane must be looked at again although nothing happens to it: a notice, or a promotion. */
+function nextCheck(k: Kernel, lane: Row, firstReadyAt: number, main: Row | undefined): number | null {
+  const notice = lane["noticed"] === 0 ? firstReadyAt + WAIT_NOTICE_MS : null;
+  const promotion = main === undefined ? null : promotionDueAt(k, lane["session"], main["started_at"]);
+  if (notice === null) return promotion;
+  return promotion === null ? notice : Math.min(notice, promotion);
+}
+
+export function promotionDueAt(k: Kernel, session: SessionKey, turnStartedAt: number): number | null {
+  if (isChildKey(k, session)) return null;
+  const { ready_at: readyAt } = k.get(
+    "SELECT min(ready_at) AS ready_at FROM message WHERE session = ? AND state = 'waiting' AND mode IN ('auto','parallel') AND provenance IN ('user','operator')",
+    session,
+  )!;
+  return readyAt === null ? null : Math.max(readyAt, turnStartedAt + rulesOf(k).foregroundMs);
+}
+
+function isChildKey(k: Kernel, session: SessionKey): boolean {
+  const kind = k.get("SELECT kind FROM session WHERE key = ?", session)?.["kind"];
+  return kind === "subagent" || kind === "acp";
+}
+
+export function slotsUsed(k: Kernel, pool: PoolName): number {
+  return k.count("SELECT count(*) FROM turn WHERE pool = ? AND state = 'running'", pool);
+}
+
+export function poolSize(k: Kernel, pool: PoolName): number {
+  return k.count("SELECT size FROM pool WHERE name = ?", pool);
+}

@@ -1,0 +1,163 @@
+/** What others may look at: transcripts, events, tasks, flows, lanes, totals. Changes nothing. */
+import type { FlowId, MessageId, SessionKey, TaskId, TurnId } from "../../base/ids.ts";
+import { Fault } from "../../model/faults.ts";
+import { POOLS, type PoolName } from "../../model/lane.ts";
+import type { Task } from "../../model/task.ts";
+import type { Entry } from "../../model/turn.ts";
+import type { YardEvent } from "../../model/event.ts";
+import type { FlowRow, LaneRow, LanesView, PoolRow, SessionContext, TaskQuery } from "../store.ts";
+import type { Kernel, Row } from "./kernel.ts";
+import { placeOf } from "./claim.ts";
+import { poolSize, slotsUsed } from "./lane-state.ts";
+import { entryOf, taskOf, turnOf, usageOf } from "./rows.ts";
+
+/** Lanes that one listing shows; the pools count all of them. */
+const LANES_SHOWN_MAX = 1_000;
+
+export function context(k: Kernel, { key, after, upTo }: { key: SessionKey; after: number; upTo: number }): SessionContext | null {
+  const row = k.get("SELECT summary, summary_upto FROM session WHERE key = ?", key);
+  if (row === undefined) return null;
+  const entries = k.all("SELECT * FROM entry WHERE session = ? AND seq > ? AND seq <= ? ORDER BY seq", key, Math.max(after, row["summary_upto"]), upTo);
+  return { summary: row["summary"], summaryUpTo: row["summary_upto"], entries: entries.map(entryOf) };
+}
+
+export function history(k: Kernel, { key, after, before, limit }: { key: SessionKey; after?: number; before?: number; limit: number }): { entries: Entry[]; next: number | null } | null {
+  if (k.get("SELECT 1 FROM session WHERE key = ?", key) === undefined) return null;
+  if (after !== undefined) {
+    const rows = k.all("SELECT * FROM entry WHERE session = ? AND seq > ? ORDER BY seq LIMIT ?", key, after, limit + 1);
+    const page = rows.slice(0, limit);
+    return { entries: page.map(entryOf), next: rows.length > limit ? page.at(-1)!["seq"] : null };
+  }
+  const rows = k.all("SELECT * FROM entry WHERE session = ? AND seq < ? ORDER BY seq DESC LIMIT ?", key, before ?? Number.MAX_SAFE_INTEGER, limit + 1);
+  const page = rows.slice(0, limit).reverse();
+  return { entries: page.map(entryOf), next: rows.length > limit ? page[0]!["seq"] : null };
+}
+
+export function events(k: Kernel, { session, after, limit }: { session: SessionKey | null; after: number; limit: number }): YardEvent[] {
+  const rows =
+    session === null
+      ? k.all("SELECT * FROM event WHERE cursor > ? ORDER BY cursor LIMIT ?", after, limit)
+      : k.all("SELECT * FROM event WHERE session = ? AND seq > ? ORDER BY seq LIMIT ?", session, after, limit);
+  return rows.map((row) => ({
+    seq: row["seq"],
+    session: row["session"],
+    at: row["at"],
+    type: row["type"],
+    ...(row["turn_id"] === null ? {} : { turnId: row["turn_id"] as TurnId }),
+    ...(row["task_id"] === null ? {} : { taskId: row["task_id"] as TaskId }),
+    data: JSON.parse(row["data"]),
+    cursor: row["cursor"],
+  }));
+}
+
+export function lastCursor(k: Kernel): number {
+  return k.count("SELECT coalesce(max(cursor), 0) FROM event");
+}
+
+export function task(k: Kernel, id: TaskId): Task | null {
+  const row = k.get("SELECT * FROM task WHERE id = ?", id);
+  return row === undefined ? null : taskOf(row);
+}
+
+export function taskOfSession(k: Kernel, key: SessionKey): Task | null {
+  const row = k.get("SELECT * FROM task WHERE session = ? ORDER BY n DESC LIMIT 1", key);
+  return row === undefined ? null : taskOf(row);
+}
+
+/** Newest first. */
+export function tasks(k: Kernel, query: TaskQuery): { tasks: Task[]; next: string | null } {
+  if (query.after !== undefined && !/^\d{1,15}$/.test(query.after)) throw new Fault("BAD_REQUEST", { where: "after", problem: "is not a `next` value of this listing" });
+  const rows = k.all(
+    `SELECT * FROM task WHERE n < ?1 AND (?2 IS NULL OR parent_session = ?2) AND (?3 IS NULL OR flow_id = ?3) AND (?4 IS NULL OR label = ?4)
+       AND (?5 IS NULL OR state IN (SELECT value FROM json_each(?5)))
+       AND (?6 IS NULL OR session IN (WITH RECURSIVE tree(key) AS (SELECT key FROM session WHERE parent = ?6 UNION ALL SELECT s.key FROM session s JOIN tree ON s.parent = tree.key) SELECT key FROM tree))
+     ORDER BY n DESC LIMIT ?7`,
+    query.after === undefined ? Number.MAX_SAFE_INTEGER : Number(query.after), query.parent ?? null, query.flow ?? null, query.label ?? null,
+    query.states === undefined ? null : JSON.stringify(query.states), query.below ?? null, query.limit + 1,
+  );
+  const page = rows.slice(0, query.limit);
+  return { tasks: page.map(taskOf), next: rows.length > query.limit ? String(page.at(-1)!["n"]) : null };
+}
+
+const FLOW_SELECT = `
+  SELECT f.*, count(t.id) AS tasks, sum(t.ended_at IS NULL) AS active, sum(t.state = 'succeeded') AS succeeded, sum(t.state IN ('failed','timed_out','lost')) AS failed, max(t.ended_at) AS ended_at,
+         sum(t.input) AS input, sum(t.output) AS output, sum(t.cache_read) AS cache_read, sum(t.cache_write) AS cache_write, sum(t.reasoning) AS reasoning, sum(t.calls) AS calls, sum(t.cost_micros) AS cost_micros
+  FROM flow f JOIN task t ON t.flow_id = f.id`;
+
+export function flow(k: Kernel, id: FlowId): { flow: FlowRow; tasks: Task[] } | null {
+  const row = k.get(`${FLOW_SELECT} WHERE f.id = ? GROUP BY f.id`, id);
+  if (row === undefined) return null;
+  return { flow: flowOf(row), tasks: k.all("SELECT * FROM task WHERE flow_id = ? ORDER BY n", id).map(taskOf) };
+}
+
+export function flows(k: Kernel, { after, limit }: { after?: string; limit: number }): { flows: FlowRow[]; next: string | null } {
+  const [at, id] = (after ?? `${Number.MAX_SAFE_INTEGER}~`).split("~");
+  if (!/^\d{1,16}$/.test(at ?? "") || id === undefined) throw new Fault("BAD_REQUEST", { where: "after", problem: "is not a `next` value of this listing" });
+  const rows = k.all(`${FLOW_SELECT} WHERE f.started_at < ?1 OR (f.started_at = ?1 AND f.id > ?2) GROUP BY f.id ORDER BY f.started_at DESC, f.id LIMIT ?3`, Number(at), id, limit + 1);
+  const page = rows.slice(0, limit);
+  const last = page.at(-1);
+  return { flows: page.map(flowOf), next: rows.length > limit && last !== undefined ? `${last["started_at"]}~${last["id"]}` : null };
+}
+
+function flowOf(row: Row): FlowRow {
+  return {
+    flowId: row["id"],
+    root: row["root"],
+    state: row["active"] > 0 ? "running" : row["cancelled_at"] !== null ? "cancelled" : "ended",
+    startedAt: row["started_at"],
+    endedAt: row["active"] > 0 ? null : row["ended_at"],
+    tasks: row["tasks"],
+    active: row["active"],
+    succeeded: row["succeeded"],
+    failed: row["failed"],
+    usage: usageOf(row),
+  };
+}
+
+export function lanes(k: Kernel, { meanTurnMs }: { meanTurnMs: Readonly<Record<PoolName, number>> }): LanesView {
+  const now = k.now();
+  const pools: PoolRow[] = POOLS.map((name) => ({
+    name,
+    size: poolSize(k, name),
+    used: slotsUsed(k, name),
+    waiting: k.count("SELECT count(*) FROM lane WHERE pool = ? AND state = 'ready' AND ready_at <= ?", name, now),
+  }));
+  const rows = k.all(
+    `SELECT l.* FROM lane l WHERE l.state <> 'idle' OR EXISTS (SELECT 1 FROM turn t WHERE t.session = l.session AND t.state = 'running') ORDER BY l.state = 'ready', l.sort_key, l.session LIMIT ?`,
+    LANES_SHOWN_MAX,
+  );
+  return { generation: k.count("SELECT value FROM meta WHERE name = 'generation'"), pools, lanes: rows.map((row) => laneOf(k, row, now, meanTurnMs)) };
+}
+
+function laneOf(k: Kernel, lane: Row, now: number, meanTurnMs: Readonly<Record<PoolName, number>>): LaneRow {
+  const first = k.get("SELECT accepted_at, ready_at FROM message WHERE session = ? AND state IN ('waiting','held') ORDER BY n LIMIT 1", lane["session"]);
+  const place = placeOf(k, lane, meanTurnMs);
+  const turns = k.all("SELECT * FROM turn WHERE session = ? AND state = 'running' ORDER BY handle", lane["session"]);
+  return {
+    session: lane["session"],
+    state: lane["state"],
+    pool: lane["pool"],
+    waitingMessages: lane["waiting"],
+    position: lane["state"] === "ready" ? place.position : null,
+    waitedMs: first === undefined ? 0 : now - first["accepted_at"],
+    etaMs: place.etaMs,
+    why: whyOf(k, lane, first, now),
+    turns: turns.map((turn) => turnOf(turn, k.all("SELECT id FROM message WHERE turn_id = ? ORDER BY n", turn["id"]).map((row) => row["id"] as MessageId))),
+  };
+}
+
+function whyOf(k: Kernel, lane: Row, first: Row | undefined, now: number): LaneRow["why"] {
+  if (lane["state"] === "ready") return lane["ready_at"] > now ? "batch" : "slot";
+  if (lane["state"] === "leased") return first === undefined ? null : "turn";
+  if (lane["state"] === "waiting") return k.get("SELECT 1 FROM barrier WHERE session = ? AND state = 'open'", lane["session"]) === undefined ? "siblings" : "children";
+  return null;
+}
+
+export function totals(k: Kernel): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const table of ["session", "message", "turn", "task", "event"]) counts[`${table}s`] = k.count(`SELECT count(*) FROM ${table}`);
+  for (const row of k.all("SELECT state, count(*) AS n FROM task GROUP BY state")) counts[`tasks_${row["state"]}`] = row["n"];
+  for (const row of k.all("SELECT state, count(*) AS n FROM message GROUP BY state")) counts[`messages_${row["state"]}`] = row["n"];
+  for (const row of k.all("SELECT state, count(*) AS n FROM turn GROUP BY state")) counts[`turns_${row["state"]}`] = row["n"];
+  return counts;
+}

@@ -1,0 +1,123 @@
+/** From rows to the store's types, in one place. */
+import type { FlowId, MessageId, SessionKey, TaskId, TurnId } from "../../base/ids.ts";
+import type { Usage } from "../../model/chat.ts";
+import type { Entry, EntryContent, StepRecord } from "../../model/turn.ts";
+import type { Task } from "../../model/task.ts";
+import type { SessionRow, TurnRow } from "../store.ts";
+import type { Row } from "./kernel.ts";
+
+export const USAGE_COLUMNS = "input, output, cache_read, cache_write, reasoning, calls, cost_micros";
+/** `SET` list that adds one usage to a row; bind {@link usageValues}. */
+export const ADD_USAGE =
+  "input = input + ?, output = output + ?, cache_read = cache_read + ?, cache_write = cache_write + ?, reasoning = reasoning + ?, calls = calls + ?, cost_micros = cost_micros + ?";
+
+export function usageValues(usage: Usage): number[] {
+  return [usage.input, usage.output, usage.cacheRead, usage.cacheWrite, usage.reasoning, usage.calls, usage.costMicros].map(Math.round);
+}
+
+export function usageOf(row: Row): Usage {
+  return {
+    input: row["input"],
+    output: row["output"],
+    cacheRead: row["cache_read"],
+    cacheWrite: row["cache_write"],
+    reasoning: row["reasoning"],
+    calls: row["calls"],
+    costMicros: row["cost_micros"],
+  };
+}
+
+/** A row of `session JOIN lane`, with `active` = has open tasks or barriers to wait for. */
+export function sessionOf(row: Row): SessionRow {
+  return {
+    key: row["key"] as SessionKey,
+    label: row["label"],
+    kind: row["kind"],
+    agent: row["agent"],
+    parent: row["parent"],
+    taskId: row["task_id"],
+    model: row["model"],
+    queueMode: row["queue_mode"],
+    cwd: row["cwd"],
+    depth: row["depth"],
+    state: row["archived_at"] !== null ? "archived" : row["running"] > 0 ? "running" : row["state"] === "ready" ? "queued" : row["state"] === "waiting" ? "waiting" : "idle",
+    createdAt: row["created_at"],
+    lastAt: row["last_at"],
+    lastSeq: row["last_seq"],
+    lastEntry: row["last_entry"],
+    waitingMessages: row["waiting"],
+    usage: usageOf(row),
+  };
+}
+
+export function taskOf(row: Row): Task {
+  return {
+    taskId: row["id"] as TaskId,
+    flowId: row["flow_id"] as FlowId,
+    label: row["label"],
+    task: row["task"],
+    kind: row["kind"],
+    state: row["state"],
+    parentSession: row["parent_session"],
+    parentTask: row["parent_task"],
+    session: row["session"] as SessionKey,
+    agent: row["agent"],
+    model: row["model"],
+    depth: row["depth"],
+    delivery: row["delivery"],
+    queuedAt: row["queued_at"],
+    startedAt: row["started_at"],
+    endedAt: row["ended_at"],
+    deadlineAt: row["deadline_at"],
+    result: row["result"],
+    fault: row["fault"] === null ? null : JSON.parse(row["fault"]),
+    usage: usageOf(row),
+    claims: JSON.parse(row["claims"]),
+    budget: null,
+    attempt: row["attempt"],
+  };
+}
+
+export function entryOf(row: Row): Entry {
+  return {
+    seq: row["seq"],
+    turnId: row["turn_id"] as TurnId | null,
+    at: row["at"],
+    content: JSON.parse(row["content"]) as EntryContent,
+    messageIds: JSON.parse(row["message_ids"]) as MessageId[],
+    provenance: row["provenance"],
+    replyTo: JSON.parse(row["reply_to"]) as MessageId[],
+  };
+}
+
+export function stepOf(row: Row): StepRecord {
+  return {
+    key: row["key"],
+    kind: row["kind"],
+    name: row["name"],
+    effect: row["effect"],
+    input: row["input"] === null ? null : JSON.parse(row["input"]),
+    state: row["state"],
+    result: row["result"] === null ? null : JSON.parse(row["result"]),
+  };
+}
+
+export function turnOf(row: Row, messageIds: readonly MessageId[]): TurnRow {
+  return {
+    turnId: row["id"] as TurnId,
+    session: row["session"] as SessionKey,
+    handle: handleText(row["handle"]),
+    track: row["track"],
+    state: row["state"],
+    attempt: row["attempt"],
+    startedAt: row["started_at"],
+    endedAt: row["ended_at"],
+    messageIds,
+    taskId: row["task_id"],
+    about: row["about"],
+  };
+}
+
+export function handleText(handle: number): string {
+  return `T${handle}`;
+}

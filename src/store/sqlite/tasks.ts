@@ -1,0 +1,286 @@
+/**
+ * Children: admitted once, ended once, announced to their parent once, stopped with all below them.
+ *
+ * The end of a child and the message to its parent are one transaction, whatever ended it.
+ */
+import type { FlowId, SessionKey, TaskId } from "../../base/ids.ts";
+import { Fault, type FaultRecord } from "../../model/faults.ts";
+import { childSession } from "../../model/session.ts";
+import { LABEL_LENGTH_MAX, type NewSpawn, type SpawnLimits, type Task, type TaskState } from "../../model/task.ts";
+import type { TurnEnd } from "../../model/turn.ts";
+import type { Cancelled } from "../store.ts";
+import { barrierFor, checkBarrier } from "./barriers.ts";
+import { appendEntry } from "./entries.ts";
+import type { Kernel, Row } from "./kernel.ts";
+import { insertMessage } from "./inbox.ts";
+import { refreshLane } from "./lane-state.ts";
+import { insertSession } from "./open-session.ts";
+import { taskOf } from "./rows.ts";
+import { rulesOf } from "./rules.ts";
+import { stopTurn } from "./turn-rows.ts";
+
+/** Entries of the parent's transcript that a forked child starts with. */
+const FORK_ENTRIES_MAX = 200;
+
+// ── admission ───────────────────────────────────────────────────────────────────────────────
+
+export function admitSpawn(k: Kernel, { spawn, limits }: { spawn: NewSpawn; limits: SpawnLimits }): { task: Task; created: boolean } {
+  if (spawn.idempotencyKey !== null) {
+    const known = k.get("SELECT * FROM task WHERE spawn_key = ?", spawn.idempotencyKey);
+    if (known !== undefined) return { task: taskOf(known), created: false };
+  }
+  const parent = spawn.parent === null ? undefined : livingParent(k, spawn.parent);
+  const depth = (parent?.["depth"] ?? 0) + 1;
+  if (depth > limits.depthMax) throw new Fault("SPAWN_TOO_DEEP", { depth, depthMax: limits.depthMax });
+  const parentTask = parent?.["task_id"] ?? null;
+  const flowId = flowFor(k, spawn, parentTask);
+  const task = insertTask(k, { spawn, limits, depth, parentTask, flowId, attempt: 1 });
+  return { task, created: true };
+}
+
+function livingParent(k: Kernel, key: SessionKey): Row {
+  const parent = k.get("SELECT * FROM session WHERE key = ?", key);
+  if (parent === undefined) throw new Fault("SESSION_NOT_FOUND", { session: key });
+  if (parent["closed"] === 1) throw new Fault("SPAWN_PARENT_GONE", { session: key });
+  return parent;
+}
+
+/** Children of a child belong to its flow; children of one turn of a root session are one flow. */
+function flowFor(k: Kernel, spawn: NewSpawn, parentTask: string | null): FlowId {
+  if (parentTask !== null) return k.get("SELECT flow_id FROM task WHERE id = ?", parentTask)!["flow_id"];
+  const turn = spawn.turnId === null ? undefined : k.get("SELECT flow_id FROM turn WHERE id = ?", spawn.turnId);
+  if (turn?.["flow_id"]) return turn["flow_id"];
+  const flowId = k.ids.flow();
+  k.run("INSERT INTO flow (id, root, started_at) VALUES (?,?,?)", flowId, spawn.parent, k.now());
+  if (turn !== undefined) k.run("UPDATE turn SET flow_id = ? WHERE id = ?", flowId, spawn.turnId);
+  return flowId;
+}
+
+interface TaskPlan {
+  readonly spawn: NewSpawn;
+  readonly limits: SpawnLimits;
+  readonly depth: number;
+  readonly parentTask: string | null;
+  readonly flowId: FlowId;
+  readonly attempt: number;
+}
+
+function insertTask(k: Kernel, { spawn, limits, depth, parentTask, flowId, attempt }: TaskPlan): Task {
+  const now = k.now();
+  const taskId = k.ids.task();
+  const session = childSession(spawn.agent, spawn.kind, k.ids.bare());
+  const label = (spawn.label ?? spawn.task).trim().split("\n")[0]!.slice(0, LABEL_LENGTH_MAX);
+  const siblings = spawn.parent === null ? 0 : k.count("SELECT count(*) FROM task WHERE parent_session = ? AND ended_at IS NULL AND admitted = 1", spawn.parent);
+  const admitted = siblings < limits.childrenMax;
+  const row = k.get(
+    `INSERT INTO task (id, n, flow_id, label, task, kind, state, parent_session, parent_task, session, agent, model, depth, delivery, claims, siblings_max, admitted, spawn_key, attempt, queued_at, deadline_at)
+     VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM task), ?,?,?,?,'queued',?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING *`,
+    taskId, flowId, label, spawn.task, spawn.kind, spawn.parent, parentTask, session, spawn.agent, spawn.model, depth, spawn.delivery, JSON.stringify(spawn.claims),
+    limits.childrenMax, admitted ? 1 : 0, spawn.idempotencyKey, attempt, now, spawn.deadlineSeconds === null ? null : now + spawn.deadlineSeconds * 1000,
+  )!;
+  insertSession(k, { key: session, kind: spawn.kind, agent: spawn.agent, parent: spawn.parent, taskId, depth, label, model: spawn.model, cwd: spawn.cwd });
+  if (spawn.context === "fork" && spawn.parent !== null) forkContext(k, spawn.parent, session);
+  insertMessage(k, session, { text: spawn.task, provenance: spawn.parent === null ? "operator" : "agent", channel: "spawn", mode: "followup", readyAt: now });
+  refreshLane(k, session);
+  const log = spawn.parent ?? session;
+  const data = { label, session, state: "queued", flowId, depth, agent: spawn.agent, model: spawn.model };
+  k.emit(log, { type: "task.accepted", taskId, data });
+  if (!admitted) k.emit(log, { type: "task.queued", taskId, data: { label, session, state: "queued", active: siblings, activeMax: limits.childrenMax } });
+  return taskOf(row);
+}
+
+function forkContext(k: Kernel, parent: SessionKey, child: SessionKey): void {
+  const { summary, summary_upto: upTo } = k.get("SELECT summary, summary_upto FROM session WHERE key = ?", parent)!;
+  k.run("UPDATE session SET summary = ? WHERE key = ?", summary, child);
+  const entries = k.all("SELECT * FROM entry WHERE session = ? AND seq > ? AND (turn_id IS NULL OR turn_id NOT IN (SELECT id FROM turn WHERE session = ? AND state = 'running')) ORDER BY seq DESC LIMIT ?", parent, upTo, parent, FORK_ENTRIES_MAX);
+  const block = entries.reverse();
+  const start = block.findIndex((entry) => JSON.parse(entry["content"]).role === "user");
+  for (const entry of start === -1 ? [] : block.slice(start)) {
+    appendEntry(k, child, { turnId: null, content: JSON.parse(entry["content"]), messageIds: [], provenance: entry["provenance"] });
+  }
+}
+
+export function retryTask(k: Kernel, { task: id, by: _by }: { task: TaskId; by: string }): Task | null {
+  const old = k.get("SELECT * FROM task WHERE id = ?", id);
+  if (old === undefined) return null;
+  if (old["ended_at"] === null) throw new Fault("TASK_NOT_FINISHED", { task: id, state: old["state"] });
+  if (old["parent_session"] !== null) livingParent(k, old["parent_session"]);
+  const seconds = old["deadline_at"] === null ? null : Math.ceil((old["deadline_at"] - old["queued_at"]) / 1000);
+  const spawn: NewSpawn = {
+    task: old["task"], label: old["label"], parent: old["parent_session"], turnId: null, agent: old["agent"], kind: old["kind"], model: old["model"], context: "isolated",
+    cwd: k.get("SELECT cwd FROM session WHERE key = ?", old["session"])?.["cwd"] ?? null, deadlineSeconds: seconds, delivery: old["delivery"], cleanup: "keep", claims: JSON.parse(old["claims"]), idempotencyKey: null,
+  };
+  k.run("UPDATE flow SET cancelled_at = NULL WHERE id = ?", old["flow_id"]);
+  const limits = { depthMax: old["depth"], childrenMax: old["siblings_max"] };
+  const task = insertTask(k, { spawn, limits, depth: old["depth"], parentTask: old["parent_task"], flowId: old["flow_id"], attempt: old["attempt"] + 1 });
+  k.emit(spawn.parent ?? task.session, { type: "task.attempt", taskId: task.taskId, data: { label: task.label, session: task.session, attempt: task.attempt, after: id } });
+  return task;
+}
+
+// ── the end of a child ──────────────────────────────────────────────────────────────────────
+
+/** After a turn of a child: it is done, or it still has messages, children or a barrier to wait for. */
+export function settleChild(k: Kernel, session: SessionKey, end: TurnEnd): void {
+  const task = k.get("SELECT * FROM task WHERE session = ? AND ended_at IS NULL", session);
+  if (task === undefined) return;
+  if (end.outcome === "failed") {
+    stopBelow(k, session, "the end of its parent");
+    return finishTask(k, task, { state: "failed", result: null, fault: end.fault });
+  }
+  const lane = k.get("SELECT state FROM lane WHERE session = ?", session)!;
+  if (lane["state"] === "ready" || lane["state"] === "leased") return;
+  const openWork = k.get("SELECT 1 FROM barrier WHERE session = ? AND state = 'open'", session) ?? k.get("SELECT 1 FROM task WHERE parent_session = ? AND ended_at IS NULL AND delivery = 'digest'", session);
+  if (openWork !== undefined) {
+    k.run("UPDATE task SET state = 'waiting' WHERE id = ?", task["id"]);
+    k.emit((task["parent_session"] ?? session) as SessionKey, { type: "task.progress", taskId: task["id"], data: { label: task["label"], session, state: "waiting" } });
+    return;
+  }
+  if (end.text.trim() === "") return finishTask(k, task, { state: "failed", result: null, fault: new Fault("CHILD_EMPTY", {}).toRecord() });
+  finishTask(k, task, { state: "succeeded", result: end.text, fault: null });
+}
+
+interface TaskEnd {
+  readonly state: TaskState;
+  readonly result: string | null;
+  readonly fault: FaultRecord | null;
+  /** How the parent hears of it; `quiet` = by a line in its transcript, without a turn. */
+  readonly announce?: "message" | "quiet" | "none";
+}
+
+function finishTask(k: Kernel, task: Row, { state, result, fault, announce = "message" }: TaskEnd): void {
+  const now = k.now();
+  const taskId = task["id"] as TaskId;
+  const parent = task["parent_session"] as SessionKey | null;
+  const ended = k.get("UPDATE task SET state = ?, result = ?, fault = ?, ended_at = ? WHERE id = ? RETURNING *", state, result, fault === null ? null : JSON.stringify(fault), now, taskId)!;
+  const data = { label: task["label"], session: task["session"], state, ms: now - task["queued_at"], result: result === null ? null : result.slice(0, 2000), fault: fault === null ? null : ({ ...fault } as never) };
+  k.emit(parent ?? (task["session"] as SessionKey), { type: "task.ended", taskId, data });
+  if (parent !== null) {
+    tellParent(k, ended, announce);
+    admitNextSibling(k, parent);
+  }
+}
+
+function tellParent(k: Kernel, task: Row, announce: "message" | "quiet" | "none"): void {
+  if (announce === "none") return;
+  const taskId = task["id"] as TaskId;
+  const parent = nearestLiving(k, task["parent_session"]);
+  if (parent === null) return;
+  const barrier = barrierFor(k, parent, taskId);
+  if (barrier === null && task["delivery"] === "notify") {
+    k.emit(parent, { type: "notice", taskId, data: { text: `${task["label"]}: ${task["state"]}`, level: "info", code: "TASK_ENDED" } });
+    return;
+  }
+  if (barrier === null && announce === "quiet") {
+    appendEntry(k, parent, { turnId: null, content: { role: "notice", text: `background task ${JSON.stringify(task["label"])} (${taskId}) was stopped` }, messageIds: [], provenance: "system" });
+    return;
+  }
+  const gathering = k.get("SELECT ready_at FROM message WHERE session = ? AND state = 'waiting' AND child_task IS NOT NULL LIMIT 1", parent);
+  const readyAt = gathering?.["ready_at"] ?? k.now() + rulesOf(k).gatherMs;
+  insertMessage(k, parent, { text: "", provenance: "child", channel: "child", mode: "followup", readyAt, childTask: taskId, barrierId: barrier, held: barrier !== null });
+  if (barrier !== null) checkBarrier(k, barrier);
+  refreshLane(k, parent);
+}
+
+/** The parent, or the nearest session above it that still lives. */
+function nearestLiving(k: Kernel, key: SessionKey): SessionKey | null {
+  for (let session = k.get("SELECT key, parent, closed FROM session WHERE key = ?", key); session !== undefined; ) {
+    if (session["closed"] === 0) return session["key"];
+    if (session["parent"] === null) return null;
+    session = k.get("SELECT key, parent, closed FROM session WHERE key = ?", session["parent"]);
+  }
+  return null;
+}
+
+function admitNextSibling(k: Kernel, parent: SessionKey): void {
+  const next = k.get("SELECT * FROM task WHERE parent_session = ? AND admitted = 0 AND ended_at IS NULL ORDER BY n LIMIT 1", parent);
+  if (next === undefined) return;
+  const active = k.count("SELECT count(*) FROM task WHERE parent_session = ? AND admitted = 1 AND ended_at IS NULL", parent);
+  if (active >= next["siblings_max"]) return;
+  k.run("UPDATE task SET admitted = 1 WHERE id = ?", next["id"]);
+  refreshLane(k, next["session"]);
+}
+
+// ── stopping ────────────────────────────────────────────────────────────────────────────────
+
+export function expireTasks(k: Kernel, now: number): void {
+  for (const task of k.all("SELECT * FROM task WHERE ended_at IS NULL AND deadline_at <= ?", now)) {
+    const seconds = Math.round((task["deadline_at"] - task["queued_at"]) / 1000);
+    stopTask(k, task, { state: "timed_out", fault: new Fault("CHILD_TIMED_OUT", { seconds }).toRecord(), by: "its deadline", announce: "message" });
+  }
+}
+
+/** Ends a child and everything below it, the youngest first. */
+function stopTask(k: Kernel, task: Row, how: { state: TaskState; fault: FaultRecord; by: string; announce: "message" | "quiet" | "none" }): TaskId[] {
+  const session = task["session"] as SessionKey;
+  const below = stopBelow(k, session, how.by);
+  k.run("UPDATE session SET closed = 1 WHERE key = ?", session);
+  stopSession(k, session, how.by, true);
+  finishTask(k, task, { state: how.state, result: null, fault: how.fault, announce: how.announce });
+  return [...below, task["id"]];
+}
+
+function stopBelow(k: Kernel, session: SessionKey, by: string): TaskId[] {
+  const fault = new Fault("TURN_CANCELLED", { by }).toRecord();
+  return k
+    .all("SELECT * FROM task WHERE parent_session = ? AND ended_at IS NULL ORDER BY n DESC", session)
+    .flatMap((child) => stopTask(k, child, { state: "cancelled", fault, by, announce: "none" }));
+}
+
+/** Stops a session's turns, barriers and (with `queue`) waiting messages. @returns how many messages. */
+function stopSession(k: Kernel, session: SessionKey, by: string, queue: boolean): number {
+  k.run("UPDATE barrier SET state = 'cancelled' WHERE session = ? AND state = 'open'", session);
+  for (const turn of k.all("SELECT * FROM turn WHERE session = ? AND state = 'running' ORDER BY handle DESC", session)) stopTurn(k, turn, { by });
+  const which = queue ? "state IN ('waiting','held')" : "state = 'held'";
+  const cancelled = k.all(`SELECT id FROM message WHERE session = ? AND ${which}`, session);
+  k.run(`UPDATE message SET state = 'cancelled' WHERE session = ? AND ${which}`, session);
+  if (queue && cancelled.length > 0) k.emit(session, { type: "message.cancelled", data: { messageIds: cancelled.map((row) => row["id"]), by } });
+  refreshLane(k, session);
+  return queue ? cancelled.length : 0;
+}
+
+export function cancelSession(k: Kernel, { key, by, tree, queue }: { key: SessionKey; by: string; tree: boolean; queue: boolean }): Cancelled | null {
+  const row = k.get("SELECT * FROM session WHERE key = ?", key);
+  if (row === undefined) return null;
+  const task = row["task_id"] === null ? undefined : k.get("SELECT * FROM task WHERE id = ? AND ended_at IS NULL", row["task_id"]);
+  if (task !== undefined) return cancelTask(k, { task: task["id"], by });
+  const running = k.all("SELECT id FROM turn WHERE session = ? AND state = 'running'", key);
+  const tasks = tree ? stopBelow(k, key, by) : [];
+  const messages = stopSession(k, key, by, queue);
+  return { turns: running.map((turn) => turn["id"]), tasks, messages };
+}
+
+export function cancelTurn(k: Kernel, { session, handle, by }: { session: SessionKey; handle: string; by: string }): Cancelled | null {
+  const number = /^T(\d{1,9})$/i.exec(handle)?.[1];
+  const turn = k.get("SELECT * FROM turn WHERE session = ? AND handle = ? AND state = 'running'", session, Number(number ?? -1));
+  if (turn === undefined) return null;
+  stopTurn(k, turn, { by });
+  return { turns: [turn["id"]], tasks: [], messages: 0 };
+}
+
+export function cancelTask(k: Kernel, { task: id, by }: { task: TaskId; by: string }): Cancelled | null {
+  const task = k.get("SELECT * FROM task WHERE id = ?", id);
+  if (task === undefined) return null;
+  if (task["ended_at"] !== null) return { turns: [], tasks: [], messages: 0 };
+  const turns = turnsBelow(k, task["session"]);
+  const fault = new Fault("TURN_CANCELLED", { by }).toRecord();
+  const tasks = stopTask(k, task, { state: "cancelled", fault, by, announce: "quiet" });
+  return { turns, tasks, messages: 0 };
+}
+
+export function cancelFlow(k: Kernel, { flow, by }: { flow: FlowId; by: string }): Cancelled | null {
+  if (k.run("UPDATE flow SET cancelled_at = ? WHERE id = ?", k.now(), flow) === 0) return null;
+  const parts = k
+    .all("SELECT id FROM task WHERE flow_id = ? AND ended_at IS NULL ORDER BY depth, n DESC", flow)
+    .map((task) => cancelTask(k, { task: task["id"], by })!);
+  return { turns: parts.flatMap((part) => part.turns), tasks: parts.flatMap((part) => part.tasks), messages: 0 };
+}
+
+function turnsBelow(k: Kernel, session: SessionKey): Cancelled["turns"] {
+  return k
+    .all(
+      `WITH RECURSIVE tree(key) AS (SELECT ? UNION ALL SELECT s.key FROM session s JOIN tree ON s.parent = tree.key)
+       SELECT t.id FROM turn t JOIN tree ON t.session = tree.key WHERE t.state = 'running'`,
+      session,
+    )
+    .map((row) => row["id"]);
+}

@@ -1,0 +1,90 @@
+/** Turns: journalled steps, the one transaction that ends a turn, and what is left after a crash. */
+import type { MessageId, SessionKey, TurnId } from "../../base/ids.ts";
+import { NO_USAGE } from "../../model/chat.ts";
+import type { NewEvent } from "../../model/event.ts";
+import { Fault, type FaultRecord } from "../../model/faults.ts";
+import { ATTEMPTS_WITHOUT_PROGRESS_MAX, type StartedTurn, type StepWrite, type TurnEnd, type TurnRef } from "../../model/turn.ts";
+import { appendEntry } from "./entries.ts";
+import type { Kernel, Row } from "./kernel.ts";
+import { refreshLane } from "./lane-state.ts";
+import { handleText } from "./rows.ts";
+import { startedTurnOf } from "./started-turn.ts";
+import { settleChild } from "./tasks.ts";
+import { fold, markMessages, messagesOf, writeSteps } from "./turn-rows.ts";
+
+// ── the journal ─────────────────────────────────────────────────────────────────────────────
+
+function runningTurn(k: Kernel, turn: TurnRef): Row | undefined {
+  return k.get("SELECT * FROM turn WHERE id = ? AND epoch = ? AND state = 'running'", turn.turnId, turn.epoch);
+}
+
+export function journal(k: Kernel, { turn, writes, events }: { turn: TurnRef; writes: readonly StepWrite[]; events: readonly NewEvent[] }): boolean {
+  const row = runningTurn(k, turn);
+  if (row === undefined) return false;
+  writeSteps(k, turn.session, turn.turnId, writes);
+  if (row["unproductive"] > 0 && writes.some((write) => write.result !== undefined)) k.run("UPDATE turn SET unproductive = 0 WHERE id = ?", turn.turnId);
+  k.emit(turn.session, ...events);
+  return true;
+}
+
+// ── the end ─────────────────────────────────────────────────────────────────────────────────
+
+export function endTurn(k: Kernel, { turn, end, writes }: { turn: TurnRef; end: TurnEnd; writes: readonly StepWrite[] }): boolean {
+  const row = runningTurn(k, turn);
+  if (row === undefined) return false;
+  writeSteps(k, turn.session, turn.turnId, writes);
+  finishTurn(k, row, end);
+  return true;
+}
+
+function finishTurn(k: Kernel, row: Row, end: TurnEnd): void {
+  const session = row["session"] as SessionKey;
+  const turnId = row["id"] as TurnId;
+  const now = k.now();
+  const messageIds = messagesOf(k, turnId);
+  const owed = JSON.parse(row["owed"]) as MessageId[];
+  const replyTo = [...owed, ...messageIds];
+  const fault = end.outcome === "failed" ? end.fault : null;
+  k.run("UPDATE turn SET state = ?, ended_at = ?, fault = ? WHERE id = ?", end.outcome, now, fault === null ? null : JSON.stringify(fault), turnId);
+  const usage = fold(k, row, end.outcome === "done" ? replyTo : []);
+
+  if (end.outcome === "done") {
+    k.emit(session, { type: "reply", turnId, taskId: row["task_id"], data: { text: end.text, replyTo } });
+    markMessages(k, turnId, owed, "answered");
+  } else if (end.outcome === "yielded") {
+    k.run("UPDATE barrier SET owed = ? WHERE id = ?", JSON.stringify(replyTo), end.barrierId);
+    if (end.text !== "") k.emit(session, { type: "notice", turnId, data: { text: end.text, level: "info", code: "INTERIM" } });
+    k.emit(session, { type: "turn.yielded", turnId, taskId: row["task_id"], data: { barrierId: end.barrierId, messageIds } });
+  } else {
+    const text = `This could not be answered: ${end.fault.message}`;
+    appendEntry(k, session, { turnId, content: { role: "notice", text }, messageIds: [], provenance: "system", replyTo });
+    k.emit(session, { type: "notice", turnId, taskId: row["task_id"], data: { text: end.fault.message, level: "error", code: end.fault.code, replyTo } });
+    markMessages(k, turnId, owed, "failed");
+  }
+  const data = { outcome: end.outcome === "yielded" ? "done" : end.outcome, yielded: end.outcome === "yielded", messageIds: replyTo, ms: now - row["started_at"], handle: handleText(row["handle"]), track: row["track"], usage: { ...usage }, ...(fault === null ? {} : { fault: { ...fault } as never }) };
+  k.emit(session, { type: "turn.ended", turnId, taskId: row["task_id"], data });
+  refreshLane(k, session);
+  settleChild(k, session, end);
+}
+
+// ── after a crash ───────────────────────────────────────────────────────────────────────────
+
+export function recover(k: Kernel): { generation: number; turns: StartedTurn[]; poisoned: TurnId[] } {
+  const { value: generation } = k.get("UPDATE meta SET value = value + 1 WHERE name = 'generation' RETURNING value")!;
+  const turns: StartedTurn[] = [];
+  const poisoned: TurnId[] = [];
+  for (const found of k.all("SELECT * FROM turn WHERE state = 'running' ORDER BY started_at, id")) {
+    const session = found["session"] as SessionKey;
+    const { epoch } = k.get("UPDATE lane SET epoch = epoch + 1 WHERE session = ? RETURNING epoch", session)!;
+    const turn = k.get("UPDATE turn SET epoch = ?, generation = ?, attempt = attempt + 1, unproductive = unproductive + 1 WHERE id = ? RETURNING *", epoch, generation, found["id"])!;
+    if (turn["unproductive"] > ATTEMPTS_WITHOUT_PROGRESS_MAX) {
+      poisoned.push(turn["id"]);
+      const fault: FaultRecord = new Fault("TURN_POISONED", { attempts: turn["unproductive"] - 1 }).toRecord();
+      finishTurn(k, turn, { outcome: "failed", fault, usage: NO_USAGE });
+      continue;
+    }
+    turns.push(startedTurnOf(k, turn));
+    k.emit(session, { type: "turn.started", turnId: turn["id"], taskId: turn["task_id"], data: { messageIds: messagesOf(k, turn["id"]), track: turn["track"], attempt: turn["attempt"], handle: handleText(turn["handle"]), agent: turns.at(-1)!.sessionInfo.agent, model: turns.at(-1)!.sessionInfo.model, about: turn["about"] } });
+  }
+  return { generation, turns, poisoned };
+}

@@ -1,0 +1,73 @@
+/** All verbs of the store over one SQLite connection, each as a plain function of the kernel. */
+import type { SessionKey } from "../../base/ids.ts";
+import type { OwnedProcess, StoreVerbs } from "../store.ts";
+import { openBarrier } from "./barriers.ts";
+import { claimTurns, promoteTurn } from "./claim.ts";
+import { appendEntry } from "./entries.ts";
+import { checkIntegrity } from "./integrity.ts";
+import type { Kernel } from "./kernel.ts";
+import { acceptMessage, steerSession, takeSteering } from "./messages.ts";
+import { openSession } from "./open-session.ts";
+import { context, events, flow, flows, history, lanes, lastCursor, task, taskOfSession, tasks, totals } from "./reads.ts";
+import { setRules } from "./rules.ts";
+import { archiveIdle, deleteSession, patchSession, resetSession, session, sessions } from "./sessions.ts";
+import { admitSpawn, cancelFlow, cancelSession, cancelTask, cancelTurn, retryTask } from "./tasks.ts";
+import { endTurn, journal, recover } from "./turns.ts";
+
+type Verb = keyof StoreVerbs;
+type KernelVerbs = { readonly [V in Verb]: (k: Kernel, ...args: Parameters<StoreVerbs[V]>) => ReturnType<StoreVerbs[V]> };
+
+export const VERBS: KernelVerbs = {
+  acceptMessage,
+  claimTurns,
+  journal,
+  endTurn,
+  takeSteering,
+  steerSession,
+  promoteTurn,
+  recover,
+  setRules,
+  lanes,
+  session,
+  sessions,
+  openSession: (k, key) => {
+    openSession(k, key);
+    return session(k, key)!;
+  },
+  patchSession,
+  resetSession,
+  deleteSession,
+  archiveIdle,
+  context,
+  history,
+  events,
+  lastCursor,
+  admitSpawn,
+  openBarrier,
+  task,
+  taskOfSession,
+  tasks,
+  flow,
+  flows,
+  retryTask,
+  cancelSession,
+  cancelTurn,
+  cancelTask,
+  cancelFlow,
+  notice,
+  recordProcess: (k, { marker, pid, startTicks, bootId }: OwnedProcess) => {
+    k.run("INSERT OR REPLACE INTO process VALUES (?,?,?,?)", marker, pid, startTicks, bootId);
+  },
+  forgetProcess: (k, marker) => {
+    k.run("DELETE FROM process WHERE marker = ?", marker);
+  },
+  ownedProcesses: (k) => k.all("SELECT * FROM process").map((row) => ({ marker: row["marker"], pid: row["pid"], startTicks: row["start_ticks"], bootId: row["boot_id"] })),
+  totals,
+  checkIntegrity,
+};
+
+function notice(k: Kernel, input: { session: SessionKey; text: string; level: "info" | "warn" | "error"; code: string | null; entry: boolean }): void {
+  if (k.get("SELECT 1 FROM session WHERE key = ?", input.session) === undefined) return;
+  if (input.entry) appendEntry(k, input.session, { turnId: null, content: { role: "notice", text: input.text }, messageIds: [], provenance: "system" });
+  k.emit(input.session, { type: "notice", data: { text: input.text, level: input.level, code: input.code } });
+}

@@ -1,0 +1,45 @@
+/** The thread that owns the database connection. What has piled up while it worked is its next batch. */
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { systemClock } from "../../base/clock.ts";
+import { systemRandom } from "../../base/ids.ts";
+import { asFault } from "../../model/faults.ts";
+import { runBatch, type VerbCall } from "./batch.ts";
+import { openDatabase } from "./database.ts";
+import { Kernel } from "./kernel.ts";
+
+/** Verbs in one transaction at most, so that the first does not wait long for the last. */
+const BATCH_VERBS_MAX = 256;
+
+const port = parentPort!;
+const { file } = workerData as { file: string };
+
+try {
+  const kernel = new Kernel(openDatabase(file), () => systemClock.now(), systemRandom);
+  port.postMessage({ ready: true });
+  port.on("message", (first: VerbCall[] | "close") => {
+    let message: VerbCall[] | "close" | undefined = first;
+    while (message !== undefined) {
+      if (message === "close") {
+        kernel.db.close();
+        port.postMessage("closed");
+        port.close();
+        return;
+      }
+      const calls: VerbCall[] = [...message];
+      message = undefined;
+      while (calls.length < BATCH_VERBS_MAX) {
+        const next = receiveMessageOnPort(port)?.message as VerbCall[] | "close" | undefined;
+        if (next === undefined) break;
+        if (next === "close") {
+          message = next;
+          break;
+        }
+        calls.push(...next);
+      }
+      port.postMessage(runBatch(kernel, calls, file));
+    }
+  });
+} catch (cause) {
+  port.postMessage({ ready: false, fault: asFault(cause).toRecord() });
+  port.close();
+}

@@ -1,0 +1,133 @@
+/** The one door for children: commands, tools, HTTP and the command line all come through here. */
+import { isAbsolute } from "node:path";
+import type { Clock } from "../base/clock.ts";
+import type { FlowId, SessionKey, TaskId } from "../base/ids.ts";
+import type { Settings } from "../base/setting.ts";
+import type { ModelClient } from "../model/chat.ts";
+import { Fault } from "../model/faults.ts";
+import type { Accepted } from "../model/message.ts";
+import { LABEL_LENGTH_MAX, TASK_BYTES_MAX, hasEnded, type NewSpawn, type Task } from "../model/task.ts";
+import type { Sessions } from "../sessions/sessions.ts";
+import type { Cancelled, Store } from "../store/store.ts";
+import { agentIds, agentsList, findAgent } from "../turns/agents-list.ts";
+import { maxChildrenPerAgent, maxSpawnDepth, runTimeoutSeconds } from "./settings.ts";
+import type { Trees } from "./trees.ts";
+
+export interface GroveDeps {
+  readonly store: Store;
+  readonly sessions: Pick<Sessions, "watch" | "draining">;
+  readonly settings: Settings;
+  readonly models: ModelClient;
+  readonly clock: Clock;
+  readonly kick: () => void;
+  readonly steeringCame: (session: SessionKey) => void;
+}
+
+export class Grove implements Trees {
+  readonly #deps: GroveDeps;
+
+  constructor(deps: GroveDeps) {
+    this.#deps = deps;
+  }
+
+  async spawn(spawn: NewSpawn): Promise<{ task: Task; created: boolean }> {
+    const { store, settings, sessions, kick } = this.#deps;
+    if (sessions.draining) throw new Fault("DRAINING", {});
+    this.#check(spawn);
+    const seconds = spawn.deadlineSeconds ?? settings.get(runTimeoutSeconds);
+    const admitted = store.admitSpawn({
+      spawn: { ...spawn, deadlineSeconds: seconds > 0 ? seconds : null },
+      limits: { depthMax: settings.get(maxSpawnDepth), childrenMax: settings.get(maxChildrenPerAgent) },
+    });
+    kick();
+    return admitted;
+  }
+
+  #check(spawn: NewSpawn): void {
+    const bytes = Buffer.byteLength(spawn.task);
+    if (spawn.task.trim() === "") throw new Fault("BAD_REQUEST", { where: "task", problem: "is empty; say what the child is to do" });
+    if (bytes > TASK_BYTES_MAX) throw new Fault("BODY_TOO_LARGE", { bytes, bytesMax: TASK_BYTES_MAX });
+    if (spawn.label !== null && (spawn.label.trim() === "" || spawn.label.length > LABEL_LENGTH_MAX)) throw new Fault("BAD_REQUEST", { where: "label", problem: `must have 1 to ${LABEL_LENGTH_MAX} characters` });
+    if (spawn.kind === "acp") throw new Fault("BAD_REQUEST", { where: "runtime", problem: "acp is not available in this version; use subagent" });
+    if (spawn.cwd !== null && !isAbsolute(spawn.cwd)) throw new Fault("BAD_REQUEST", { where: "cwd", problem: "must be an absolute path" });
+    if (spawn.model !== null && !this.#deps.models.knownModels().some((known) => known.split("/")[0] === spawn.model!.split("/")[0])) {
+      throw new Fault("MODEL_UNKNOWN", { model: spawn.model, known: this.#deps.models.knownModels().join(", ") });
+    }
+    const list = this.#deps.settings.get(agentsList);
+    if (findAgent(list, spawn.agent) === null) throw new Fault("AGENT_NOT_FOUND", { agent: spawn.agent, known: agentIds(list).join(", ") });
+  }
+
+  async waitFor(id: TaskId, { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal }): Promise<Task> {
+    const { store, sessions, clock } = this.#deps;
+    const first = await this.#task(id);
+    if (hasEnded(first.state)) return first;
+    const log = first.parentSession ?? first.session;
+    const row = await store.session(log);
+    return new Promise((resolve, reject) => {
+      let finished = false;
+      const finish = (cause?: unknown): void => {
+        if (finished) return;
+        finished = true;
+        close();
+        disarm();
+        signal?.removeEventListener("abort", onAbort);
+        if (cause !== undefined) reject(cause);
+        else this.#task(id).then(resolve, reject);
+      };
+      const onAbort = (): void => finish(signal!.reason);
+      const close = sessions.watch(
+        { session: log, after: Math.max(0, (row?.lastSeq ?? 0) - 1) },
+        {
+          onEvent: (event) => {
+            if (event.taskId === id && event.type === "task.ended") finish();
+          },
+          onFailure: finish,
+        },
+      );
+      const disarm = clock.after(timeoutMs, () => finish());
+      signal?.addEventListener("abort", onAbort, { once: true });
+      // It may have ended between the first look and the watch.
+      this.#task(id).then((task) => hasEnded(task.state) && finish(), finish);
+    });
+  }
+
+  async cancelTask(id: TaskId, by: string): Promise<Cancelled> {
+    const cancelling = this.#deps.store.cancelTask({ task: id, by });
+    this.#deps.kick();
+    const cancelled = await cancelling;
+    if (cancelled === null) throw new Fault("TASK_NOT_FOUND", { task: id });
+    return cancelled;
+  }
+
+  async cancelFlow(id: FlowId, by: string): Promise<Cancelled> {
+    const cancelling = this.#deps.store.cancelFlow({ flow: id, by });
+    this.#deps.kick();
+    const cancelled = await cancelling;
+    if (cancelled === null) throw new Fault("FLOW_NOT_FOUND", { flow: id });
+    return cancelled;
+  }
+
+  async steer(id: TaskId, text: string, by: "operator" | "agent"): Promise<Accepted> {
+    const task = await this.#task(id);
+    if (hasEnded(task.state)) throw new Fault("TASK_ENDED", { task: id, state: task.state });
+    const accepted = this.#deps.store.steerSession({ session: task.session, text, provenance: by, channel: "steer" });
+    this.#deps.kick();
+    const result = await accepted;
+    this.#deps.steeringCame(task.session);
+    return result;
+  }
+
+  async retry(id: TaskId, by: string): Promise<Task> {
+    const retrying = this.#deps.store.retryTask({ task: id, by });
+    this.#deps.kick();
+    const task = await retrying;
+    if (task === null) throw new Fault("TASK_NOT_FOUND", { task: id });
+    return task;
+  }
+
+  async #task(id: TaskId): Promise<Task> {
+    const task = await this.#deps.store.task(id);
+    if (task === null) throw new Fault("TASK_NOT_FOUND", { task: id });
+    return task;
+  }
+}

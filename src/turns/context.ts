@@ -1,0 +1,69 @@
+/**
+ * What a session's next turn is told of the conversation before it.
+ *
+ * The store is the truth; what was read once is kept while there is room, and only newer entries
+ * are read for the next turn, so a long session costs no more than a short one.
+ */
+import type { SessionKey } from "../base/ids.ts";
+import type { SessionContext, Store } from "../store/store.ts";
+import type { Entry, StartedTurn } from "../model/turn.ts";
+
+/** Characters of transcript kept over all sessions. */
+const CACHED_CHARS_MAX = 32_000_000;
+
+interface Cached {
+  readonly summary: string | null;
+  readonly summaryUpTo: number;
+  readonly entries: readonly Entry[];
+  readonly upTo: number;
+  readonly chars: number;
+}
+
+export class Contexts {
+  readonly #store: Pick<Store, "context">;
+  readonly #cache = new Map<SessionKey, Cached>();
+  #chars = 0;
+
+  constructor(store: Pick<Store, "context">) {
+    this.#store = store;
+  }
+
+  /** The context of a turn that starts now. */
+  async of(started: StartedTurn): Promise<SessionContext> {
+    const { key, lastEntry } = started.sessionInfo;
+    if (lastEntry === 0) return { summary: null, summaryUpTo: 0, entries: [] };
+    const known = this.#cache.get(key);
+    const reusable = known !== undefined && known.upTo <= lastEntry ? known : undefined;
+    const news = await this.#store.context({ key, after: reusable?.upTo ?? 0, upTo: lastEntry });
+    if (news === null) return { summary: null, summaryUpTo: 0, entries: [] };
+    const old = (reusable?.entries ?? []).filter((entry) => entry.seq > news.summaryUpTo);
+    const entries = [...old, ...news.entries];
+    this.#keep(key, { summary: news.summary, summaryUpTo: news.summaryUpTo, entries, upTo: lastEntry, chars: entries.reduce((sum, entry) => sum + sizeOf(entry), 0) });
+    const omit = new Set<string>(started.omit);
+    return { summary: news.summary, summaryUpTo: news.summaryUpTo, entries: omit.size === 0 ? entries : entries.filter((entry) => entry.turnId === null || !omit.has(entry.turnId)) };
+  }
+
+  #keep(key: SessionKey, context: Cached): void {
+    const before = this.#cache.get(key);
+    this.#chars += context.chars - (before?.chars ?? 0);
+    this.#cache.delete(key);
+    this.#cache.set(key, context);
+    for (const [oldest, { chars }] of this.#cache) {
+      if (this.#chars <= CACHED_CHARS_MAX) break;
+      this.#cache.delete(oldest);
+      this.#chars -= chars;
+    }
+  }
+}
+
+/** Characters that an entry adds to a prompt, roughly. */
+export function sizeOf({ content }: Pick<Entry, "content">): number {
+  switch (content.role) {
+    case "assistant":
+      return content.parts.reduce((sum, part) => sum + (part.type === "tool-call" ? JSON.stringify(part.input).length + part.tool.length : part.text.length), 0);
+    case "tool":
+      return content.results.reduce((sum, result) => sum + result.text.length, 0);
+    default:
+      return content.text.length;
+  }
+}

@@ -1,0 +1,31 @@
+/** Which tools a turn gets: an agent's rules, and never more than its place in the tree allows. */
+import type { Tool, Toolbox } from "../model/tool.ts";
+import type { ToolRules } from "./agents-list.ts";
+
+/** Tools that reach other sessions: for people's own sessions, and for children that may still have children. */
+const TREE_TOOLS: ReadonlySet<string> = new Set(["sessions_spawn", "sessions_yield", "sessions_send", "sessions_list", "sessions_history", "session_status", "subagents", "agents_list"]);
+/** Tools that speak to the person of a conversation; a child has none. */
+const PERSON_TOOLS: ReadonlySet<string> = new Set(["message"]);
+
+export interface ToolPlace {
+  readonly depth: number;
+  readonly depthMax: number;
+  readonly rules: ToolRules | undefined;
+}
+
+export function toolboxFor(tools: readonly Tool[], place: ToolPlace): Toolbox {
+  const box = new Map<string, Tool>();
+  for (const tool of tools) if (isOffered(tool.name, place)) box.set(tool.name, tool);
+  return box;
+}
+
+function isOffered(name: string, { depth, depthMax, rules }: ToolPlace): boolean {
+  if (TREE_TOOLS.has(name) && depth >= depthMax) return false;
+  if (PERSON_TOOLS.has(name) && depth > 0) return false;
+  if (rules?.deny?.some((pattern) => matches(pattern, name))) return false;
+  return rules?.allow === undefined || rules.allow.some((pattern) => matches(pattern, name));
+}
+
+function matches(pattern: string, name: string): boolean {
+  return pattern.endsWith("*") ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
+}

@@ -1,0 +1,310 @@
+/**
+ * Runs turns: prepares one, lets its agent work, and closes it in one transaction.
+ *
+ * Always true:
+ *   - a turn that started ends: by its agent, by a deadline, by a stop, or (after a crash) by the
+ *     next generation, which goes on from the journal
+ *   - a turn that was stopped in the store writes nothing more
+ *   - nothing here decides who runs; the end of each turn is reported so that the scheduler can ask
+ */
+import { isAbsolute, resolve } from "node:path";
+import type { Clock } from "../base/clock.ts";
+import { sleep } from "../base/clock.ts";
+import type { BarrierId, SessionKey, TurnId } from "../base/ids.ts";
+import type { Log } from "../base/log.ts";
+import type { Settings } from "../base/setting.ts";
+import type { Agent, AgentEnd } from "../agents/agent.ts";
+import { StepJournal, TurnSuperseded, type JournalPort } from "../agents/journal.ts";
+import { NO_USAGE, type ModelClient, type ModelFrame } from "../model/chat.ts";
+import { Fault, asFault } from "../model/faults.ts";
+import type { PoolName } from "../model/lane.ts";
+import type { LiveFrame } from "../model/event.ts";
+import { DEFAULT_AGENT } from "../model/session.ts";
+import type { Tool } from "../model/tool.ts";
+import { modelStepKey, toChat } from "../model/transcript.ts";
+import type { StartedTurn, TurnEnd } from "../model/turn.ts";
+import type { SessionContext, Store } from "../store/store.ts";
+import { agentsList, findAgent, type AgentEntry } from "./agents-list.ts";
+import { compactionCut, compactionPrompt } from "./compact.ts";
+import { Contexts } from "./context.ts";
+import { contextEntriesMax, contextTokensMax, defaultModel, defaultWorkspace, progressTimeoutSeconds, stepsMax, toolOutputMax, turnTimeoutSeconds } from "./settings.ts";
+import { systemPrompt } from "./system-prompt.ts";
+import { toolboxFor } from "./toolbox.ts";
+import { WorkspaceFiles } from "./workspace-files.ts";
+
+/** First pause before a store write is tried again, e.g. while the disk is full; doubles up to the next. */
+const STORE_RETRY_MS = 100;
+const STORE_RETRY_MAX_MS = 5_000;
+/** The context may fill this part of a model's window. */
+const WINDOW_PART = 0.75;
+
+export interface TurnRunnerDeps {
+  readonly store: Store;
+  readonly agent: Agent;
+  readonly models: ModelClient & { defaultModel(): string };
+  readonly tools: () => readonly Tool[];
+  readonly settings: Settings;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The folder that `agents.defaults.workspace` names when it is empty. */
+  readonly workspace: string;
+  /** The most that children may nest, and the model of children, as the trees set them. */
+  readonly tree: () => { readonly depthMax: number; readonly childModel: string };
+  readonly onFrame: (frame: LiveFrame) => void;
+  readonly onEnded: (turn: StartedTurn, pool: PoolName, ms: number) => void;
+  /** Asks the scheduler to claim; called right after the end was handed to the store, so both share a commit. */
+  readonly kick: () => void;
+}
+
+interface Running {
+  readonly started: StartedTurn;
+  readonly controller: AbortController;
+  readonly done: Promise<void>;
+  steering: boolean;
+}
+
+/** The reason of a turn's signal when the store took its right to write. */
+class TurnStopped extends Error {
+  override readonly name = "TurnStopped";
+}
+
+export class TurnRunner {
+  readonly #deps: TurnRunnerDeps;
+  readonly #running = new Map<TurnId, Running>();
+  readonly #files = new WorkspaceFiles();
+  readonly #contexts: Contexts;
+  readonly #closing = new AbortController();
+
+  constructor(deps: TurnRunnerDeps) {
+    this.#deps = deps;
+    this.#contexts = new Contexts(deps.store);
+  }
+
+  get count(): number {
+    return this.#running.size;
+  }
+
+  start(started: StartedTurn): void {
+    const controller = new AbortController();
+    const running: Running = { started, controller, done: Promise.resolve(), steering: started.steps.length > 0 };
+    this.#running.set(started.turnId, running);
+    Object.assign(running, { done: this.#run(running) });
+  }
+
+  /** The store ended these turns: their work stops, and they write nothing more. */
+  stop(turns: readonly TurnId[]): void {
+    for (const id of turns) this.#running.get(id)?.controller.abort(new TurnStopped());
+  }
+
+  /** A message for the running turn of this session is on disk. */
+  steeringCame(session: SessionKey): void {
+    for (const running of this.#running.values()) if (running.started.session === session) running.steering = true;
+  }
+
+  /** Resolves when no turn runs any more, or when the signal aborts. */
+  async idle(signal: AbortSignal): Promise<void> {
+    const aborted = new Promise<void>((resolveAborted) => signal.addEventListener("abort", () => resolveAborted(), { once: true }));
+    while (this.#running.size > 0 && !signal.aborted) await Promise.race([aborted, ...[...this.#running.values()].map((running) => running.done)]);
+  }
+
+  /** Lets go of all turns without ending them; the next start goes on with them. */
+  async letGo(): Promise<void> {
+    this.#closing.abort(new TurnStopped());
+    const all = [...this.#running.values()];
+    for (const { controller } of all) controller.abort(new TurnStopped());
+    await Promise.all(all.map((running) => running.done));
+  }
+
+  async #run(running: Running): Promise<void> {
+    const { started, controller } = running;
+    const { clock, settings, log } = this.#deps;
+    const startedMs = clock.monotonic();
+    const journal = new StepJournal(this.#journalPort(running), started.steps, modelStepKey(1));
+    const totalSeconds = settings.get(turnTimeoutSeconds);
+    const watch = new ProgressWatch(clock, settings.get(progressTimeoutSeconds), controller);
+    const disarmTotal = clock.after(totalSeconds * 1000, () => controller.abort(new Fault("TURN_TIMED_OUT", { seconds: totalSeconds })));
+    try {
+      let end: TurnEnd;
+      try {
+        end = turnEndOf(await this.#work(running, journal, watch), started);
+      } catch (cause) {
+        if (wasStopped(cause, controller.signal)) return;
+        const fault = asFault(controller.signal.aborted ? controller.signal.reason : cause);
+        if (fault.code === "INTERNAL") log.error("turn.defect", { turnId: started.turnId, cause });
+        end = { outcome: "failed", fault: fault.toRecord(), usage: NO_USAGE };
+      }
+      await this.#close(started, journal, end);
+    } catch (cause) {
+      if (!wasStopped(cause, controller.signal)) log.error("turn.not-closed", { turnId: started.turnId, cause });
+    } finally {
+      disarmTotal();
+      watch.stop();
+      this.#running.delete(started.turnId);
+      this.#deps.onEnded(started, started.pool, clock.monotonic() - startedMs);
+    }
+  }
+
+  async #work(running: Running, journal: StepJournal, watch: ProgressWatch): Promise<AgentEnd> {
+    const { started, controller } = running;
+    const { settings, agent, clock } = this.#deps;
+    const info = started.sessionInfo;
+    const entry = findAgent(settings.get(agentsList), info.agent);
+    if (entry === null) throw new Fault("AGENT_NOT_FOUND", { agent: info.agent, known: [DEFAULT_AGENT, ...settings.get(agentsList).map((one) => one.id)].join(", ") });
+    const model = this.modelFor(info.model, info.depth, entry);
+    const workspace = this.workspaceFor(info.cwd, entry);
+    const { depthMax } = this.#deps.tree();
+    const tools = toolboxFor(this.#deps.tools(), { depth: info.depth, depthMax, rules: entry.tools });
+    const context = await this.#context(running, journal, model);
+    const system = systemPrompt({
+      started,
+      agentPrompt: entry.prompt ?? "",
+      files: this.#files.section(workspace, info.depth > 0),
+      canSpawn: tools.has("sessions_spawn"),
+      summary: context.summary,
+      nowMs: clock.now(),
+    });
+    return agent.work({
+      started,
+      model,
+      system,
+      history: toChat(context.entries),
+      messages: started.messages.map((message) => ({ role: "user", text: message.text })),
+      tools,
+      workspace,
+      stepsMax: settings.get(stepsMax),
+      toolOutputMaxBytes: settings.get(toolOutputMax),
+      journal,
+      signal: controller.signal,
+      onFrame: (frame) => this.#frame(started, frame),
+      progress: () => watch.progress(),
+    });
+  }
+
+  /** The model of a turn: the session's, the child setting, the agent's, the default, or what was found. */
+  modelFor(sessionModel: string | null, depth: number, entry: AgentEntry): string {
+    const childModel = depth > 0 ? (entry.subagents?.model ?? this.#deps.tree().childModel) : "";
+    return sessionModel || childModel || entry.model || this.#deps.settings.get(defaultModel) || this.#deps.models.defaultModel();
+  }
+
+  workspaceFor(cwd: string | null, entry: AgentEntry): string {
+    const base = entry.workspace || this.#deps.settings.get(defaultWorkspace) || this.#deps.workspace;
+    if (cwd === null) return base;
+    return isAbsolute(cwd) ? cwd : resolve(base, cwd);
+  }
+
+  /** The conversation before this turn, made shorter first when it has grown too long. */
+  async #context(running: Running, journal: StepJournal, model: string): Promise<SessionContext> {
+    const { started, controller } = running;
+    const context = await this.#contexts.of(started);
+    const limits = {
+      tokensMax: Math.min(this.#deps.settings.get(contextTokensMax), this.#deps.models.contextWindow(model) * WINDOW_PART),
+      entriesMax: this.#deps.settings.get(contextEntriesMax),
+    };
+    const upTo = compactionCut(context.entries, limits);
+    if (upTo === null || started.track === "side") return context;
+    const key = `compaction:${upTo}`;
+    journal.intent({ key, kind: "compaction", name: model, effect: "pure", input: null });
+    await journal.flush();
+    const old = context.entries.filter((entry) => entry.seq <= upTo);
+    const request = compactionPrompt(context.summary, old);
+    const answer = await this.#deps.models.call({ ...request, model, tools: [], toolChoice: "none", signal: controller.signal }, () => {});
+    const summary = answer.parts.map((part) => (part.type === "text" ? part.text : "")).join("");
+    journal.result(key, { kind: "compaction", summary, upTo, usage: answer.usage });
+    await journal.flush();
+    return this.#contexts.of(started);
+  }
+
+  #frame(started: StartedTurn, frame: ModelFrame): void {
+    const at = this.#deps.clock.now();
+    const common = { session: started.session, at, turnId: started.turnId };
+    if (frame.type === "text") this.#deps.onFrame({ ...common, type: "text.delta", data: { text: frame.text, attempt: started.attempt } });
+    else if (frame.type === "reasoning") this.#deps.onFrame({ ...common, type: "reasoning.delta", data: { attempt: started.attempt } });
+    else if (frame.type === "restart") this.#deps.onFrame({ ...common, type: "text.void", data: { attempt: frame.attempt, reason: frame.reason } });
+  }
+
+  async #close(started: StartedTurn, journal: StepJournal, end: TurnEnd): Promise<void> {
+    const { writes, events } = journal.takeUnwritten();
+    if (events.length > 0) await this.#write(() => this.#deps.store.journal({ turn: refOf(started), writes: [], events }));
+    await this.#write(() => {
+      const ended = this.#deps.store.endTurn({ turn: refOf(started), end, writes });
+      this.#deps.kick();
+      return ended;
+    });
+  }
+
+  #journalPort(running: Running): JournalPort {
+    const { started } = running;
+    const { store } = this.#deps;
+    return {
+      write: (writes, events) => this.#write(() => store.journal({ turn: refOf(started), writes, events })),
+      takeSteering: () => {
+        running.steering = false;
+        return store.takeSteering(refOf(started));
+      },
+      mayHaveSteering: () => running.steering,
+    };
+  }
+
+  /** Store writes of a turn are tried until they are on disk: a full disk delays a turn, it does not lose it. */
+  async #write<T>(write: () => Promise<T>): Promise<T> {
+    for (let pauseMs = STORE_RETRY_MS; ; pauseMs = Math.min(pauseMs * 2, STORE_RETRY_MAX_MS)) {
+      try {
+        return await write();
+      } catch (cause) {
+        if (!(cause instanceof Fault) || !cause.retryable) throw cause;
+        this.#deps.log.warn("turn.store-retry", { code: cause.code, pauseMs });
+        await sleep(this.#deps.clock, pauseMs, this.#closing.signal);
+      }
+    }
+  }
+}
+
+/** Aborts a turn that goes too long without a finished step. Bytes that change nothing do not count. */
+class ProgressWatch {
+  readonly #clock: Clock;
+  readonly #seconds: number;
+  readonly #controller: AbortController;
+  #last: number;
+  #disarm: () => void = () => {};
+
+  constructor(clock: Clock, seconds: number, controller: AbortController) {
+    this.#clock = clock;
+    this.#seconds = seconds;
+    this.#controller = controller;
+    this.#last = clock.monotonic();
+    this.#arm();
+  }
+
+  progress(): void {
+    this.#last = this.#clock.monotonic();
+  }
+
+  stop(): void {
+    this.#disarm();
+  }
+
+  #arm(): void {
+    const dueMs = this.#last + this.#seconds * 1000 - this.#clock.monotonic();
+    this.#disarm = this.#clock.after(Math.max(0, dueMs), () => {
+      if (this.#clock.monotonic() - this.#last < this.#seconds * 1000) this.#arm();
+      else this.#controller.abort(new Fault("TURN_STALLED", { seconds: this.#seconds }));
+    });
+  }
+}
+
+function refOf({ turnId, session, epoch }: StartedTurn): { turnId: TurnId; session: SessionKey; epoch: number } {
+  return { turnId, session, epoch };
+}
+
+function wasStopped(cause: unknown, signal: AbortSignal): boolean {
+  return cause instanceof TurnSuperseded || cause instanceof TurnStopped || signal.reason instanceof TurnStopped;
+}
+
+/** An answer without any text is a failure: to a person it would look like silence. A child's is judged where children end. */
+function turnEndOf(end: AgentEnd, started: StartedTurn): TurnEnd {
+  if (end.outcome === "yielded") return { ...end, barrierId: end.barrierId as BarrierId };
+  if (end.text.trim() === "" && started.sessionInfo.depth === 0) {
+    throw new Fault("PROVIDER_BROKEN_STREAM", { provider: "the model", problem: "an answer without any text" });
+  }
+  return end;
+}

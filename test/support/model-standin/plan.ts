@@ -1,0 +1,116 @@
+/** What one request is answered with: decided from its history alone, so a retry gets the same. */
+import type { Ask } from "./conversation.ts";
+import { BadScript, fill, parseScript, scriptIn, type Seen, type Step } from "./script.ts";
+
+export type Piece =
+  | { readonly kind: "text"; readonly text: string; readonly pauseMs: number }
+  | { readonly kind: "reasoning"; readonly text: string; readonly pauseMs: number }
+  | { readonly kind: "call"; readonly name: string; readonly input: string; readonly pauseMs: number };
+
+export type FaultStep = Extract<Step, { readonly times: number }>;
+
+export interface Plan {
+  readonly pieces: readonly Piece[];
+  /** Faults in the order written; those whose `times` is used up are passed over by the server. */
+  readonly faults: readonly FaultStep[];
+  /** A pause after the last piece, before the end. */
+  readonly endPauseMs: number;
+  /** A pause before every write. */
+  readonly slowMs: number;
+  readonly script: string | null;
+  readonly round: number;
+}
+
+const REPLY_CHARACTERS_MAX = 200;
+const BAD_JSON = '{"text": "this never ends';
+const CONTROL_JSON = '{"text": "a\u0001b\u0007c\nd"}';
+
+export function planFor(ask: Ask, unfoundReply?: string): Plan {
+  const { script, round, user } = findScript(ask);
+  const seen: Seen = { user: user.replace(/^\s*!.*$/gm, "").trim() || user, results: lastResults(ask) };
+  if (script === null) return plainReply(unfoundReply ?? `You said: ${user.slice(0, REPLY_CHARACTERS_MAX)}`);
+  let rounds: Step[][];
+  try {
+    rounds = parseScript(script);
+  } catch (error) {
+    if (!(error instanceof BadScript)) throw error;
+    return plainReply(`The script cannot be read: ${error.message}`);
+  }
+  const steps = rounds[round];
+  if (steps === undefined) return plainReply(unfoundReply ?? `You said: ${user.slice(0, REPLY_CHARACTERS_MAX)}`);
+  return play(steps, script, round, seen);
+}
+
+function plainReply(text: string): Plan {
+  return { pieces: [{ kind: "text", text, pauseMs: 0 }], faults: [], endPauseMs: 0, slowMs: 0, script: null, round: 0 };
+}
+
+/** The newest user message with a script; each answer since then was one round of it. */
+function findScript(ask: Ask): { script: string | null; round: number; user: string } {
+  let user: string | null = null;
+  let answers = 0;
+  for (let i = ask.turns.length - 1; i >= 0; i--) {
+    const turn = ask.turns[i]!;
+    if (turn.role === "user") {
+      user ??= turn.text;
+      const script = scriptIn(turn.text);
+      if (script !== null) return { script, round: answers, user };
+    } else if (turn.role === "assistant" && (turn.calls.length > 0 || !turn.text.startsWith("["))) answers++;
+  }
+  return { script: null, round: 0, user: user ?? "" };
+}
+
+function lastResults(ask: Ask): string[] {
+  const turn = ask.turns.findLast((each) => each.role === "results");
+  return turn === undefined ? [] : turn.results.map((result) => result.text);
+}
+
+function play(steps: readonly Step[], script: string, round: number, seen: Seen): Plan {
+  const pieces: Piece[] = [];
+  const faults: FaultStep[] = [];
+  let pauseMs = 0;
+  let slowMs = 0;
+  const add = (kind: "text" | "reasoning", text: string): void => {
+    const last = pieces.at(-1);
+    pieces.push({ kind, text: kind === "text" && last?.kind === "text" ? `\n${text}` : text, pauseMs });
+    pauseMs = 0;
+  };
+  const call = (name: string, input: string): void => {
+    pieces.push({ kind: "call", name, input, pauseMs });
+    pauseMs = 0;
+  };
+  for (const step of steps) {
+    switch (step.do) {
+      case "say":
+        add("text", fill(step.text, seen));
+        break;
+      case "think":
+        add("reasoning", fill(step.text, seen));
+        break;
+      case "echo":
+        add("text", seen.results.length > 0 ? seen.results.join("\n") : seen.user);
+        break;
+      case "write":
+        add("text", "lorem ipsum ".repeat(Math.ceil(step.characters / 12)).slice(0, step.characters));
+        break;
+      case "wait":
+        pauseMs += step.ms;
+        break;
+      case "slow":
+        slowMs = step.ms;
+        break;
+      case "call":
+        for (const { tool, input, repeat } of step.calls) for (let i = 0; i < repeat; i++) call(tool, fill(input, seen, i));
+        break;
+      case "badjson":
+        call(step.tool, BAD_JSON);
+        break;
+      case "control":
+        call(step.tool, CONTROL_JSON);
+        break;
+      default:
+        faults.push(step);
+    }
+  }
+  return { pieces, faults, endPauseMs: pauseMs, slowMs, script, round };
+}
