@@ -4,7 +4,7 @@
  * Same origin only, with the session cookie that the login sets. No address and no token is ever
  * read from the page's own address. Every request has a deadline.
  */
-import type { ApiEvent, ApiFault, ApiSession, CancelResult, History, LanesAnswer, MessageAccepted, SendMessage, SessionList, StatusAnswer, TaskList } from "../src/api/wire.ts";
+import type { ApiEvent, ApiFault, ApiSession, CancelResult, History, LanesAnswer, MessageAccepted, PatchSession, SendMessage, SessionList, StatusAnswer, TaskList } from "../src/api/wire.ts";
 import { eventsIn, type ServerEvent } from "./event-stream.ts";
 
 const REQUEST_TIMEOUT_MS = 20_000;
@@ -75,6 +75,7 @@ export const api = {
   send: (message: SendMessage, signal?: AbortSignal) => request<MessageAccepted>("POST", "/api/messages", message, signal),
   /** Stops what runs in a session, or only the turn with this handle, e.g. `T7`. */
   cancelSession: (key: string, handle: string | null) => request<CancelResult>("POST", `/api/sessions/${of(key)}/cancel`, handle === null ? {} : { turn: handle }),
+  label: (key: string, label: string) => request<unknown>("PATCH", `/api/sessions/${of(key)}`, { label } satisfies PatchSession),
   promote: (key: string) => request<unknown>("POST", `/api/sessions/${of(key)}/promote`),
   cancelTask: (taskId: string) => request<CancelResult>("POST", `/api/tasks/${of(taskId)}/cancel`),
   steerTask: (taskId: string, text: string) => request<unknown>("POST", `/api/tasks/${of(taskId)}/steer`, { text }),

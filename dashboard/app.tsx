@@ -43,10 +43,13 @@ export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNo
     addEventListener("hashchange", follow);
     return () => removeEventListener("hashchange", follow);
   }, []);
-  // Nothing was chosen: the main session, which every gateway has.
+  // Nothing was chosen: the main session.
   useEffect(() => {
-    if (open === "" && state.status !== null) show(`agent:${state.status.agents[0] ?? "main"}:main`);
-  }, [open, state.status]);
+    if (open !== "" || !state.isListed) return;
+    const main = `agent:${agentOf(state)}:main`;
+    if (!state.sessions.has(main)) gateway.markFresh(main, false);
+    show(main);
+  }, [open, state.isListed]);
 
   const turns = useMemo(() => turnsOf(state, open), [state.turns, open]);
   const tasks = useMemo(() => tasksOf(state, open), [state.tasks, open]);
@@ -60,7 +63,11 @@ export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNo
 
   /** Does something that the gateway may refuse; a refusal is shown, never lost. */
   const act = (work: Promise<unknown>): void => void work.catch((thrown: unknown) => complain(problemOf(thrown)));
-  const openNew = (): void => show(newSessionKey(state));
+  const openNew = (): void => {
+    const key = newSessionKey(agentOf(state));
+    gateway.markFresh(key, true);
+    show(key);
+  };
   const session = state.sessions.get(open);
 
   return (
@@ -139,7 +146,12 @@ function sessionInAddress(): string | null {
 }
 
 /** The gateway makes the session when its first message comes. */
-function newSessionKey(state: State): string {
+function newSessionKey(agent: string): string {
   const name = crypto.randomUUID().replaceAll("-", "").slice(0, NEW_NAME_CHARS);
-  return `agent:${state.status?.agents[0] ?? "main"}:web:direct:${name}`;
+  return `agent:${agent}:web:direct:${name}`;
+}
+
+/** The agent that a new conversation is with. */
+function agentOf(state: State): string {
+  return state.status?.agents[0] ?? "main";
 }

@@ -1,11 +1,12 @@
 /** The children of the open session, gathered by flow: what they do, and what can be done about them. */
 import type { VNode } from "preact";
-import { useMemo, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { problemAndRemedy, age, count, duration } from "./format.ts";
 import { SECOND_MS, useNow } from "./clock.ts";
 import { RichText } from "./rich-text.tsx";
 import { hasEnded, type TaskRow } from "./state.ts";
 
+const STEER_MAX_CHARS = 10_000;
 /** A longer result is folded until it is asked for. */
 const RESULT_FOLDED_CHARS = 130;
 const RESULT_FOLDED_LINES = 3;
@@ -46,7 +47,7 @@ export function Children({ tasks, onOpen, onStop, onStopFlow, onSteer }: Props):
           <section key={flowId ?? "new"} aria-label={`Flow ${flows.length - index}`}>
             <header class="flow-head">
               <span>
-                {rows.length - active} of {rows.length} done{failed > 0 && <span class="problem"> · {failed} not succeeded</span>}
+                {rows.length - active} of {rows.length} done{failed > 0 && <span class="problem"> · {failed} failed or stopped</span>}
               </span>
               {active > 1 && flowId !== null && (
                 <button type="button" class="quiet" onClick={() => onStopFlow(flowId)}>
@@ -70,15 +71,17 @@ export function Children({ tasks, onOpen, onStop, onStopFlow, onSteer }: Props):
 function Child({ task, now, onOpen, onStop, onSteer }: { task: TaskRow; now: number } & Pick<Props, "onOpen" | "onStop" | "onSteer">): VNode {
   const [isSteering, setSteering] = useState(false);
   const [isUnfolded, setUnfolded] = useState(false);
+  const steerField = useRef<HTMLInputElement>(null);
+  useLayoutEffect(() => steerField.current?.focus(), [isSteering]);
   const ended = hasEnded(task);
   const ms = (task.endedAt ?? now) - (task.startedAt ?? task.queuedAt);
-  const facts = [task.model, task.tokens > 0 ? `${count(task.tokens)} tokens` : null].filter((fact) => fact !== null);
+  const facts = [task.tokens > 0 ? `${count(task.tokens)} tokens` : null, task.model].filter((fact) => fact !== null);
   const isLong = task.result !== null && (task.result.length > RESULT_FOLDED_CHARS || task.result.split("\n").length > RESULT_FOLDED_LINES);
   const outcome = task.fault !== null ? problemAndRemedy(task.fault) : null;
   const steer = (event: Event): void => {
     event.preventDefault();
-    const field = (event.currentTarget as HTMLFormElement).elements.namedItem("steer") as HTMLInputElement;
-    if (field.value.trim() !== "") onSteer(task.taskId, field.value.trim());
+    const text = steerField.current?.value.trim() ?? "";
+    if (text !== "") onSteer(task.taskId, text);
     setSteering(false);
   };
   return (
@@ -132,7 +135,7 @@ function Child({ task, now, onOpen, onStop, onSteer }: { task: TaskRow; now: num
       </div>
       {isSteering && (
         <form class="steer" onSubmit={steer}>
-          <input name="steer" aria-label={`Tell ${task.label}`} placeholder="Tell it something" maxLength={10_000} autoFocus />
+          <input ref={steerField} aria-label={`Tell ${task.label}`} placeholder="Tell it something" maxLength={STEER_MAX_CHARS} />
           <button type="submit" class="primary">
             Tell
           </button>

@@ -449,7 +449,7 @@ function addEntry(draft: Draft, entry: HistoryEntry): void {
 
 /** What no load brings back: messages that are not accepted yet, commands' answers, and words of turns that still run. */
 function isOnlyHere(conversation: Conversation, item: Item): boolean {
-  if (item.kind === "message") return item.state === "sending" || item.state === "refused";
+  if (item.kind === "message") return item.state === "sending" || item.state === "refused" || conversation.items.some((other) => other.id === `command:${item.clientMessageId}`);
   if (item.kind === "aside") return !conversation.items.some((other) => other.id === `reply:${item.turnId}`);
   return item.kind === "command";
 }

@@ -8,6 +8,7 @@
  */
 import type { ApiEvent } from "../src/api/wire.ts";
 import { api, problemOf, readTail, Refusal, streamEvents } from "./api.ts";
+import { oneLine } from "./format.ts";
 import type { Store } from "./store.ts";
 
 /** Events are gathered this long before the page is drawn again. */
@@ -21,6 +22,7 @@ const TASKS_EVERY_MS = 1000;
 const CONVERSATION_EVERY_MS = 1000;
 /** How many stored events are read again with a conversation. */
 const TAIL_EVENTS = 400;
+const LABEL_MAX_CHARS = 48;
 /** Answers that mean "not now": the message is sent again. */
 const TRY_AGAIN_STATUS = [502, 503, 504];
 
@@ -28,6 +30,10 @@ export class Gateway {
   readonly #store: Store;
   readonly #end = new AbortController();
   readonly #loading = new Set<string>();
+  /** Sessions that have no history yet: the gateway makes them with their first message. */
+  readonly #fresh = new Set<string>();
+  /** Fresh sessions that get their first message's words as label. */
+  readonly #unnamed = new Set<string>();
   readonly #lastInLine = new Map<string, Promise<void>>();
   #cursor: string | null = null;
   #gathered: ApiEvent[] = [];
@@ -42,7 +48,7 @@ export class Gateway {
   start(): void {
     const { signal } = this.#end;
     const refreshSessions = this.#keepFresh("sessions", SESSIONS_EVERY_MS, () => this.#fetchSessions());
-    const refreshLanes = this.#keepFresh("lanes", LANES_EVERY_MS, async () => this.#store.dispatch({ type: "lanes", lanes: await api.lanes(signal) }));
+    const refreshLanes = this.#keepFresh("lanes", LANES_EVERY_MS, () => this.#fetchLanes());
     const refreshTasks = this.#keepFresh("tasks", TASKS_EVERY_MS, () => this.#fetchTasks());
     const unsubscribe = this.#store.subscribe(() => {
       refreshSessions();
@@ -94,8 +100,18 @@ export class Gateway {
     this.#store.dispatch({ type: "sessions", sessions: page.sessions, next: page.next ?? null, more: true });
   }
 
+  /** Says that this session is new: there is nothing to load until its first message is sent, which may name it. */
+  markFresh(session: string, isUnnamed: boolean): void {
+    this.#fresh.add(session);
+    if (isUnnamed) this.#unnamed.add(session);
+  }
+
   async loadConversation(session: string): Promise<void> {
     const { signal } = this.#end;
+    if (this.#fresh.delete(session)) {
+      this.#store.dispatch({ type: "loaded", session, page: { entries: [], olderBefore: null, tail: [], lastSeq: 0 } });
+      return;
+    }
     this.#loading.add(session);
     this.#store.dispatch({ type: "loading", session });
     try {
@@ -166,7 +182,7 @@ export class Gateway {
     let isBusy = false;
     const check = (): void => {
       const { wants, connection, open } = this.#store.get();
-      if (isBusy || connection !== "open" || open === "" || wants[list] === served) return;
+      if (isBusy || connection !== "open" || (list === "tasks" && open === "") || wants[list] === served) return;
       isBusy = true;
       served = wants[list];
       // What fails here is fetched again when the line is back.
@@ -184,6 +200,11 @@ export class Gateway {
   async #fetchSessions(): Promise<void> {
     const page = await api.sessions(null, this.#end.signal);
     this.#store.dispatch({ type: "sessions", sessions: page.sessions, next: page.next ?? null, more: false });
+  }
+
+  async #fetchLanes(): Promise<void> {
+    const known = this.#store.get().turns;
+    this.#store.dispatch({ type: "lanes", lanes: await api.lanes(this.#end.signal), known });
   }
 
   async #fetchTasks(): Promise<void> {
@@ -215,6 +236,8 @@ export class Gateway {
       try {
         const accepted = await api.send({ text, session, channel: "web", clientMessageId }, signal);
         this.#store.dispatch({ type: "sent", session, clientMessageId, accepted, now: Date.now() });
+        // Only for the looks: the key stays the name when this fails.
+        if (this.#unnamed.delete(session)) void api.label(session, oneLine(text, LABEL_MAX_CHARS)).catch(() => undefined);
         return;
       } catch (thrown) {
         this.#askForLogin(thrown);

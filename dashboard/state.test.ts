@@ -155,6 +155,9 @@ test("the answer to a command is shown once, also when the gateway tells it as a
   page.act({ type: "sent", session: MAIN, clientMessageId: "c1", accepted: { messageId: "m1", session: MAIN, queuedAhead: 0, etaMs: 0, duplicate: false, commandReply: "commands" }, now: T0 });
   page.tell(page.event("notice", { text: "commands", level: "info" }));
   assert.deepEqual(page.told, ["/help [answered]", "command commands"]);
+  page.act({ type: "loading", session: MAIN });
+  page.act({ type: "loaded", session: MAIN, page: { entries: [], olderBefore: null, tail: [], lastSeq: 1 } });
+  assert.deepEqual(page.told, ["/help [answered]", "command commands"], "no load brings it back");
 });
 
 test("a failed turn shows its fault and marks its messages, and a late event does not bring them back", () => {
@@ -224,6 +227,17 @@ test("a session's state follows its turns, and an older list does not set it bac
   assert.equal(page.state.sessions.get(MAIN)?.state, "running");
   page.tell(page.event("turn.yielded", { barrierId: "b", tasks: ["x"] }, { turnId: "t1" }));
   assert.equal(page.state.sessions.get(MAIN)?.state, "waiting");
+});
+
+test("a list of lanes does not take back what happened while it was on its way", () => {
+  const page = setup();
+  page.tell(page.event("turn.started", { track: "main" }, { turnId: "t1" }));
+  const known = page.state.turns;
+  page.tell(page.event("turn.ended", { outcome: "done" }, { turnId: "t1" }), page.event("turn.started", { track: "main" }, { turnId: "t2" }));
+  const turn = { turnId: "t1", session: MAIN, handle: "T1", track: "main" as const, attempt: 1, startedAt: T0, messageIds: [], taskId: null, about: "" };
+  const lane = { session: MAIN, state: "leased" as const, pool: "main", waitingMessages: 0, position: null, waitedMs: 0, etaMs: 0, why: null, turns: [turn] };
+  page.act({ type: "lanes", known, lanes: { generation: 1, draining: false, pools: [], lanes: [lane] } });
+  assert.deepEqual(turnsOf(page.state, MAIN).map(({ turnId }) => turnId), ["t2"]);
 });
 
 test("an event of a session that is not listed asks for the list again", () => {

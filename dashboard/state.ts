@@ -6,7 +6,7 @@
  * raises a number in `wants`, or marks a conversation stale; `gateway.ts` looks at those.
  *
  * Lists and events race: a list may be older than events that are already in. Sessions carry
- * `lastSeq`, so older news are told apart; turns and pools are asked for again after each change.
+ * `lastSeq`, so older news are told apart; of turns, what changed while the list was on its way counts.
  */
 import type { ApiEvent, ApiFault, ApiPool, ApiSession, ApiTask, ApiTaskState, HistoryEntry, LanesAnswer, MessageAccepted, StatusAnswer } from "../src/api/wire.ts";
 import * as conversations from "./conversation.ts";
@@ -59,6 +59,8 @@ export interface State {
   readonly sessions: ReadonlyMap<string, SessionRow>;
   /** Where the next page of sessions begins; null = all are here. */
   readonly sessionsNext: string | null;
+  /** True once the sessions were listed. */
+  readonly isListed: boolean;
   readonly turns: ReadonlyMap<string, RunningTurn>;
   readonly tasks: ReadonlyMap<string, TaskRow>;
   /** In the order of last use, the latest last. */
@@ -76,6 +78,7 @@ export const INITIAL: State = {
   pools: [],
   sessions: new Map(),
   sessionsNext: null,
+  isListed: false,
   turns: new Map(),
   tasks: new Map(),
   conversations: new Map(),
@@ -90,7 +93,8 @@ export type Action =
   | { readonly type: "connected"; readonly resumed: boolean }
   | { readonly type: "status"; readonly status: StatusAnswer }
   | { readonly type: "sessions"; readonly sessions: readonly ApiSession[]; readonly next: string | null; readonly more: boolean }
-  | { readonly type: "lanes"; readonly lanes: LanesAnswer }
+  /** `known`: the turns that were known when the question was sent. */
+  | { readonly type: "lanes"; readonly lanes: LanesAnswer; readonly known: State["turns"] }
   | { readonly type: "tasks"; readonly parent: string; readonly tasks: readonly ApiTask[] }
   | { readonly type: "events"; readonly events: readonly ApiEvent[] }
   | { readonly type: "open"; readonly session: string }
@@ -116,7 +120,7 @@ export function reduce(state: State, action: Action): State {
     case "sessions":
       return withSessions(state, action);
     case "lanes":
-      return { ...state, pools: action.lanes.pools, turns: new Map(action.lanes.lanes.flatMap((lane) => lane.turns).map((turn) => [turn.turnId, turn])) };
+      return { ...state, pools: action.lanes.pools, turns: turnsNow(state.turns, action) };
     case "tasks":
       return withTasks(state, action);
     case "events":
@@ -202,7 +206,15 @@ function withSessions(state: State, list: { sessions: readonly ApiSession[]; nex
   }
   // What the person scrolled down to stays, when only the first page was fetched again.
   if (!list.more && list.next !== null) for (const [key, row] of state.sessions) if (!sessions.has(key)) sessions.set(key, row);
-  return { ...state, sessions, sessionsNext: list.next };
+  return { ...state, sessions, sessionsNext: list.next, isListed: true };
+}
+
+/** The turns that were listed, without those that ended while the answer was on its way, and with those that started. */
+function turnsNow(turns: State["turns"], { lanes, known }: { lanes: LanesAnswer; known: State["turns"] }): State["turns"] {
+  const now = new Map<string, RunningTurn>(lanes.lanes.flatMap((lane) => lane.turns).map((turn) => [turn.turnId, turn]));
+  for (const turnId of known.keys()) if (!turns.has(turnId)) now.delete(turnId);
+  for (const [turnId, turn] of turns) if (!known.has(turnId) && !now.has(turnId)) now.set(turnId, turn);
+  return now;
 }
 
 function withTasks(state: State, list: { parent: string; tasks: readonly ApiTask[] }): State {

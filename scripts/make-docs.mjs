@@ -134,10 +134,15 @@ function fallbackText(option) {
 }
 
 function code(text) {
-  return `\`${cell(String(text))}\``;
+  return `\`${oneLine(text)}\``;
 }
 
+/** Text between the bars of a table. */
 function cell(text) {
+  return oneLine(text).replaceAll("<", "\\<");
+}
+
+function oneLine(text) {
   return String(text).replaceAll("|", "\\|").replace(/\s+/g, " ");
 }
 

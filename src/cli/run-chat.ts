@@ -22,6 +22,7 @@ const LEAVE = ["/quit", "/exit"];
 export async function runChat(cli: Cli, gateway: GatewayClient, session: string): Promise<void> {
   const { terminal } = cli;
   const interactive = isInteractive(terminal);
+  const after = await lastSeqOf(gateway, session); // before input is read: lines that nobody listens for are lost
   const lines = createInterface({ input: terminal.input, output: interactive ? (terminal.output as NodeJS.WritableStream) : undefined, terminal: interactive, prompt: "> " });
   const screen = new ChatScreen(terminal, lines);
   const conversation = new Conversation();
@@ -50,7 +51,6 @@ export async function runChat(cli: Cli, gateway: GatewayClient, session: string)
     }
   };
 
-  const after = await lastSeqOf(gateway, session);
   lines.on("line", (line) => {
     const text = line.trim();
     if (LEAVE.includes(text)) lines.close();

@@ -7,9 +7,6 @@ import type { Cli } from "./command.ts";
 import { EXIT, exitCodeOf, faultOf, type ExitCode } from "./failure.ts";
 import { buildProgram } from "./program.ts";
 
-/** What commander throws after it has printed a help or version text that was asked for. */
-const ASKED_FOR = ["commander.helpDisplayed", "commander.version"];
-
 export async function runCommand(words: readonly string[], given: Pick<Cli, "terminal" | "environment" | "clock" | "program">): Promise<ExitCode> {
   let exitCode: ExitCode = EXIT.done;
   const home = stateDirOf(given.environment);
@@ -27,7 +24,7 @@ export async function runCommand(words: readonly string[], given: Pick<Cli, "ter
     else await program.parseAsync([...words], { from: "user" });
     return exitCode;
   } catch (thrown) {
-    if (thrown instanceof CommanderError && ASKED_FOR.includes(thrown.code)) return EXIT.done;
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) return EXIT.done; // help that was asked for
     const fault = faultOf(thrown instanceof CommanderError ? misused(thrown) : thrown);
     given.terminal.errors.write(words.includes("--json") ? `${JSON.stringify(fault)}\n` : `yard: ${fault.code}: ${fault.message}\n`);
     return exitCodeOf(fault);

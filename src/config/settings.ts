@@ -28,4 +28,13 @@ export const gatewayAllowNetwork: Setting<boolean> = {
   doc: "Whether gateway.host may be an address that other machines can reach. The token is then all that stands between them and your agents.",
 };
 
-export const SETTINGS: readonly Setting<unknown>[] = [gatewayHost, gatewayPort, gatewayAllowNetwork] as readonly Setting<unknown>[];
+export const gatewayDrainSeconds: Setting<number> = {
+  key: "gateway.drainSeconds",
+  unit: "s",
+  fallback: 3,
+  ...wholeNumber({ min: 0, max: 3_600 }),
+  takesEffect: "at once",
+  doc: "How long a stop waits for running turns. What is not done by then goes on at the next start, from its last step.",
+};
+
+export const SETTINGS: readonly Setting<unknown>[] = [gatewayHost, gatewayPort, gatewayAllowNetwork, gatewayDrainSeconds] as readonly Setting<unknown>[];

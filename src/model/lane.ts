@@ -63,6 +63,9 @@ export function estimateWaitMs(line: { position: number; size: number; free: num
 export const QUEUE_MODES = ["auto", "followup", "collect", "steer", "interrupt", "rollback", "reject", "parallel"] as const;
 export type QueueMode = (typeof QUEUE_MODES)[number];
 
+/** A message's own mode: a queue mode, or `background` for one that starts beside its lane, busy or not. */
+export type MessageMode = QueueMode | "background";
+
 /** A wait longer than this raises one `lane.waiting` event. */
 export const WAIT_NOTICE_MS = 2_000;
 

@@ -6,7 +6,7 @@
  *        └──cancel, reset──▶ cancelled
  */
 import type { MessageId, SessionKey, TaskId } from "../base/ids.ts";
-import type { QueueMode } from "./lane.ts";
+import type { MessageMode } from "./lane.ts";
 
 /** Who a message is from. Set by code from how it arrived, never from what it says. */
 export const PROVENANCES = ["user", "operator", "agent", "child", "timer", "webhook", "system"] as const;
@@ -27,7 +27,7 @@ export interface NewMessage {
   readonly sourceId: string | null;
   /** Who wrote it, for fair share and records; e.g. the peer's id. */
   readonly author: string | null;
-  readonly queueMode: QueueMode | null;
+  readonly queueMode: MessageMode | null;
   /** The message that this one answers, when the platform says so. */
   readonly replyTo: MessageId | null;
 }

@@ -158,18 +158,21 @@ export function providerContract(flavour: Flavour): void {
       assert.deepEqual(standin.log().at(-1)?.problems, []);
     });
 
-    test("reasoning goes back as it came, because signed or encrypted reasoning must not change", async () => {
-      const providers = providersFor(flavour, standin.url);
-      const text = "! think step by step then call look {} then say ok";
-      const first = await providers.call(ask(text, { model: "standin/gpt-5.4" }), ignore);
-      const [reasoning] = first.parts;
-      assert.equal(reasoning?.type, "reasoning");
-      assert.equal(reasoning?.type === "reasoning" ? reasoning.text : "", "step by step");
-      const second = await providers.call(ask("", { model: "standin/gpt-5.4", messages: answered(text, first) }), ignore);
-      assert.equal(textOf(second.parts), "ok");
-      assert.equal(standin.log().at(-1)?.reasoning, 1);
-      assert.deepEqual(standin.log().at(-1)?.problems, []);
-    });
+    // OpenAI itself never shows reasoning in chat completions.
+    if (!(flavour.official && api === "openai-completions")) {
+      test("reasoning goes back as it came, because signed or encrypted reasoning must not change", async () => {
+        const providers = providersFor(flavour, standin.url);
+        const text = "! think step by step then call look {} then say ok";
+        const first = await providers.call(ask(text, { model: "standin/gpt-5.4" }), ignore);
+        const [reasoning] = first.parts;
+        assert.equal(reasoning?.type, "reasoning");
+        assert.equal(reasoning?.type === "reasoning" ? reasoning.text : "", "step by step");
+        const second = await providers.call(ask("", { model: "standin/gpt-5.4", messages: answered(text, first) }), ignore);
+        assert.equal(textOf(second.parts), "ok");
+        assert.equal(standin.log().at(-1)?.reasoning, 1);
+        assert.deepEqual(standin.log().at(-1)?.problems, []);
+      });
+    }
 
     test("one call is one request, because a hidden retry would be paid for and never seen", async () => {
       const before = standin.stats().requests;
@@ -303,6 +306,7 @@ export function providerContract(flavour: Flavour): void {
       assert.ok(textOf(answer.parts).length >= 2_000_000);
     });
 
+    // Google sends tool inputs as objects, which cannot be broken JSON, and calls without ids.
     if (api !== "google-generative-ai") {
       test("a tool input that is no JSON is given to the caller as it came", async () => {
         const [part] = toolCallsOf((await providersFor(flavour, standin.url).call(ask("! badjson look"), ignore)).parts);

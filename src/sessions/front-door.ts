@@ -97,6 +97,12 @@ export class FrontDoor implements Sessions {
     }
   }
 
+  /** A text that is done on a side track from the start; the conversation stays free. */
+  async background(session: SessionKey, text: string): Promise<string> {
+    await this.accept({ session, text, provenance: "user", channel: "background", queueMode: "background", mayCommand: false });
+    return "I do that in the background; the answer follows when it is done.";
+  }
+
   watch(from: { session: SessionKey | null; after: number }, watcher: Watcher): () => void {
     return this.#deps.hub.watch(from, watcher);
   }

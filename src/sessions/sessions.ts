@@ -4,7 +4,7 @@
  */
 import type { MessageId, SessionKey } from "../base/ids.ts";
 import type { LiveFrame, YardEvent } from "../model/event.ts";
-import type { QueueMode } from "../model/lane.ts";
+import type { MessageMode } from "../model/lane.ts";
 import type { Accepted, Provenance } from "../model/message.ts";
 import type { Cancelled, Promotion } from "../store/store.ts";
 
@@ -15,7 +15,7 @@ export interface Incoming {
   readonly channel: string;
   readonly sourceId?: string | null;
   readonly author?: string | null;
-  readonly queueMode?: QueueMode | null;
+  readonly queueMode?: MessageMode | null;
   readonly replyTo?: MessageId | null;
   /** Slash commands are read from raw text of an authorised person only. */
   readonly mayCommand: boolean;

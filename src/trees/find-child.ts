@@ -19,7 +19,7 @@ export interface NumberedTask {
 
 export async function childrenOf(store: Store, session: SessionKey): Promise<NumberedTask[]> {
   const { tasks } = await store.tasks({ parent: session, limit: CHILDREN_LISTED_MAX });
-  return tasks.reverse().map((task, index) => ({ n: index + 1, task }));
+  return [...tasks].reverse().map((task, index) => ({ n: index + 1, task }));
 }
 
 /** @throws {Fault} NOT_IN_TREE */

@@ -217,8 +217,9 @@ test("a wait ends at once when the call is aborted, and leaves no timer", async 
   const answer = start([user("wait 60s")], { clock, signal: stop.signal });
   await nextRound();
   stop.abort(new Error("stopped by a person"));
-  await assert.rejects(answer, /stopped by a person/);
   assert.equal(clock.nextAt(), undefined);
+  clock.advance(60_000);
+  await assert.rejects(answer, /stopped by a person/);
   await assert.rejects(start([user("hello")], { signal: stop.signal }), /stopped by a person/);
 });
 
@@ -227,7 +228,7 @@ test("text comes in small frames that add up to the answer", async () => {
   const text = await textFor("research the sea 🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊 for 2s", { onFrame: (frame) => frames.push(frame) });
   const pieces = frames.map((frame) => (frame.type === "text" ? frame.text : ""));
   assert.equal(pieces.join(""), text);
-  assert.ok(text.includes("🌊 .") && pieces.every((piece) => [...piece].length <= 24));
+  assert.ok(text.includes("🌊 .") && pieces.every((piece) => piece.isWellFormed() && [...piece].length <= 24));
 });
 
 test("running and stopping are answered from what the tool says", async () => {
@@ -300,6 +301,10 @@ test("reading a hostile message takes no long time, whatever it is made of", asy
   const startedAt = systemClock.monotonic();
   for (const text of hostile) await textFor(text, { tools: [] });
   assert.ok(systemClock.monotonic() - startedAt < 1_000);
+});
+
+test("a message that is too long to be a command is said to be so, with its length", async () => {
+  assert.match(await textFor(`say ${"a".repeat(COMMAND_LENGTH_MAX)}`), /has 4004 characters; I read commands of at most 4000/);
 });
 
 test("no wait is longer than ten minutes, so a turn never hangs on one", async () => {

@@ -71,7 +71,7 @@ async function perform(pieces: readonly Piece[], clock: Clock, signal: AbortSign
   for (const piece of pieces) {
     if ("fail" in piece) throw new Fault("PROVIDER_REJECTED", { provider: "rehearsal", status: 400, problem: piece.fail });
     if ("pauseMs" in piece) {
-      await sleep(clock, piece.pauseMs);
+      await sleep(clock, piece.pauseMs, signal);
       continue;
     }
     text += piece.say;

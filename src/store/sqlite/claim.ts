@@ -33,7 +33,7 @@ export function claimTurns(k: Kernel, rules: ClaimRules): Claim {
     const free = Math.min(poolSize(k, pool) - slotsUsed(k, pool), rules.turnsMax - started.length);
     if (free <= 0) continue;
     const lanes = k.all("SELECT session FROM lane WHERE pool = ? AND state = 'ready' AND ready_at <= ? ORDER BY sort_key, session LIMIT ?", pool, now, free);
-    for (const { session } of lanes) started.push(startTurn(k, session, "main"));
+    for (const { session } of lanes) started.push(startTurn(k, session, "main", headOfLine(k, session, now)));
   }
   started.push(...startSideTurns(k, now));
   return { started, promoted, nextAt: nextDueAt(k, now), more: started.length >= rules.turnsMax };
@@ -46,7 +46,7 @@ function nextDueAt(k: Kernel, now: number): number | null {
        UNION ALL SELECT min(check_at) FROM lane WHERE check_at IS NOT NULL
        UNION ALL SELECT min(deadline_at) FROM barrier WHERE state = 'open' AND deadline_at IS NOT NULL
        UNION ALL SELECT min(deadline_at) FROM task WHERE ended_at IS NULL AND deadline_at IS NOT NULL
-       UNION ALL SELECT min(ready_at) FROM message WHERE state = 'waiting' AND mode = 'parallel' AND ready_at > ?)`,
+       UNION ALL SELECT min(ready_at) FROM message WHERE state = 'waiting' AND mode IN ('parallel','background') AND ready_at > ?)`,
     now, now,
   )!;
   return at;
@@ -70,7 +70,7 @@ function checkLanes(k: Kernel, rules: ClaimRules, now: number): PromotedTurn[] {
 }
 
 function noticeWait(k: Kernel, lane: Row, rules: ClaimRules, now: number): void {
-  const first = k.get("SELECT ready_at, child_task FROM message WHERE session = ? AND state = 'waiting' ORDER BY n LIMIT 1", lane["session"]);
+  const first = k.get("SELECT ready_at, child_task FROM message WHERE session = ? AND state = 'waiting' AND mode <> 'background' ORDER BY n LIMIT 1", lane["session"]);
   if (first === undefined || first["ready_at"] > now - WAIT_NOTICE_MS) return;
   const { position, etaMs } = placeOf(k, lane, rules.meanTurnMs);
   k.run("UPDATE lane SET noticed = 1 WHERE session = ?", lane["session"]);
@@ -87,30 +87,31 @@ export function placeOf(k: Kernel, lane: Row, meanTurnMs: Readonly<Record<PoolNa
   return { position, etaMs: estimateWaitMs({ position, size, free: Math.max(0, size - slotsUsed(k, pool)), meanTurnMs: meanTurnMs[pool] }) };
 }
 
-/** Messages in mode `parallel` whose lane is busy start beside it, from the last committed turn. */
+/** Messages that may start beside their lane: `background` ones always, `parallel` ones when the lane is busy. */
 function startSideTurns(k: Kernel, now: number): StartedTurn[] {
   const started: StartedTurn[] = [];
   const rules = rulesOf(k);
   let free = poolSize(k, "side") - slotsUsed(k, "side");
-  const rows = k.all(
-    "SELECT m.session FROM message m JOIN lane l ON l.session = m.session WHERE m.state = 'waiting' AND m.mode = 'parallel' AND m.ready_at <= ? AND l.state = 'leased' GROUP BY m.session, m.batch ORDER BY min(m.accepted_at)",
+  const batches = k.all(
+    `SELECT m.session, m.batch, m.mode FROM message m JOIN lane l ON l.session = m.session
+     WHERE m.state = 'waiting' AND m.mode IN ('parallel','background') AND m.ready_at <= ? AND (m.mode = 'background' OR l.state = 'leased')
+     GROUP BY m.session, m.batch, m.mode ORDER BY min(m.accepted_at)`,
     now,
   );
-  for (const { session } of rows) {
+  for (const { session, batch, mode } of batches) {
     if (free <= 0) break;
     const beside = k.count("SELECT count(*) FROM turn WHERE session = ? AND state = 'running' AND track = 'side'", session);
-    if (beside >= rules.sideTurnsMax) continue;
-    started.push(startTurn(k, session, "side"));
+    if (mode === "parallel" && beside >= rules.sideTurnsMax) continue;
+    started.push(startTurn(k, session, "side", k.all("SELECT * FROM message WHERE session = ? AND state = 'waiting' AND batch = ? AND mode = ? ORDER BY n", session, batch, mode)));
     free--;
   }
   return started;
 }
 
-function startTurn(k: Kernel, session: SessionKey, track: "main" | "side"): StartedTurn {
+function startTurn(k: Kernel, session: SessionKey, track: "main" | "side", messages: readonly Row[]): StartedTurn {
   const now = k.now();
   const row = k.get("SELECT s.*, l.last_entry, l.epoch, l.last_handle FROM session s JOIN lane l ON l.session = s.key WHERE s.key = ?", session)!;
   const contextUpTo = row["last_entry"] as number;
-  const messages = headOfLine(k, session, now, track);
   const turnId = k.ids.turn();
   const pool = track === "side" ? "side" : POOL_OF_KIND[row["kind"] as keyof typeof POOL_OF_KIND];
   const task = row["task_id"] === null ? undefined : k.get("SELECT * FROM task WHERE id = ? AND ended_at IS NULL", row["task_id"]);
@@ -152,9 +153,9 @@ function startTurn(k: Kernel, session: SessionKey, track: "main" | "side"): Star
 }
 
 /** The messages that the next turn takes: one batch, or all finished children, or (collect) all that wait. */
-function headOfLine(k: Kernel, session: SessionKey, now: number, track: "main" | "side"): Row[] {
-  const ready = k.all("SELECT * FROM message WHERE session = ? AND state = 'waiting' AND ready_at <= ? ORDER BY n", session, now);
-  const head = track === "side" ? ready.find((message) => message["mode"] === "parallel")! : ready[0]!;
+function headOfLine(k: Kernel, session: SessionKey, now: number): Row[] {
+  const ready = k.all("SELECT * FROM message WHERE session = ? AND state = 'waiting' AND ready_at <= ? AND mode <> 'background' ORDER BY n", session, now);
+  const head = ready[0]!;
   if (head["provenance"] === "child") return ready.filter((message) => message["provenance"] === "child");
   const rest = ready.filter((message) => message["provenance"] !== "child");
   if (head["mode"] === "collect") {

@@ -1,6 +1,6 @@
 /** Writes rows of the inbox. */
 import type { MessageId, SessionKey, TaskId } from "../../base/ids.ts";
-import type { QueueMode } from "../../model/lane.ts";
+import type { MessageMode } from "../../model/lane.ts";
 import type { Provenance } from "../../model/message.ts";
 import type { Kernel } from "./kernel.ts";
 
@@ -8,7 +8,7 @@ export interface InboxRow {
   readonly text: string;
   readonly provenance: Provenance;
   readonly channel: string;
-  readonly mode: QueueMode;
+  readonly mode: MessageMode;
   readonly readyAt: number;
   readonly batch?: number;
   readonly sourceId?: string | null;

@@ -10,7 +10,7 @@ import { rulesOf } from "./rules.ts";
 export function refreshLane(k: Kernel, session: SessionKey): void {
   const lane = k.get("SELECT l.*, s.kind, s.parent, s.task_id FROM lane l JOIN session s ON s.key = l.session WHERE l.session = ?", session);
   if (lane === undefined) return;
-  const waiting = k.get("SELECT count(*) AS n, min(ready_at) AS ready_at FROM message WHERE session = ? AND state = 'waiting'", session)!;
+  const waiting = k.get("SELECT count(*) AS n, min(ready_at) AS ready_at FROM message WHERE session = ? AND state = 'waiting' AND mode <> 'background'", session)!;
   const main = k.get("SELECT started_at FROM turn WHERE session = ? AND state = 'running' AND track = 'main'", session);
   const now = k.now();
   const checkAt = waiting["n"] === 0 ? null : nextCheck(k, lane, waiting["ready_at"], main);
@@ -39,7 +39,7 @@ function isHeldBack(k: Kernel, lane: Row): boolean {
 }
 
 function placeInLine(k: Kernel, lane: Row, readyAt: number): number {
-  const head = k.get("SELECT provenance FROM message WHERE session = ? AND state = 'waiting' ORDER BY n LIMIT 1", lane["session"])!;
+  const head = k.get("SELECT provenance FROM message WHERE session = ? AND state = 'waiting' AND mode <> 'background' ORDER BY n LIMIT 1", lane["session"])!;
   const others = k.count(
     "SELECT count(*) FROM (SELECT 1 FROM lane WHERE owner = ? AND state IN ('ready','leased') AND session <> ? LIMIT ?)",
     lane["owner"], lane["session"], FAIR_SHARE_MAX_MS / FAIR_SHARE_STEP_MS,

@@ -1,7 +1,7 @@
 /** The inbox: what came in, once each, in order, on disk before it is acknowledged. */
 import type { MessageId, SessionKey } from "../../base/ids.ts";
 import { Fault } from "../../model/faults.ts";
-import { BATCH_WAITS_MAX, estimateWaitMs, type PoolName, type QueueMode } from "../../model/lane.ts";
+import { BATCH_WAITS_MAX, estimateWaitMs, type MessageMode, type PoolName } from "../../model/lane.ts";
 import type { Accepted, NewMessage } from "../../model/message.ts";
 import type { TurnRef } from "../../model/turn.ts";
 import type { AcceptRules } from "../store.ts";
@@ -23,12 +23,12 @@ export function acceptMessage(k: Kernel, { message, rules }: { message: NewMessa
   const queuedMax = rulesOf(k).queueCap;
   if (lane["waiting"] >= queuedMax) throw new Fault("LANE_FULL", { session: message.session, queued: lane["waiting"], queuedMax });
 
-  const mode = message.queueMode ?? (row["queue_mode"] as QueueMode | null) ?? rules.defaultMode;
+  const mode = message.queueMode ?? (row["queue_mode"] as MessageMode | null) ?? rules.defaultMode;
   if (lane["state"] === "leased") {
     if (mode === "reject") throw new Fault("QUEUE_REJECTED", { session: message.session, etaMs: rules.meanTurnMs }, { retryAfterMs: rules.meanTurnMs });
     if (mode === "interrupt" || mode === "rollback") interrupt(k, message.session, mode);
   }
-  const place = batchFor(k, message, lane, rules.waitMs);
+  const place = mode === "background" ? { readyAt: k.now() } : batchFor(k, message, lane, rules.waitMs);
   const messageId = insertMessage(k, message.session, {
     text: message.text,
     provenance: message.provenance,

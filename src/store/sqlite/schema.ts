@@ -93,7 +93,7 @@ CREATE UNIQUE INDEX message_order ON message (session, n);
 CREATE UNIQUE INDEX message_source ON message (session, channel, source_id) WHERE source_id IS NOT NULL;
 CREATE UNIQUE INDEX message_announcement ON message (child_task) WHERE child_task IS NOT NULL;
 CREATE INDEX message_waiting ON message (session, n) WHERE state = 'waiting';
-CREATE INDEX message_parallel ON message (ready_at) WHERE state = 'waiting' AND mode = 'parallel';
+CREATE INDEX message_beside ON message (ready_at) WHERE state = 'waiting' AND mode IN ('parallel','background');
 CREATE INDEX message_held ON message (barrier_id) WHERE state = 'held';
 CREATE INDEX message_turn ON message (turn_id) WHERE turn_id IS NOT NULL;
 

@@ -1,0 +1,286 @@
+/**
+ * The wiring: builds every object, starts them, and stops them in reverse. Nothing else knows all
+ * of them, and nothing here decides anything.
+ */
+import { createHash } from "node:crypto";
+import { appendFileSync, existsSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { makeNativeAgent } from "./agents/native/native.ts";
+import { makeApi } from "./api/server.ts";
+import { sleep, systemClock, type Clock } from "./base/clock.ts";
+import { systemRandom } from "./base/ids.ts";
+import { makeLog, type Log } from "./base/log.ts";
+import { makeProcessTree, type ProcessTree } from "./base/process-tree.ts";
+import { startAll, type Service } from "./base/service.ts";
+import { configAccess } from "./config/config-access.ts";
+import { openConfig, type Config } from "./config/config.ts";
+import { processEnvironment } from "./config/environment.ts";
+import { readGatewayFile, removeGatewayFile, writeGatewayFile } from "./config/gateway-file.ts";
+import { gatewayAllowNetwork, gatewayDrainSeconds, gatewayHost, gatewayPort } from "./config/settings.ts";
+import { packageVersion } from "./config/version.ts";
+import { Scheduler, poolSizes } from "./lanes/scheduler.ts";
+import { Fault } from "./model/faults.ts";
+import { makeProviders } from "./providers/providers.ts";
+import { makeRehearsal } from "./providers/rehearsal/rehearsal.ts";
+import type { Command } from "./sessions/command.ts";
+import { conversationCommands, helpCommand } from "./sessions/commands.ts";
+import { FrontDoor } from "./sessions/front-door.ts";
+import { foregroundMs, queueCap, sideTurnsMax } from "./sessions/settings.ts";
+import { EventHub } from "./sessions/watch.ts";
+import { openStore } from "./store/sqlite/open-store.ts";
+import { holdStateLock } from "./store/sqlite/state-lock.ts";
+import type { Store } from "./store/store.ts";
+import { Commands } from "./tools/commands.ts";
+import { makeTools, offeredTools } from "./tools/tools.ts";
+import { Archivist } from "./trees/archivist.ts";
+import { Grove } from "./trees/grove.ts";
+import { sessionTools } from "./trees/session-tools.ts";
+import { childModel, gatherMs, maxSpawnDepth } from "./trees/settings.ts";
+import { subagentsCommand } from "./trees/subagents-command.ts";
+import { agentIds, agentsList } from "./turns/agents-list.ts";
+import { defaultModel } from "./turns/settings.ts";
+import { TurnRunner } from "./turns/turn-runner.ts";
+
+/** How long a start waits for the holder of the state directory to go away, e.g. one that was just killed. */
+const LOCK_WAIT_MS = 1_000;
+const LOCK_LOOK_MS = 10;
+/** The log file is put aside at a start when it is longer than this. */
+const LOG_BYTES_MAX = 10_000_000;
+
+export interface StartOptions {
+  readonly home: string;
+  readonly port?: number;
+  readonly host?: string;
+  /** True: the log goes to standard error too. */
+  readonly json: boolean;
+}
+
+export interface RunningGateway {
+  readonly url: string;
+  readonly tokenFile: string;
+  readonly pid: number;
+  readonly generation: number;
+  /** Takes nothing new, gives running turns a moment, and lets go; the next start goes on with the rest. */
+  stop(): Promise<void>;
+  /** Reads settings and token again. */
+  reload(): Promise<void>;
+}
+
+/** @throws {Fault} STATE_DIR_HELD, STATE_DIR_UNSAFE, CONFIG_SYNTAX, SETTING_*, STORE_*, DISK_FULL, PORT_TAKEN, BIND_REFUSED. */
+export async function startGateway(options: StartOptions): Promise<RunningGateway> {
+  const clock = systemClock;
+  const config = await openConfig({ home: options.home, environment: processEnvironment() });
+  const host = options.host ?? config.get(gatewayHost);
+  if (!config.get(gatewayAllowNetwork) && !isLoopback(host)) throw new Fault("BIND_REFUSED", { host });
+  const log = openLog(config, clock, options.json);
+  const unlock = await holdHome(config.home, clock);
+  const store = await openStore(join(config.home, "yard.sqlite")).catch((cause: unknown) => {
+    unlock();
+    throw cause;
+  });
+  let generation = 0;
+  let url = "";
+  const yard = build({ config, store, clock, log, status: () => ({ generation, startedAt }) });
+  const startedAt = clock.now();
+
+  const services: readonly Service[] = [
+    { name: "state", start: () => mkdir(yard.workspace, { recursive: true, mode: 0o700 }).then(() => {}), stop: unlock },
+    { name: "store", start: () => store.setRules(yard.rules()), stop: () => store.close() },
+    { name: "processes", start: () => yard.sweep(), stop: () => yard.commands.stopAll() },
+    {
+      name: "turns",
+      async start() {
+        const recovered = await store.recover();
+        generation = recovered.generation;
+        for (const turnId of recovered.poisoned) log.error("turn.poisoned", { turnId });
+        for (const turn of recovered.turns) yard.runner.start(turn);
+        if (recovered.turns.length > 0) log.info("turns.recovered", { turns: recovered.turns.length });
+        yard.scheduler.start();
+      },
+      stop: () => yard.runner.letGo(),
+    },
+    {
+      name: "api",
+      async start() {
+        const bound = await yard.api.listen({ host, port: options.port ?? config.get(gatewayPort) });
+        url = bound.url;
+        await writeGatewayFile(config.home, { url, pid: process.pid, generation });
+      },
+      async stop() {
+        await yard.api.close();
+        await removeGatewayFile(config.home, process.pid);
+      },
+    },
+    { name: "archive", start: () => yard.archivist.start(), stop: () => yard.archivist.stop() },
+    {
+      name: "drain",
+      start: () => void yard.models.discover(),
+      async stop() {
+        yard.frontDoor.drain();
+        yard.scheduler.drain();
+        yard.models.stop();
+        const bound = new AbortController();
+        const disarm = clock.after(config.get(gatewayDrainSeconds) * 1000, () => bound.abort());
+        await yard.runner.idle(bound.signal);
+        disarm();
+      },
+    },
+  ];
+  const stop = await startAll(services);
+  log.info("gateway.ready", { url, generation, pid: process.pid });
+  return {
+    url,
+    tokenFile: config.tokenFile,
+    pid: process.pid,
+    generation,
+    async stop() {
+      log.info("gateway.stopping", { turns: yard.runner.count });
+      await stop();
+      log.info("gateway.stopped");
+    },
+    reload: () => config.reload(),
+  };
+}
+
+interface Parts {
+  readonly config: Config;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly status: () => { readonly generation: number; readonly startedAt: number };
+}
+
+function build({ config, store, clock, log, status }: Parts) {
+  const random = systemRandom;
+  const nowMs = (): number => clock.now();
+  const workspace = join(config.home, "workspace");
+  const hub = new EventHub(store);
+  const kick = (): void => scheduler.kick();
+  const steeringCame = (session: Parameters<TurnRunner["steeringCame"]>[0]): void => runner.steeringCame(session);
+
+  const models = makeProviders({ settings: config, clock, random, log, environment: (name) => config.environment(name), rehearsal: makeRehearsal({ clock, random }) });
+  const processes: ProcessTree = makeProcessTree({ clock, log, record: (process) => store.recordProcess(process), forget: (mark) => store.forgetProcess(mark) });
+  const installation = createHash("sha256").update(config.home).digest("hex").slice(0, 12);
+  const commands = new Commands({ clock, random, processes, installation });
+
+  const frontDoor: FrontDoor = new FrontDoor({ store, hub, settings: config, commands: () => slashCommands, meanTurnMs: () => scheduler.meanTurnMs, kick, steeringCame });
+  const grove = new Grove({ store, sessions: frontDoor, settings: config, models, clock, kick, steeringCame });
+  const builtIn = makeTools({
+    settings: config,
+    clock,
+    random,
+    commands,
+    environment: config.childEnvironment(),
+    say: (session, text) => store.notice({ session, text, level: "info", code: "MESSAGE", entry: true }),
+  });
+  const allTools = [...builtIn, ...sessionTools({ store, trees: grove, settings: config, nowMs })];
+
+  const runner: TurnRunner = new TurnRunner({
+    store,
+    agent: makeNativeAgent({ models, nowMs }),
+    models,
+    tools: () => offeredTools(allTools, config),
+    settings: config,
+    clock,
+    log,
+    workspace,
+    tree: () => ({ depthMax: config.get(maxSpawnDepth), childModel: config.get(childModel) }),
+    onFrame: (frame) => hub.frame(frame),
+    onEnded: (_turn, pool, ms) => scheduler.turnEnded(pool, ms),
+    kick,
+  });
+  const scheduler: Scheduler = new Scheduler({ claimTurns: (rules) => store.claimTurns(rules), clock, log, start: (turn) => runner.start(turn) });
+
+  const slashCommands: readonly Command[] = [
+    helpCommand(() => slashCommands),
+    ...conversationCommands({ store, sessions: () => frontDoor, models, meanTurnMs: () => scheduler.meanTurnMs, nowMs, background: (session, text) => frontDoor.background(session, text) }),
+    subagentsCommand({ store, trees: grove, nowMs }),
+  ];
+
+  const rules = () => ({ pools: poolSizes(config), foregroundMs: config.get(foregroundMs), gatherMs: config.get(gatherMs), sideTurnsMax: config.get(sideTurnsMax), queueCap: config.get(queueCap) });
+  config.onChange(() => {
+    store.setRules(rules()).catch((cause: unknown) => log.error("rules.not-set", { cause }));
+    kick();
+  });
+  store.onStopped((turns) => {
+    runner.stop(turns);
+    for (const turn of turns) void commands.endTurn(turn);
+  });
+
+  const model = (): string => config.get(defaultModel) || models.defaultModel();
+  const api = makeApi({
+    store,
+    sessions: frontDoor,
+    trees: grove,
+    models,
+    config: configAccess(config),
+    lanes: () => store.lanes({ meanTurnMs: scheduler.meanTurnMs }),
+    settings: config,
+    clock,
+    random,
+    log,
+    pageDir: findPage(),
+    token: () => config.token(),
+    status: () => ({
+      version: packageVersion(),
+      pid: process.pid,
+      ...status(),
+      draining: frontDoor.draining,
+      model: model(),
+      models: [...models.knownModels()],
+      agents: [...agentIds(config.get(agentsList))],
+    }),
+  });
+  return { workspace, models, commands, frontDoor, runner, scheduler, api, rules, archivist: new Archivist({ store, settings: config, clock, log }), sweep: () => sweep(processes, store, installation, log) };
+}
+
+/** Ends what a gateway that was killed left running. */
+async function sweep(processes: ProcessTree, store: Store, installation: string, log: Log): Promise<void> {
+  const left = await store.ownedProcesses();
+  if (left.length === 0) return;
+  void processes
+    .sweep(installation)
+    .then(async ({ ended, survivors }) => {
+      log.warn("processes.swept", { ended, survivors });
+      for (const { marker } of left) await store.forgetProcess(marker);
+    })
+    .catch((cause: unknown) => log.error("processes.not-swept", { cause }));
+}
+
+async function holdHome(home: string, clock: Clock): Promise<() => void> {
+  const file = join(home, "gateway.lock");
+  for (let waitedMs = 0; ; waitedMs += LOCK_LOOK_MS) {
+    const unlock = holdStateLock(file);
+    if (unlock !== null) return unlock;
+    const holder = await readGatewayFile(home);
+    if (waitedMs >= LOCK_WAIT_MS) throw new Fault("STATE_DIR_HELD", { dir: home, pid: holder?.pid ?? 0, url: holder?.url ?? "" });
+    await sleep(clock, LOCK_LOOK_MS);
+  }
+}
+
+function openLog(config: Config, clock: Clock, toStandardError: boolean): Log {
+  const folder = join(config.home, "logs");
+  const file = join(folder, "gateway.log");
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > LOG_BYTES_MAX) renameSync(file, `${file}.1`);
+  return makeLog(clock, config.logLevel, (line) => {
+    if (toStandardError) process.stderr.write(line);
+    try {
+      appendFileSync(file, line, { mode: 0o600 });
+    } catch {
+      // A full disk must not stop the gateway from saying so where it can.
+    }
+  });
+}
+
+/** The built dashboard, beside the program: where it was published, or where the sources put it. */
+function findPage(): string | null {
+  const candidates = ["page", "../dist/page"].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+  return candidates.find((folder) => existsSync(join(folder, "index.html"))) ?? null;
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
