@@ -73,8 +73,10 @@ export const api = {
   tasks: (parent: string, signal?: AbortSignal) => request<TaskList>("GET", `/api/tasks?parent=${of(parent)}&limit=${TASKS_PAGE_COUNT}`, undefined, signal),
   lanes: (signal?: AbortSignal) => request<LanesAnswer>("GET", "/api/lanes", undefined, signal),
   send: (message: SendMessage, signal?: AbortSignal) => request<MessageAccepted>("POST", "/api/messages", message, signal),
-  /** Stops what runs in a session, or only the turn with this handle, e.g. `T7`. */
-  cancelSession: (key: string, handle: string | null) => request<CancelResult>("POST", `/api/sessions/${of(key)}/cancel`, handle === null ? {} : { turn: handle }),
+  /** Stops all that runs in a session, its children too. */
+  cancelSession: (key: string) => request<CancelResult>("POST", `/api/sessions/${of(key)}/cancel`),
+  /** Stops the turn with this handle, e.g. `T7`. */
+  cancelTurn: (key: string, handle: string) => request<CancelResult>("POST", `/api/sessions/${of(key)}/turns/${of(handle)}/cancel`),
   label: (key: string, label: string) => request<unknown>("PATCH", `/api/sessions/${of(key)}`, { label } satisfies PatchSession),
   promote: (key: string) => request<unknown>("POST", `/api/sessions/${of(key)}/promote`),
   cancelTask: (taskId: string) => request<CancelResult>("POST", `/api/tasks/${of(taskId)}/cancel`),

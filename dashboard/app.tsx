@@ -85,8 +85,8 @@ export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNo
           sessionKey={open}
           turns={turns}
           onOpen={show}
-          onStop={() => act(api.cancelSession(open, null))}
-          onStopTurn={(handle) => act(api.cancelSession(open, handle))}
+          onStop={() => act(api.cancelSession(open))}
+          onStopTurn={(handle) => act(api.cancelTurn(open, handle))}
           onPromote={() => act(api.promote(open))}
         />
         <Chat

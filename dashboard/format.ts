@@ -1,9 +1,10 @@
 /** How numbers, times and names look to people. Pure; the caller says what time it is. */
 import type { ApiFault, ApiSession, ApiUsage } from "../src/api/wire.ts";
 
-/** `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`. */
+/** `40 ms`, `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`. */
 export function duration(ms: number): string {
-  const seconds = Math.max(0, ms) / 1000;
+  if (ms < 100) return `${Math.round(Math.max(0, ms))} ms`;
+  const seconds = ms / 1000;
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
@@ -65,7 +66,8 @@ export function problemAndRemedy(fault: Pick<ApiFault, "message">): { problem: s
 const SUMMARY_KEYS = ["command", "cmd", "path", "file", "url", "query", "pattern", "task", "label", "action", "text"];
 
 /** What a tool call is about, in a few words: its most telling argument. */
-export function inputSummary(input: unknown, lengthMax = 90): string {
+export function inputSummary(told: unknown, lengthMax = 90): string {
+  const input = opened(told);
   if (typeof input === "string") return oneLine(input, lengthMax);
   if (typeof input !== "object" || input === null) return "";
   const fields = input as Record<string, unknown>;
@@ -77,8 +79,19 @@ export function inputSummary(input: unknown, lengthMax = 90): string {
   return shown === "{}" ? "" : oneLine(shown, lengthMax);
 }
 
-/** A value as people read it: text as it is, anything else as indented JSON. */
-export function readable(value: unknown): string {
+/** Events carry a tool's input as JSON text, cut when it is long; what cannot be read stays text. */
+function opened(input: unknown): unknown {
+  if (typeof input !== "string" || !input.startsWith("{")) return input;
+  try {
+    return JSON.parse(input) as unknown;
+  } catch {
+    return input;
+  }
+}
+
+/** A tool's input as people read it: text as it is, anything else as indented JSON. */
+export function readable(told: unknown): string {
+  const value = opened(told);
   if (value === undefined || value === null) return "";
   return typeof value === "string" ? value : JSON.stringify(value, null, 2);
 }

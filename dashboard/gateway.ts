@@ -37,7 +37,6 @@ export class Gateway {
   readonly #lastInLine = new Map<string, Promise<void>>();
   #cursor: string | null = null;
   #gathered: ApiEvent[] = [];
-  #gathering: ReturnType<typeof setTimeout> | null = null;
   /** Ends the pause before the next attempt: the line is back, or the person logged in. */
   #wake = new AbortController();
 
@@ -166,10 +165,10 @@ export class Gateway {
 
   #gather(event: ApiEvent): void {
     this.#gathered.push(event);
-    this.#gathering ??= setTimeout(() => {
+    if (this.#gathered.length > 1) return;
+    setTimeout(() => {
       const events = this.#gathered;
       this.#gathered = [];
-      this.#gathering = null;
       this.#store.dispatch({ type: "events", events });
     }, GATHER_MS);
   }

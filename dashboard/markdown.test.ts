@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { parseMarkdown, parseSpans, safeHref } from "./markdown.ts";
 
 test("only http and https become links, because any other scheme could run code", () => {
-  for (const address of ["javascript:alert(1)", " JAVASCRIPT:alert(1)", "data:text/html,x", "vbscript:x", "//evil.example", "/local", "http://a b", "java\nscript:x"]) assert.equal(safeHref(address), null, address);
+  for (const address of ["javascript:alert(1)", " JAVASCRIPT:alert(1)", "data:text/html,x", "vbscript:x", "//evil.example", "/local", "http://a b", "java\nscript:x", "ht\ntps://example.org", "https:\\\\example.org"]) assert.equal(safeHref(address), null, address);
   assert.equal(safeHref("https://example.org/a?b=c"), "https://example.org/a?b=c");
   assert.deepEqual(parseSpans("[x](javascript:alert(1))"), [{ t: "text", text: "[x](javascript:alert(1))" }]);
 });

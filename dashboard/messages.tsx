@@ -142,6 +142,8 @@ function anchorOf(id: string): string {
 }
 
 export function Notice({ item }: { item: NoticeItem }): VNode {
+  // A notice of several lines is a text to read, such as a command's answer in history.
+  if (item.text.includes("\n")) return <TextToRead text={item.text} label="Notice" testId="notice" />;
   return (
     <p class={`notice ${item.level}`} data-testid="notice">
       {item.text}
@@ -150,9 +152,13 @@ export function Notice({ item }: { item: NoticeItem }): VNode {
 }
 
 export function CommandAnswer({ item }: { item: CommandItem }): VNode {
+  return <TextToRead text={item.text} label="Answer to the command" testId="command-reply" />;
+}
+
+function TextToRead({ text, label, testId }: { text: string; label: string; testId: string }): VNode {
   return (
-    <article class="message command" aria-label="Answer to the command" data-testid="command-reply">
-      <pre tabIndex={0}>{item.text}</pre>
+    <article class="message command" aria-label={label} data-testid={testId}>
+      <pre tabIndex={0}>{text}</pre>
     </article>
   );
 }

@@ -81,6 +81,8 @@ test("an event told twice changes nothing, so a stream may repeat after it was r
   page.tell(...events);
   assert.deepEqual(page.told, ["hello [waiting]", "notice note"]);
   assert.equal(page.state.sessions.get(MAIN)?.waitingMessages, before.sessions.get(MAIN)?.waitingMessages);
+  page.tell(page.event("notice", { text: "next", level: "info" }));
+  assert.equal(page.conversation.phase, "ready", "the count goes on where it was");
 });
 
 test("a missing number makes the conversation stale, so that it is loaded again", () => {

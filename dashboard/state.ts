@@ -303,7 +303,7 @@ function takeTurn(draft: Draft, event: ApiEvent): void {
       attempt: number(event.data.attempt) ?? 1,
       startedAt: known?.startedAt ?? event.at,
       messageIds: strings(event.data.messageIds),
-      about: known?.about ?? "",
+      about: string(event.data.about) ?? known?.about ?? "",
     });
   } else if (event.type === "turn.promoted" && known !== undefined) {
     draft.turns.set(turnId, { ...known, track: "side", handle: string(event.data.handle) ?? known.handle });
@@ -354,7 +354,7 @@ function rowAfter(draft: Draft, row: SessionRow, event: ApiEvent): SessionRow {
   let { waitingMessages, label, model, unread } = row;
   let isWaiting = row.state === "waiting";
   if (event.type === "message.accepted") waitingMessages++;
-  else if (event.type === "message.cancelled") waitingMessages = Math.max(0, waitingMessages - 1);
+  else if (event.type === "message.cancelled") waitingMessages = Math.max(0, waitingMessages - Math.max(1, strings(event.data.messageIds).length));
   else if (event.type === "turn.started") {
     waitingMessages = Math.max(0, waitingMessages - strings(event.data.messageIds).length);
     isWaiting = false;

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { appendFileSync, existsSync, mkdirSync, renameSync, statSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
+import { flushCompileCache } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { makeNativeAgent } from "./agents/native/native.ts";
@@ -24,10 +25,13 @@ import { Scheduler, poolSizes } from "./lanes/scheduler.ts";
 import { Fault } from "./model/faults.ts";
 import { makeProviders } from "./providers/providers.ts";
 import { makeRehearsal } from "./providers/rehearsal/rehearsal.ts";
+import { Acknowledger } from "./sessions/acknowledge.ts";
+import { taskHandlingOf } from "./sessions/background-rules.ts";
 import type { Command } from "./sessions/command.ts";
 import { conversationCommands, helpCommand } from "./sessions/commands.ts";
 import { FrontDoor } from "./sessions/front-door.ts";
-import { foregroundMs, queueCap, sideTurnsMax } from "./sessions/settings.ts";
+import { foregroundMs, parallelModel, queueCap, sideTools, sideTurnsMax } from "./sessions/settings.ts";
+import { judgeIndependence } from "./sessions/judge-independence.ts";
 import { EventHub } from "./sessions/watch.ts";
 import { openStore } from "./store/sqlite/open-store.ts";
 import { holdStateLock } from "./store/sqlite/state-lock.ts";
@@ -46,6 +50,8 @@ import { TurnRunner } from "./turns/turn-runner.ts";
 /** How long a start waits for the holder of the state directory to go away, e.g. one that was just killed. */
 const LOCK_WAIT_MS = 1_000;
 const LOCK_LOOK_MS = 10;
+/** When the compile cache is written, after the start. */
+const CACHE_FLUSH_AFTER_MS = 500;
 /** The log file is put aside at a start when it is longer than this. */
 const LOG_BYTES_MAX = 10_000_000;
 
@@ -113,6 +119,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
         await removeGatewayFile(config.home, process.pid);
       },
     },
+    { name: "acknowledgements", start: () => {}, stop: () => yard.acknowledger.stop() },
     { name: "archive", start: () => yard.archivist.start(), stop: () => yard.archivist.stop() },
     {
       name: "drain",
@@ -130,6 +137,8 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   ];
   const stop = await startAll(services);
   log.info("gateway.ready", { url, generation, pid: process.pid });
+  // A gateway that is killed later never gets to write it, and the next start would be slow again.
+  clock.after(CACHE_FLUSH_AFTER_MS, flushCompileCache);
   return {
     url,
     tokenFile: config.tokenFile,
@@ -165,7 +174,20 @@ function build({ config, store, clock, log, status }: Parts) {
   const installation = createHash("sha256").update(config.home).digest("hex").slice(0, 12);
   const commands = new Commands({ clock, random, processes, installation });
 
-  const frontDoor: FrontDoor = new FrontDoor({ store, hub, settings: config, commands: () => slashCommands, meanTurnMs: () => scheduler.meanTurnMs, kick, steeringCame });
+  const frontDoor: FrontDoor = new FrontDoor({
+    store,
+    hub,
+    settings: config,
+    commands: () => slashCommands,
+    meanTurnMs: () => scheduler.meanTurnMs,
+    taskHandling: (agent) => {
+      const { text, workspace: folder } = runner.instructionsOf(agent);
+      return { section: taskHandlingOf(text), workspace: folder };
+    },
+    judge: (text, earlier) => judgeIndependence(models, clock, config.get(parallelModel) || model(), text, earlier),
+    kick,
+    steeringCame,
+  });
   const grove = new Grove({ store, sessions: frontDoor, settings: config, models, clock, kick, steeringCame });
   const builtIn = makeTools({
     settings: config,
@@ -187,6 +209,7 @@ function build({ config, store, clock, log, status }: Parts) {
     log,
     workspace,
     tree: () => ({ depthMax: config.get(maxSpawnDepth), childModel: config.get(childModel) }),
+    readOnlyBeside: () => config.get(sideTools) === "read-only",
     onFrame: (frame) => hub.frame(frame),
     onEnded: (_turn, pool, ms) => scheduler.turnEnded(pool, ms),
     kick,
@@ -209,6 +232,7 @@ function build({ config, store, clock, log, status }: Parts) {
     for (const turn of turns) void commands.endTurn(turn);
   });
 
+  const acknowledger = new Acknowledger({ store, settings: config, clock, log, meanTurnMs: () => scheduler.meanTurnMs.main });
   const model = (): string => config.get(defaultModel) || models.defaultModel();
   const api = makeApi({
     store,
@@ -233,7 +257,7 @@ function build({ config, store, clock, log, status }: Parts) {
       agents: [...agentIds(config.get(agentsList))],
     }),
   });
-  return { workspace, models, commands, frontDoor, runner, scheduler, api, rules, archivist: new Archivist({ store, settings: config, clock, log }), sweep: () => sweep(processes, store, installation, log) };
+  return { workspace, models, commands, frontDoor, runner, scheduler, acknowledger, api, rules, archivist: new Archivist({ store, settings: config, clock, log }), sweep: () => sweep(processes, store, installation, log) };
 }
 
 /** Ends what a gateway that was killed left running. */

@@ -12,7 +12,7 @@ import type { LiveFrame, YardEvent } from "../model/event.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Store } from "../store/store.ts";
 import { bad } from "./read-body.ts";
-import { sessionRow } from "./routes/sessions.ts";
+import { sessionRow } from "./session-row.ts";
 import { toApiEvent } from "./shapes.ts";
 
 /** Unsent bytes at which a reader counts as full. */
@@ -40,7 +40,7 @@ export interface Outlet {
  * @throws {Fault} SESSION_NOT_FOUND, BAD_REQUEST
  */
 export async function feedStart(deps: { store: Store }, session: SessionKey | undefined, after: string | undefined, where: string): Promise<FeedStart> {
-  const row = session === undefined ? null : await sessionRow(deps, session);
+  const row = session === undefined ? null : await sessionRow(deps.store, session);
   if (after === "now") return { session: session ?? null, after: row === null ? await deps.store.lastCursor() : row.lastSeq };
   const number = after === undefined || after === "" ? 0 : /^\d{1,16}$/.test(after) ? Number(after) : NaN;
   if (!Number.isSafeInteger(number)) throw bad(where, "must be the number of an event, or now");

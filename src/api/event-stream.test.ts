@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { test, type TestContext } from "node:test";
 import type { SessionKey } from "../base/ids.ts";
-import { FakeYard, MAIN, TOKEN, type Client } from "./fake-yard.test-support.ts";
+import { FakeYard, MAIN, TOKEN, type Client, type Loose } from "./fake-yard.test-support.ts";
 import { BEAT_MS } from "./open-connections.ts";
 
 const OTHER = "agent:main:web:direct:1" as SessionKey;
@@ -59,7 +59,7 @@ class Stream {
 }
 
 const idsOf = (blocks: readonly string[]): string[] => blocks.map((block) => /^id: (\d+)\ndata: /.exec(block)?.[1] ?? "none");
-const dataOf = (block: string): any => JSON.parse(block.slice(block.indexOf("data: ") + 6));
+const dataOf = (block: string): Loose => JSON.parse(block.slice(block.indexOf("data: ") + 6));
 
 test("a reader gets what was stored and then what happens, each with its number as id, and frames without one", async (t) => {
   const { yard, client } = await setup(t);

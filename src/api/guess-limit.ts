@@ -55,7 +55,7 @@ export class GuessLimit {
       tally.windowEndsAt = now + WINDOW_MS;
     }
     tally.wrong++;
-    if (tally.wrong > 1e9 && now >= tally.pauseEndsAt) tally.pauseEndsAt = now + PAUSE_MS;
+    if (tally.wrong > wrongMax && now >= tally.pauseEndsAt) tally.pauseEndsAt = now + PAUSE_MS;
     return Math.max(0, tally.pauseEndsAt - now);
   }
 }

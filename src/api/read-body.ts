@@ -66,12 +66,14 @@ export function text(limits: { max: number }): Reader<string> {
   };
 }
 
-/** Text that says something: not only blanks. Its length is bounded by the body's limit and the caller's. */
-export function prose(): Reader<string> {
+/** Text that says something: not only blanks, and at most so many bytes of UTF-8. */
+export function prose(limits: { bytesMax: number }): Reader<string> {
   return {
     schema: { type: "string", minLength: 1 },
     read(value, where) {
       const read = readText(value, where, Infinity);
+      const bytes = Buffer.byteLength(read);
+      if (bytes > limits.bytesMax) throw new Fault("BODY_TOO_LARGE", { bytes, bytesMax: limits.bytesMax });
       if (read.trim() === "") throw bad(where, "is empty");
       return read;
     },

@@ -28,6 +28,9 @@ export interface RouteDeps {
   status(): StatusAnswer;
 }
 
+/** The channel of messages that name none. */
+export const API_CHANNEL = "api";
+
 /** Who is recorded as having asked: whoever holds the token. */
 export const CALLER = "operator";
 

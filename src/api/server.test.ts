@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtemp, mkdir, rm, symlink, writeFile } from "node:fs/promises";
-import { request as httpRequest } from "node:http";
+import { Agent, request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { Fault } from "../model/faults.ts";
 import type { SessionKey } from "../base/ids.ts";
-import { FakeYard, MAIN, TASK, TOKEN, type Client } from "./fake-yard.test-support.ts";
+import { FakeYard, MAIN, TASK, TOKEN, type Client, type Loose } from "./fake-yard.test-support.ts";
 import { routeTable, SPECIAL_ROUTES } from "./route-table.ts";
 import type { RouteDeps } from "./route.ts";
 
@@ -26,7 +26,7 @@ const routes = routeTable({} as RouteDeps);
 const filled = (path: string): string => path.replace(/:(\w+)/g, (_all, name: string) => encodeURIComponent(SAMPLE[name]!));
 
 /** A request with full control over its headers; fetch would mend them. */
-function rawAsk(client: Client, options: { method?: string; path: string; headers: Record<string, string>; body?: string }): Promise<{ status: number; body: any; headers: Record<string, unknown> }> {
+function rawAsk(client: Client, options: { method?: string; path: string; headers: Record<string, string>; body?: string }): Promise<{ status: number; body: Loose; headers: Record<string, unknown> }> {
   return new Promise((resolve, reject) => {
     const request = httpRequest({ host: "127.0.0.1", port: client.port, method: options.method ?? "GET", path: options.path, headers: options.headers, agent: false }, (response) => {
       let text = "";
@@ -200,7 +200,7 @@ test("a message that cannot be meant is refused with where and why", async (t) =
     [{ text: "hi", sesion: MAIN }, "BAD_REQUEST", /body\.sesion: unknown field; did you mean session\?/],
     [{ text: "hi", session: "main" }, "BAD_REQUEST", /body\.session/],
     [{ text: "hi", session: "agent:main:subagent:none" }, "SESSION_NOT_FOUND", /subagent:none/],
-    [{ text: "hi", session: MAIN, agent: "reviewer" }, "BAD_REQUEST", /body\.agent/],
+    [{ text: "hi", session: MAIN, agent: "reviewer" }, "BAD_REQUEST", /^agent: /],
     [{ text: "hi", agent: "nobody" }, "AGENT_NOT_FOUND", /main, reviewer/],
     [{ text: "hi", channel: "a:b", peer: "1" }, "BAD_REQUEST", /channel/],
     [{ text: "hi", queueMode: "later" }, "BAD_REQUEST", /auto \| followup/],
@@ -246,8 +246,10 @@ test("a body of 10 MB gets one clean 413 on a connection that goes on, whether i
   assert.equal((await client.ask("POST", "/api/sessions", big)).status, 413);
   assert.equal((await client.ask("POST", "/api/login", big, { authorization: undefined })).status, 413);
 
+  const agent = new Agent({ keepAlive: true });
+  t.after(() => agent.destroy());
   const chunked = await new Promise<{ status: number; text: string; connection: string | undefined }>((resolve, reject) => {
-    const request = httpRequest(`${client.url}/api/messages`, { method: "POST", headers: { authorization: `Bearer ${TOKEN}`, "content-type": "application/json", "transfer-encoding": "chunked" } }, (response) => {
+    const request = httpRequest(`${client.url}/api/messages`, { method: "POST", agent, headers: { authorization: `Bearer ${TOKEN}`, "content-type": "application/json", "transfer-encoding": "chunked" } }, (response) => {
       let text = "";
       response.on("data", (chunk) => (text += chunk));
       response.on("end", () => resolve({ status: response.statusCode!, text, connection: response.headers.connection }));
@@ -443,4 +445,29 @@ test("a port in use is a fault that names it", async (t) => {
   const second = makeApi({ ...({} as Parameters<typeof makeApi>[0]), clock: new FakeYard().clock, token: () => TOKEN, pageDir: null });
   await assert.rejects(second.listen({ host: "127.0.0.1", port: client.port }), (error: Fault) => error.code === "PORT_TAKEN");
   await second.close();
+});
+
+test("closing answers those who wait, closes what falls idle, and does not wait for those who never finish", async (t) => {
+  const { client, yard } = await setup(t);
+  const agent = new Agent({ keepAlive: true });
+  t.after(() => agent.destroy());
+  const entered = new Promise<void>((resolve) => {
+    yard.waiting = (signal) => new Promise((_, reject) => (signal!.addEventListener("abort", () => reject(signal!.reason)), resolve()));
+  });
+  const answered = new Promise<number>((resolve) => {
+    const headers = { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" };
+    httpRequest(`${client.url}/api/spawns`, { method: "POST", agent, headers }, (response) => response.resume().on("end", () => resolve(response.statusCode!))).end('{"task":"x","wait":true}');
+  });
+  await entered;
+  const half = connect(client.port, "127.0.0.1");
+  half.on("error", () => {});
+  half.write("POST /api/messages HTTP/1.1\r\nHost: 127.0.0.1\r\n");
+
+  const closed = client.close();
+  assert.equal(await answered, 503);
+  while (yard.clock.nextAt() !== undefined) {
+    yard.clock.advance(500);
+    await new Promise(setImmediate);
+  }
+  await closed;
 });

@@ -59,8 +59,9 @@ const LATE_CHECK_MS = 5_000;
 const DRAIN_BYTES_MAX = 67_108_864;
 /** Connections of any kind. */
 const SOCKETS_MAX = 10_000;
-/** How long requests that run may go on after `close`. */
+/** How long requests that run may go on after `close`, and how often connections that fell idle are closed. */
 const CLOSE_WITHIN_MS = 3_000;
+const SWEEP_EVERY_MS = 50;
 const TOKEN_LENGTH_MAX = 1_000;
 
 const SECURITY_HEADERS: Readonly<Record<string, string>> = {
@@ -122,11 +123,11 @@ export function makeApi(deps: ApiDeps): ApiServer {
     stopping.abort(new Fault("DRAINING", {}));
     metrics.stop();
     connections.closeAll();
-    const disarm = deps.clock.after(CLOSE_WITHIN_MS, () => app.server.closeAllConnections());
+    const stopSweeping = sweepConnections(app, deps.clock);
     try {
       await app.close();
     } finally {
-      disarm();
+      stopSweeping();
     }
   }
 }
@@ -171,6 +172,19 @@ function makeServer(log: Log): FastifyInstance {
 /** Fields are read by read-body.ts; the library's own compilers are not even loaded, which halves its start. */
 function noSchemas(): never {
   throw new BrokenInvariant("a route has a schema, and nothing here compiles one");
+}
+
+/** Closes connections as they fall idle, and after a while all of them. @returns ends it. */
+function sweepConnections(app: FastifyInstance, clock: Clock): () => void {
+  const until = clock.monotonic() + CLOSE_WITHIN_MS;
+  let disarm = clock.after(SWEEP_EVERY_MS, sweep);
+  return () => disarm();
+
+  function sweep(): void {
+    if (clock.monotonic() >= until) return app.server.closeAllConnections();
+    app.server.closeIdleConnections();
+    disarm = clock.after(SWEEP_EVERY_MS, sweep);
+  }
 }
 
 /** Decides before anything of the body is read. */

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { test, type TestContext } from "node:test";
 import { WebSocket, type ClientOptions } from "ws";
 import { Fault } from "../model/faults.ts";
-import { FakeYard, MAIN, TASK, TOKEN, type Client } from "./fake-yard.test-support.ts";
+import { FakeYard, MAIN, TASK, TOKEN, type Client, type Loose } from "./fake-yard.test-support.ts";
 import { STRANGERS_MAX } from "./open-connections.ts";
 import { routeTable } from "./route-table.ts";
 import type { RouteDeps } from "./route.ts";
@@ -21,7 +21,7 @@ async function setup(t: TestContext): Promise<{ yard: FakeYard; client: Client }
 /** One end of a socket; frames are taken in the order they came. */
 class Line {
   readonly socket: WebSocket;
-  readonly #frames: any[] = [];
+  readonly #frames: Loose[] = [];
   #wake: () => void = () => {};
   #id = 0;
 
@@ -39,7 +39,7 @@ class Line {
     return line;
   }
 
-  async next(): Promise<any> {
+  async next(): Promise<Loose> {
     while (this.#frames.length === 0) {
       if (this.socket.readyState === WebSocket.CLOSED) throw new Error("the socket is closed");
       await new Promise<void>((resolve) => (this.#wake = resolve));
@@ -47,7 +47,7 @@ class Line {
     return this.#frames.shift();
   }
 
-  async call(method: string, params?: unknown): Promise<any> {
+  async call(method: string, params?: unknown): Promise<Loose> {
     const id = ++this.#id;
     this.say({ jsonrpc: "2.0", id, method, ...(params === undefined ? {} : { params }) });
     const reply = await this.next();
@@ -126,7 +126,7 @@ test("a batch is answered as one, in order, without those that wanted no answer"
   const line = await Line.open(client);
   line.say([{ jsonrpc: "2.0", id: "a", method: "status.get" }, { jsonrpc: "2.0", method: "messages.send", params: { text: "hi" } }, 5, { jsonrpc: "2.0", id: null, method: "none" }]);
   const replies = await line.next();
-  assert.deepEqual(replies.map((reply: any) => [reply.id, reply.error?.code]), [["a", undefined], [null, -32600], [null, -32601]]);
+  assert.deepEqual(replies.map((reply: Loose) => [reply.id, reply.error?.code]), [["a", undefined], [null, -32600], [null, -32601]]);
   assert.equal(yard.received.length, 1);
   line.socket.terminate();
 });
@@ -154,6 +154,16 @@ test("a subscription is named before its first event, follows the log, and ends 
   line.socket.close();
   await line.closed();
   while (yard.followers.size > 0) await new Promise(setImmediate);
+});
+
+test("a subscription that is ended in the batch that began it never begins", async (t) => {
+  const { yard, client } = await setup(t);
+  const line = await Line.open(client);
+  line.say([{ jsonrpc: "2.0", id: 1, method: "events.subscribe", params: {} }, { jsonrpc: "2.0", id: 2, method: "events.unsubscribe", params: { subscription: "s1" } }]);
+  assert.deepEqual((await line.next()).map((reply: Loose) => reply.result), [{ subscription: "s1" }, { ended: true }]);
+  await line.call("status.get");
+  assert.equal(yard.followers.size, 0);
+  line.socket.terminate();
 });
 
 test("a subscriber that falls behind costs no memory and loses nothing", async (t) => {
@@ -240,7 +250,9 @@ test("a changed token closes the sockets that were opened with the old one", asy
   const closed = line.closed();
   yard.token = "n".repeat(43);
   yard.clock.advance(5_000);
+  line.say({ jsonrpc: "2.0", id: 1, method: "messages.send", params: { text: "too late" } });
   assert.equal(await closed, 4401);
+  assert.deepEqual(yard.received, []);
 });
 
 test("a socket that answers no ping is let go", async (t) => {

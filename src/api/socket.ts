@@ -72,7 +72,7 @@ export function serveSocket(deps: SocketDeps, socket: WebSocket, opened: Pass | 
   const forget = deps.connections.add({ isStranger: () => pass === null, onBeat, close: () => leave(CLOSE.goingAway, "the gateway stops") });
   socket.on("message", (data: Buffer, isBinary: boolean) => {
     if (isBinary) leave(CLOSE.notText, "send text frames");
-    else void take(data);
+    else take(data).catch(fail);
   });
   socket.on("pong", () => (answeredPing = true));
   socket.on("close", () => {
@@ -86,6 +86,8 @@ export function serveSocket(deps: SocketDeps, socket: WebSocket, opened: Pass | 
   // ── frames in ───────────────────────────────────────────────────────────────────────────
 
   async function take(data: Buffer): Promise<void> {
+    // The other side may go on for a while after it was told to leave.
+    if (socket.readyState !== socket.OPEN) return;
     if (pass === null && data.length > BODY_BYTES_MAX) return leave(CLOSE.unauthorized, "say the token first");
     let frame: Json;
     try {
@@ -233,6 +235,12 @@ export function serveSocket(deps: SocketDeps, socket: WebSocket, opened: Pass | 
     if (!answeredPing) return socket.terminate();
     answeredPing = false;
     socket.ping();
+  }
+
+  /** Something here is broken: what the caller has been told can no longer be trusted. */
+  function fail(cause: unknown): void {
+    logDefect(deps.log, asFault(cause), "socket");
+    socket.terminate();
   }
 
   function leave(code: number, reason: string): void {

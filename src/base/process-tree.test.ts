@@ -12,7 +12,8 @@ import { promisify } from "node:util";
 import { systemClock } from "./clock.ts";
 import { systemRandom } from "./ids.ts";
 import { silentLog } from "./log.ts";
-import { makeProcessTree, MARK_VARIABLE, type OwnedTree, type ProcessIdentity } from "./process-tree.ts";
+import { MARK_VARIABLE } from "./process-table.ts";
+import { makeProcessTree, type OwnedTree, type ProcessIdentity } from "./process-tree.ts";
 
 const ENV = { PATH: process.env["PATH"] ?? "/usr/bin:/bin" };
 const ON_LINUX = process.platform === "linux" ? {} : { skip: "needs /proc" };
@@ -134,6 +135,16 @@ test("a sweep ends the trees of its own installation only, by mark, after their 
   await other.endAll();
 });
 
+test("a sweep spares what was started here meanwhile, because it runs beside the first turns", ON_LINUX, async (t) => {
+  const { trees, shell, installation } = setup(t);
+  const tree = await shell(`setsid sleep 300 & echo up; sleep 300`);
+  await lines(tree.child.stdout, 1);
+
+  assert.deepEqual(await trees.sweep(installation), { ended: 0, survivors: [] });
+
+  assert.equal(runningWithMark(tree.mark).length, 3);
+});
+
 test("a sweep spares this process and its ancestors, also when an agent's command started the gateway", ON_LINUX, async (t) => {
   const { installation } = setup(t);
   const script = `
@@ -207,13 +218,15 @@ test("a child sees only the environment it was given and its mark", async (t) =>
 
 test("parents are told before their children, so a shell does not go on with its next command", ON_LINUX, async (t) => {
   const { trees, shell } = setup(t);
-  const tree = await shell(`echo up; sleep 300; echo went on`);
-  await once(tree.child.stdout, "data");
-  const rest = tree.child.stdout.toArray();
+  const tree = await shell(`sh -c 'echo $$; sleep 300; :'; echo went on`);
+  const [child] = (await lines(tree.child.stdout, 1)).map(Number);
+  const told: number[] = [];
+  const kill = process.kill.bind(process);
+  t.mock.method(process, "kill", (pid: number, signal: NodeJS.Signals) => told.push(pid) > 0 && kill(pid, signal));
 
   await trees.endMarked(tree.mark, { graceMs: 5000 });
 
-  assert.equal(Buffer.concat(await rest).toString(), "");
+  assert.deepEqual(told.slice(0, 2), [tree.child.pid, child]);
   assert.equal((await tree.ended).signal, "SIGTERM");
 });
 

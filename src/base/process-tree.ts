@@ -22,13 +22,12 @@
  */
 import { spawn, type ChildProcessByStdio, type SpawnOptions } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
 import type { Readable, Writable } from "node:stream";
 import { assert } from "./assert.ts";
 import { sleep, type Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
+import { MARK_VARIABLE, readProcesses, startTicksOf, type SeenProcess } from "./process-table.ts";
 
-export const MARK_VARIABLE = "YARD_MARK";
 
 /** The longest an ending may take, milliseconds. */
 const END_MAX_MS = 10_000;
@@ -43,8 +42,6 @@ const SWEEP_GRACE_MS = 500;
 /** First and longest pause between two looks, milliseconds. */
 const LOOK_FIRST_MS = 5;
 const LOOK_PAUSE_MAX_MS = 100;
-/** How many processes are read at the same moment. */
-const READS_AT_ONCE = 16;
 
 /** Which process: its number, when it started (clock ticks since boot), and which boot. */
 export interface ProcessIdentity {
@@ -95,7 +92,7 @@ export interface ProcessTree {
   endMarked(mark: string, options: { readonly graceMs: number }): Promise<readonly number[]>;
   /** Ends all trees that were started here. @returns survivors, as {@link endMarked}. */
   endAll(): Promise<readonly number[]>;
-  /** For the start after a crash: ends every process whose mark begins with `<installation>.`. */
+  /** For the start after a crash: ends every process whose mark begins with `<installation>.` and that was not started here. */
   sweep(installation: string): Promise<{ readonly ended: number; readonly survivors: readonly number[] }>;
 }
 
@@ -189,7 +186,8 @@ export function makeProcessTree(deps: Deps): ProcessTree {
 
   function sweep(installation: string): Promise<Ending> {
     const prefix = `${installation}.`;
-    return end({ mark: (found) => found.startsWith(prefix), leaders: [] }, { settleMs: 0, graceMs: SWEEP_GRACE_MS });
+    const isLeftover = (mark: string): boolean => mark.startsWith(prefix) && !leaders.has(mark);
+    return end({ mark: isLeftover, leaders: [] }, { settleMs: 0, graceMs: SWEEP_GRACE_MS });
   }
 
   /** When the leader exits because its tree is being ended, the ending that runs goes on; no second one begins. */
@@ -269,85 +267,19 @@ export function makeProcessTree(deps: Deps): ProcessTree {
   }
 }
 
-// ── the table of processes ──────────────────────────────────────────────────────────────────
-
-interface Seen {
-  readonly pid: number;
-  readonly ppid: number;
-  readonly pgid: number;
-  readonly sid: number;
-  readonly startTicks: string;
-  readonly mark: string | null;
-}
-
-async function readProcesses(procDir: string): Promise<readonly Seen[]> {
-  const pids = (await readdir(procDir)).filter((name) => /^\d+$/.test(name));
-  const table: Seen[] = [];
-  let next = 0;
-  const reader = async (): Promise<void> => {
-    for (let pid = pids[next++]; pid !== undefined; pid = pids[next++]) {
-      const seen = await readProcess(procDir, Number(pid));
-      if (seen !== null) table.push(seen);
-    }
-  };
-  await Promise.all(Array.from({ length: READS_AT_ONCE }, reader));
-  return table;
-}
-
-/** Null for what is gone: also a zombie, which runs nothing and only waits for its parent. */
-async function readProcess(procDir: string, pid: number): Promise<Seen | null> {
-  const stat = parseStat(await readFile(`${procDir}/${pid}/stat`, "latin1").catch(emptyWhenGone));
-  if (stat === null || stat.state === "Z" || stat.state === "X") return null;
-  const isKernelThread = stat.pgid === 0;
-  const environ = isKernelThread ? "" : await readFile(`${procDir}/${pid}/environ`, "latin1").catch(emptyWhenGone);
-  return { pid, ...stat, mark: markIn(environ) };
-}
-
-/** Another person's process cannot be read either, and is none of ours. */
-function emptyWhenGone(error: NodeJS.ErrnoException): string {
-  if (["ENOENT", "ESRCH", "EACCES", "EPERM"].includes(error.code ?? "")) return "";
-  throw error;
-}
-
-function markIn(environ: string): string | null {
-  const key = `\0${MARK_VARIABLE}=`;
-  const at = `\0${environ}`.indexOf(key);
-  if (at < 0) return null;
-  const begin = at + key.length - 1;
-  const end = environ.indexOf("\0", begin);
-  return environ.slice(begin, end < 0 ? undefined : end);
-}
-
-/** The name in brackets may hold anything, so fields count from the last bracket. */
-function parseStat(line: string): { state: string; ppid: number; pgid: number; sid: number; startTicks: string } | null {
-  const [state, ppid, pgid, sid, ...rest] = line.slice(line.lastIndexOf(")") + 2).split(" ");
-  const startTicks = rest[15];
-  if (state === undefined || startTicks === undefined) return null;
-  return { state, ppid: Number(ppid), pgid: Number(pgid), sid: Number(sid), startTicks };
-}
-
-/** Read without waiting, so that nothing can happen between this and the signal that follows. */
-function startTicksOf(procDir: string, pid: number): string | null {
-  try {
-    return parseStat(readFileSync(`${procDir}/${pid}/stat`, "latin1"))?.startTicks ?? null;
-  } catch {
-    return null;
-  }
-}
-
-function ancestorsOf(pid: number, table: readonly Seen[]): ReadonlySet<number> {
+function ancestorsOf(pid: number, table: readonly SeenProcess[]): ReadonlySet<number> {
   const parents = new Map(table.map((seen) => [seen.pid, seen.ppid]));
   const chain = new Set<number>();
   for (let at: number | undefined = pid; at !== undefined && !chain.has(at); at = parents.get(at)) chain.add(at);
   return chain;
 }
 
-function membersOf(wanted: Wanted, table: readonly Seen[], untouchable: ReadonlySet<number>): readonly Seen[] {
+function membersOf(wanted: Wanted, table: readonly SeenProcess[], untouchable: ReadonlySet<number>): readonly SeenProcess[] {
   const children = Map.groupBy(table, ({ ppid }) => ppid);
   const byPid = new Map(table.map((seen) => [seen.pid, seen]));
   // A number that now belongs to another process proves that the leader's session is gone.
   const sessions = new Set(wanted.leaders.filter(({ pid, startTicks }) => (byPid.get(pid)?.startTicks ?? startTicks) === startTicks).map(({ pid }) => pid));
-  const members = new Map<number, Seen>();
+  const members = new Map<number, SeenProcess>();
   const open = table.filter((seen) => sessions.has(seen.sid) || sessions.has(seen.pgid) || (seen.mark !== null && wanted.mark(seen.mark)));
   for (let seen = open.pop(); seen !== undefined; seen = open.pop()) {
     if (members.has(seen.pid) || untouchable.has(seen.pid)) continue;

@@ -8,12 +8,12 @@ import { inPath, type Cli } from "./command.ts";
 export const WAIT_SECONDS = 3600;
 export const WAIT_SECONDS_MAX = 7 * 86_400;
 
-/** The number of the last event of a session; 0 when there is no such session yet. */
-export async function lastSeqOf(gateway: GatewayClient, session: string): Promise<number> {
+/** The number of the last event of a session; null when there is no such session yet. */
+export async function lastSeqOf(gateway: GatewayClient, session: string): Promise<number | null> {
   try {
     return (await gateway.get<{ lastSeq: number }>(`/api/sessions/${inPath(session)}`)).lastSeq;
   } catch (thrown) {
-    if (thrown instanceof AnsweredFault && thrown.fault.code === "SESSION_NOT_FOUND") return 0;
+    if (thrown instanceof AnsweredFault && thrown.fault.code === "SESSION_NOT_FOUND") return null;
     throw thrown;
   }
 }

@@ -9,7 +9,8 @@ import { clearScreenDown, cursorTo, moveCursor, type Interface } from "node:read
 import type { Piece } from "./conversation.ts";
 import { colour, plain, type Terminal } from "./terminal.ts";
 
-const WIDTH_WITHOUT_TERMINAL = 80;
+
+const WIDTH_MIN = 20;
 
 export class ChatScreen {
   readonly #terminal: Terminal;
@@ -50,7 +51,8 @@ export class ChatScreen {
     const rows = (this.#growing + text).split("\n");
     const rest = rows.pop()!;
     // What fills a row is done, so that the growing line is one row and can be written over.
-    const width = (this.#terminal.output.columns ?? WIDTH_WITHOUT_TERMINAL) - 1;
+    const { isTTY, columns } = this.#terminal.output;
+    const width = isTTY === true ? Math.max(WIDTH_MIN, (columns || Infinity) - 1) : Infinity; // some terminals say 0
     let last = rest;
     for (; last.length > width; last = last.slice(width)) rows.push(last.slice(0, width));
     this.#replaceGrowing(rows, last);

@@ -66,3 +66,10 @@ test("messages are counted off by answer, failure and cancel, also when these co
   conversation.take(event("message.cancelled", { messageIds: ["m4"], by: "me" }));
   assert.equal(conversation.waiting, 0);
 });
+
+test("the answer to a command is shown once, whichever of its two ways here was quicker", () => {
+  const notice = event("notice", { text: "the help", level: "info", code: "COMMAND" });
+  const conversation = new Conversation();
+  assert.deepEqual([...conversation.commandReply("the help"), ...conversation.take(notice)], [{ kind: "answer", text: "the help" }]);
+  assert.deepEqual([...conversation.take(notice), ...conversation.commandReply("the help")], [{ kind: "answer", text: "the help" }]);
+});

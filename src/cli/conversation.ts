@@ -34,6 +34,7 @@ export class Conversation {
   readonly #waiting = new Set<string>();
   readonly #ended = new Set<string>();
   readonly #quotes = new Map<string, string>();
+  readonly #commandReplies = new Set<string>();
   #lastMessage = "";
 
   /** Call before a message is sent, so that it is not shown as somebody else's. */
@@ -49,6 +50,14 @@ export class Conversation {
   /** How many of the messages sent from here have no answer yet. */
   get waiting(): number {
     return this.#waiting.size;
+  }
+
+  /** The answer to a command sent from here. It also comes as a notice, before or after; it is shown once. */
+  commandReply(text: string): readonly Piece[] {
+    if (this.#commandReplies.delete(text)) return [];
+    if (this.#commandReplies.size > QUOTES_MAX) this.#commandReplies.clear();
+    this.#commandReplies.add(text);
+    return [{ kind: "answer", text }];
   }
 
   take(event: ApiEvent): readonly Piece[] {
@@ -69,6 +78,7 @@ export class Conversation {
       case "reply":
         return this.#answer(event.turnId, text, this.#aboutEarlier(data["replyTo"]));
       case "notice":
+        if (data["code"] === "COMMAND") return this.commandReply(text);
         if (data["code"] === "INTERIM") return this.#answer(event.turnId, text, "");
         return [...this.#finish(event.turnId), { kind: data["level"] === "error" ? "trouble" : "note", text }];
       case "turn.ended":

@@ -6,6 +6,7 @@
  * gateway. Without a terminal it ends when the input has ended and everything sent was answered.
  */
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { MessageAccepted } from "../api/wire.ts";
 import { lastSeqOf } from "./await-end.ts";
@@ -27,6 +28,9 @@ export async function runChat(cli: Cli, gateway: GatewayClient, session: string)
   const screen = new ChatScreen(terminal, lines);
   const conversation = new Conversation();
   const left = new AbortController();
+  /** A session that nothing was ever said in has no events to follow: it is made by its first message. */
+  const { promise: exists, resolve: sessionExists } = Promise.withResolvers<void>();
+  if (after !== null) sessionExists();
   let inputEnded = false;
   let sending = 0;
 
@@ -39,8 +43,9 @@ export async function runChat(cli: Cli, gateway: GatewayClient, session: string)
     sending++;
     try {
       const accepted = await gateway.post<MessageAccepted>("/api/messages", { text, session, clientMessageId });
+      sessionExists();
       if (accepted.commandReply === undefined) conversation.accepted(accepted.messageId);
-      else screen.show({ kind: "answer", text: accepted.commandReply });
+      else for (const piece of conversation.commandReply(accepted.commandReply)) screen.show(piece);
     } catch (thrown) {
       const { code, message } = faultOf(thrown);
       screen.show({ kind: "trouble", text: `${code}: ${message}` });
@@ -66,7 +71,8 @@ export async function runChat(cli: Cli, gateway: GatewayClient, session: string)
 
   try {
     const onLost = (): void => screen.show({ kind: "note", text: "the connection is lost; trying again" });
-    for await (const event of gateway.follow({ session, after, onLost }, left.signal)) {
+    await Promise.race([exists, once(left.signal, "abort")]);
+    for await (const event of gateway.follow({ session, after: after ?? 0, onLost }, left.signal)) {
       for (const piece of conversation.take(event)) screen.show(piece);
       leaveWhenDone();
     }

@@ -11,7 +11,7 @@ export function sayTable(terminal: Terminal, headings: readonly string[], rows: 
   const widths = headings.map((heading, column) => Math.max(heading.length, ...cells.map((row) => row[column]!.length)));
   const line = (row: readonly string[]): string => {
     const text = row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column]!))).join(GAP);
-    const width = terminal.output.isTTY === true ? (terminal.output.columns ?? Infinity) : Infinity;
+    const width = terminal.output.isTTY === true ? (terminal.output.columns || Infinity) : Infinity;
     return text.length > width ? `${text.slice(0, width - 1)}…` : text;
   };
   say(terminal, colour(terminal, "dim", line(headings)));

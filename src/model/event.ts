@@ -60,7 +60,7 @@ export interface YardEvent {
 export interface LiveFrame {
   readonly session: SessionKey;
   readonly at: number;
-  readonly type: "text.delta" | "reasoning.delta" | "text.void";
+  readonly type: "text.delta" | "text.void";
   readonly turnId: TurnId;
   readonly data: JsonObject;
 }

@@ -23,6 +23,8 @@ import type { EffectClass } from "./tool.ts";
 
 export type TurnAt = "running" | "yielded" | "done" | "failed" | "cancelled";
 export type Track = "main" | "side";
+/** Where a turn began: in its lane, or beside it because it is independent or was asked for in the background. */
+export type TurnOrigin = "lane" | "parallel" | "background";
 
 /** Every legal move. What is not listed here cannot happen. */
 export const TURN_MOVES = {
@@ -60,6 +62,7 @@ export interface TurnSession {
 /** A turn that was claimed (or recovered) and must be run now. */
 export interface StartedTurn extends TurnRef {
   readonly track: Track;
+  readonly origin: TurnOrigin;
   readonly pool: PoolName;
   readonly attempt: number;
   readonly startedAt: number;

@@ -15,6 +15,9 @@ export interface Deadlines {
   readonly totalMs: number;
 }
 
+/** How long a connection may stay open after the answer's end; waiting for its close lets it be used again. */
+export const AFTER_END_MS_MAX = 1000;
+
 /**
  * Reads one answer into `builder`.
  * @param options makes the call's options for the signal that ends the request.
@@ -32,7 +35,9 @@ export async function attempt(model: LanguageModelV4, options: (signal: AbortSig
     for (;;) {
       const { done, value } = await reader.read();
       if (done) break;
-      if (builder.take(value)) watch.progress();
+      if (!builder.take(value)) continue;
+      if (builder.finished) watch.lastWord();
+      else watch.progress();
     }
     request.signal.throwIfAborted();
   } catch (thrown) {
@@ -50,7 +55,7 @@ export async function attempt(model: LanguageModelV4, options: (signal: AbortSig
 /** One timer for three deadlines; signs of life only note the time, so they cost nothing. */
 class Watch {
   readonly #clock: Clock;
-  readonly #deadlines: Deadlines;
+  #deadlines: Deadlines;
   readonly #onMissed: (missed: MissedDeadline) => void;
   readonly #startedAt: number;
   #lastAt: number | undefined;
@@ -68,6 +73,14 @@ class Watch {
     const first = this.#lastAt === undefined;
     this.#lastAt = this.#clock.monotonic();
     if (!first) return;
+    this.#disarm();
+    this.#arm();
+  }
+
+  /** The answer is complete: only the end of the stream is still to come. */
+  lastWord(): void {
+    this.#deadlines = { ...this.#deadlines, betweenChunksMs: AFTER_END_MS_MAX };
+    this.#lastAt = this.#clock.monotonic();
     this.#disarm();
     this.#arm();
   }

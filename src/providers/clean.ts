@@ -4,8 +4,8 @@
  */
 import { isJsonObject, parseJson, type Json, type JsonObject } from "../base/json.ts";
 
-const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/;
-const CONTROLS = new RegExp(CONTROL, "g");
+const CONTROL = /[\p{Cc}--[\t\n\r]]/v;
+const CONTROLS = /[\p{Cc}--[\t\n\r]]/gv;
 
 /** How much of an unreadable tool input is kept. */
 export const INVALID_INPUT_CHARACTERS_MAX = 2000;

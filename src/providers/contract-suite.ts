@@ -10,6 +10,7 @@ import { silentLog } from "../base/log.ts";
 import type { Setting, Settings } from "../base/setting.ts";
 import { textOf, toolCallsOf, type ChatMessage, type ModelAnswer, type ModelFrame, type ModelRequest } from "../model/chat.ts";
 import { Fault, type FaultCode } from "../model/faults.ts";
+import { AFTER_END_MS_MAX } from "./attempt.ts";
 import { makeProviders, type Providers } from "./providers.ts";
 import { ENDPOINTS, providers as providersSetting, type Api } from "./settings.ts";
 
@@ -31,7 +32,7 @@ export function settingsOf(values: Readonly<Record<string, unknown>>): Settings 
   };
 }
 
-/** A clock on which back-off waits are over at once and deadlines never fall; it notes the waits. */
+/** A clock on which waits between attempts are over at once and deadlines never fall; it notes the waits. */
 export class HurriedClock implements Clock {
   readonly waits: number[] = [];
   /** Longer delays than this are deadlines. */
@@ -45,10 +46,10 @@ export class HurriedClock implements Clock {
     return Date.now() + this.#passed;
   }
   monotonic(): number {
-    return performance.now() + this.#passed;
+    return this.#passed;
   }
   after(delayMs: number, action: () => void): () => void {
-    if (delayMs > this.#waitMsMax) return () => {};
+    if (delayMs > this.#waitMsMax || delayMs === AFTER_END_MS_MAX) return () => {};
     this.waits.push(delayMs);
     const soon = setImmediate(() => {
       this.#passed += delayMs;
@@ -209,7 +210,9 @@ export function providerContract(flavour: Flavour): void {
     });
 
     test("a 429 that would need more patience than allowed is given up at once, with the time to come back", async () => {
-      const fault = await faultOf(providersFor(flavour, standin.url, { settings: { "models.retry.maxWaitSeconds": 5 } }).call(ask("! fail 429 after 9s"), ignore));
+      const clock = new HurriedClock();
+      const fault = await faultOf(providersFor(flavour, standin.url, { clock, settings: { "models.retry.maxWaitSeconds": 5 } }).call(ask("! fail 429 after 9s"), ignore));
+      assert.deepEqual(clock.waits, []);
       assert.equal(fault.code, "PROVIDER_RATE_LIMITED");
       assert.equal(fault.retryAfterMs, 9000);
     });

@@ -89,7 +89,7 @@ export function readFailure(thrown: unknown, mask: (text: string) => string = re
 
 /** One line for a person: masked, without line breaks, cut. */
 export function oneLine(text: string, mask: (text: string) => string = redact): string {
-  const line = mask(text.toWellFormed().replace(/[\s\u0000-\u001f\u007f]+/g, " ").trim());
+  const line = mask(text.toWellFormed().replace(/[\s\p{Cc}]+/gu, " ").trim());
   return line.length > PROBLEM_CHARACTERS_MAX ? `${line.slice(0, PROBLEM_CHARACTERS_MAX - 1).toWellFormed()}…` : line;
 }
 

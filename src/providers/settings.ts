@@ -153,7 +153,7 @@ function parseProvider(id: string, value: unknown): ProviderSetup {
   const text = (field: "apiKey" | "apiKeyEnv", what: string): string | null => {
     const given = value[field];
     if (given === undefined || given === null) return null;
-    if (typeof given !== "string" || given === "" || given.length > TEXT_CHARACTERS_MAX || /[\s\u0000-\u001f]/.test(given)) throw bad(id, field, what);
+    if (typeof given !== "string" || given === "" || given.length > TEXT_CHARACTERS_MAX || /[\s\p{Cc}]/u.test(given)) throw bad(id, field, what);
     return given;
   };
   const apiKey = text("apiKey", "a text without spaces");

@@ -9,8 +9,9 @@ import type { PoolName } from "../model/lane.ts";
 import { MESSAGE_BYTES_MAX } from "../model/message.ts";
 import { POOL_OF_KIND, parseSessionKey } from "../model/session.ts";
 import type { AcceptRules, Cancelled, Promotion, Store } from "../store/store.ts";
+import { backgroundReason } from "./background-rules.ts";
 import { readCommand, type Command } from "./command.ts";
-import { messageWaitMs, queueMode, queueModeByChannel } from "./settings.ts";
+import { backgroundCharacters, backgroundFileBytes, backgroundPhrases, backgroundUrls, messageWaitMs, parallelJudge, queueMode, queueModeByChannel } from "./settings.ts";
 import type { Incoming, Received, Sessions, Watcher } from "./sessions.ts";
 import type { EventHub } from "./watch.ts";
 
@@ -20,6 +21,10 @@ export interface FrontDoorDeps {
   readonly settings: Settings;
   readonly commands: () => readonly Command[];
   readonly meanTurnMs: () => Readonly<Record<PoolName, number>>;
+  /** The "Task handling" section of an agent's AGENTS.md, and its workspace. */
+  readonly taskHandling: (agent: string) => { readonly section: string | null; readonly workspace: string };
+  /** Asks a model whether a text leans on earlier ones. */
+  readonly judge: (text: string, earlier: readonly string[]) => Promise<"independent" | "dependent">;
   /** Asks the scheduler to claim; called right after a message was handed to the store, so both share a commit. */
   readonly kick: () => void;
   /** A message for a running turn is on disk. */
@@ -49,6 +54,8 @@ export class FrontDoor implements Sessions {
     if (incoming.text.trim() === "") throw new Fault("BAD_REQUEST", { where: "text", problem: "is empty" });
     const command = incoming.mayCommand ? readCommand(incoming.text) : null;
     if (command !== null) return this.#command(incoming, command);
+    const background = this.#backgroundReason(incoming);
+    const rules = await this.#rulesFor(incoming);
     const accepted = this.#deps.store.acceptMessage({
       message: {
         session: incoming.session,
@@ -57,10 +64,10 @@ export class FrontDoor implements Sessions {
         channel: incoming.channel,
         sourceId: incoming.sourceId ?? null,
         author: incoming.author ?? null,
-        queueMode: incoming.queueMode ?? this.#deps.settings.get(queueModeByChannel)[incoming.channel] ?? null,
+        queueMode: incoming.queueMode ?? (background === null ? null : "background"),
         replyTo: incoming.replyTo ?? null,
       },
-      rules: this.#rulesFor(incoming),
+      rules,
     });
     this.#deps.kick();
     const result = await accepted;
@@ -68,14 +75,31 @@ export class FrontDoor implements Sessions {
     return { ...result, commandReply: null };
   }
 
-  #rulesFor({ session, text, queueMode: mode }: Incoming): AcceptRules {
-    const { settings, meanTurnMs } = this.#deps;
-    const pool = POOL_OF_KIND[parseSessionKey(session).parts.kind];
-    return {
-      waitMs: mode === "interrupt" || mode === "rollback" || mode === "steer" || closesBatch(text, settings) ? 0 : settings.get(messageWaitMs),
-      defaultMode: settings.get(queueMode),
-      meanTurnMs: meanTurnMs()[pool],
-    };
+  /** Why a person's message is done beside the conversation from the start; null = it is not. */
+  #backgroundReason({ session, text, provenance, queueMode: mode }: Incoming): string | null {
+    const { kind, agent } = parseSessionKey(session).parts;
+    if (provenance !== "user" || (mode ?? null) !== null || kind === "subagent" || kind === "acp") return null;
+    const { settings, taskHandling } = this.#deps;
+    const place = taskHandling(agent);
+    return backgroundReason(text, place.section, place.workspace, {
+      phrases: settings.get(backgroundPhrases),
+      urlsMin: settings.get(backgroundUrls),
+      fileBytesMin: settings.get(backgroundFileBytes),
+      charactersMin: settings.get(backgroundCharacters),
+    });
+  }
+
+  /** Most of it is settings; only the judgement of a model takes time, and only where it is asked for. */
+  async #rulesFor({ session, text, queueMode: mode, channel, replyTo }: Incoming): Promise<AcceptRules> {
+    const { store, settings, meanTurnMs, judge } = this.#deps;
+    const defaultMode = settings.get(queueModeByChannel)[channel] ?? settings.get(queueMode);
+    const who = settings.get(parallelJudge);
+    let independence: AcceptRules["independence"] = who === "always" ? "independent" : "rules";
+    if (who === "model" && (replyTo ?? null) === null && (mode ?? (await store.session(session))?.queueMode ?? defaultMode) === "parallel") {
+      independence = await judge(text, await store.unansweredTexts(session));
+    }
+    const atOnce = mode === "interrupt" || mode === "rollback" || mode === "steer" || closesBatch(text, settings);
+    return { waitMs: atOnce ? 0 : settings.get(messageWaitMs), defaultMode, meanTurnMs: meanTurnMs()[POOL_OF_KIND[parseSessionKey(session).parts.kind]], independence };
   }
 
   async #command(incoming: Incoming, { name, rest }: { name: string; rest: string }): Promise<Received> {

@@ -18,6 +18,7 @@
  * Not here: what the work is. Clock and ids come in when the store is opened.
  */
 import type { BarrierId, FlowId, MessageId, SessionKey, TaskId, TurnId } from "../base/ids.ts";
+import type { JsonObject } from "../base/json.ts";
 import type { Usage } from "../model/chat.ts";
 import type { Claim, ClaimRules, PromotedTurn, Rules } from "../model/claim.ts";
 import type { NewEvent, YardEvent } from "../model/event.ts";
@@ -36,6 +37,8 @@ export interface AcceptRules {
   readonly defaultMode: QueueMode;
   /** For estimates, milliseconds. */
   readonly meanTurnMs: number;
+  /** For mode `parallel`: whether the message leans on an earlier one, or `rules` to decide here by its words. */
+  readonly independence: "rules" | "independent" | "dependent";
 }
 
 export type Promotion = { readonly outcome: "promoted"; readonly turn: PromotedTurn } | { readonly outcome: "nothing-runs" } | { readonly outcome: "already-side"; readonly handle: string };
@@ -204,14 +207,23 @@ export interface StoreVerbs {
   /** Messages in mode `steer` that came for this running turn; they become part of it. */
   takeSteering(turn: TurnRef): readonly { readonly id: MessageId; readonly text: string }[];
 
-  /** Puts text before a running turn's next model call, or in line when none runs. */
-  steerSession(input: { session: SessionKey; text: string; provenance: "user" | "operator" | "agent"; channel: string }): Accepted;
+  /**
+   * Puts text before a running turn's next model call, or in line when none runs. With `handle`
+   * (`T7`) it is meant for that turn, on whatever track.
+   * @throws {Fault} SESSION_NOT_FOUND, SPAWN_PARENT_GONE, TURN_NOT_FOUND.
+   */
+  steerSession(input: { session: SessionKey; handle?: string; text: string; provenance: "user" | "operator" | "agent"; channel: string }): Accepted;
 
   /** Lets a running main turn go on beside its lane. `turnId` null = the one that runs. */
   promoteTurn(input: { session: SessionKey; turnId: TurnId | null }): Promotion;
 
   /** After a start: a new generation; every unfinished turn comes back to be run on from its last step. */
   recover(): { readonly generation: number; readonly turns: readonly StartedTurn[]; readonly poisoned: readonly TurnId[] };
+
+  /** Texts of a session that run or wait without an answer, oldest first. */
+  unansweredTexts(session: SessionKey): readonly string[];
+  /** Where an unanswered message stands; null once it is over. */
+  messagePlace(input: { id: MessageId; meanTurnMs: number }): { readonly ahead: number; readonly etaMs: number } | null;
 
   setRules(rules: Rules): void;
   lanes(input: { meanTurnMs: Readonly<Record<PoolName, number>> }): LanesView;
@@ -258,7 +270,7 @@ export interface StoreVerbs {
   cancelFlow(input: { flow: FlowId; by: string }): Cancelled | null;
 
   /** Posts something that the person should know, as an event and (with `entry`) in the transcript. */
-  notice(input: { session: SessionKey; text: string; level: "info" | "warn" | "error"; code: string | null; entry: boolean }): void;
+  notice(input: { session: SessionKey; text: string; level: "info" | "warn" | "error"; code: string | null; entry: boolean; data?: JsonObject }): void;
 
   recordProcess(process: OwnedProcess): void;
   forgetProcess(marker: string): void;

@@ -7,7 +7,7 @@ import { Worker } from "node:worker_threads";
 import { systemRandom } from "../base/ids.ts";
 import { Fault } from "../model/faults.ts";
 import { readWhole, Workspace } from "./confine.ts";
-import { makeBench } from "./tool-bench.ts";
+import { makeBench } from "./tool-bench.test-support.ts";
 
 async function setup(t: TestContext, options: { openat?: boolean } = {}) {
   const bench = makeBench(t, { files: { "a.txt": "A", "dir/inner/b.txt": "B" } });

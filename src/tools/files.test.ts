@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { makeBench } from "./tool-bench.ts";
+import { makeBench } from "./tool-bench.test-support.ts";
 
 test("read gives the lines that were asked for and says where to go on", async (t) => {
   const { call } = makeBench(t, { files: { "five.txt": "one\ntwo\nthree\nfour\nfive" } });
@@ -112,5 +112,7 @@ test("glob gives paths that the other tools understand", async (t) => {
 test("a walk stops at once when its turn is cancelled", async (t) => {
   const { call } = makeBench(t, { files: { "a.txt": "" } });
   const signal = AbortSignal.abort(new Error("cancelled"));
-  for (const name of ["list", "glob", "grep"]) await assert.rejects(call(name, { pattern: "a", ...(name === "list" && { pattern: null }) }, { signal }), /cancelled/, name);
+  await assert.rejects(call("list", {}, { signal }), /cancelled/);
+  await assert.rejects(call("glob", { pattern: "a" }, { signal }), /cancelled/);
+  await assert.rejects(call("grep", { pattern: "a" }, { signal }), /cancelled/);
 });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { ManualClock } from "../base/clock.ts";
 import { GREP_MAX_MS } from "./grep.ts";
-import { makeBench } from "./tool-bench.ts";
+import { makeBench } from "./tool-bench.test-support.ts";
 
 const FILES = {
   "src/a.ts": "const apple = 1;\nconst pear = 2;\r\n",

@@ -45,7 +45,7 @@ export function readableText(html: string): Readable {
     const tag = name.replace("/", "");
     if (tag === "pre") inPre = !name.startsWith("/");
     if (name === "li") breakLine("- ");
-    else if (name === "td" || name === "th") add(" ");
+    else if (name === "td" || name === "th") addText(" ");
     else if (tag === "p" || /^h\d$/.test(tag)) breakLine("\n");
     else if (BLOCKS.has(tag)) breakLine("");
   }

@@ -11,15 +11,18 @@ export interface ToolPlace {
   readonly depth: number;
   readonly depthMax: number;
   readonly rules: ToolRules | undefined;
+  /** True for a turn beside its conversation that may change nothing itself. */
+  readonly readOnly: boolean;
 }
 
 export function toolboxFor(tools: readonly Tool[], place: ToolPlace): Toolbox {
   const box = new Map<string, Tool>();
-  for (const tool of tools) if (isOffered(tool.name, place)) box.set(tool.name, tool);
+  for (const tool of tools) if (isOffered(tool, place)) box.set(tool.name, tool);
   return box;
 }
 
-function isOffered(name: string, { depth, depthMax, rules }: ToolPlace): boolean {
+function isOffered({ name, effect }: Tool, { depth, depthMax, rules, readOnly }: ToolPlace): boolean {
+  if (readOnly && effect !== "pure" && !TREE_TOOLS.has(name)) return false;
   if (TREE_TOOLS.has(name) && depth >= depthMax) return false;
   if (PERSON_TOOLS.has(name) && depth > 0) return false;
   if (rules?.deny?.some((pattern) => matches(pattern, name))) return false;

@@ -50,6 +50,8 @@ export interface TurnRunnerDeps {
   readonly workspace: string;
   /** The most that children may nest, and the model of children, as the trees set them. */
   readonly tree: () => { readonly depthMax: number; readonly childModel: string };
+  /** Whether turns that began beside their conversation may change nothing themselves. */
+  readonly readOnlyBeside: () => boolean;
   readonly onFrame: (frame: LiveFrame) => void;
   readonly onEnded: (turn: StartedTurn, pool: PoolName, ms: number) => void;
   /** Asks the scheduler to claim; called right after the end was handed to the store, so both share a commit. */
@@ -153,7 +155,7 @@ export class TurnRunner {
     const model = this.modelFor(info.model, info.depth, entry);
     const workspace = this.workspaceFor(info.cwd, entry);
     const { depthMax } = this.#deps.tree();
-    const tools = toolboxFor(this.#deps.tools(), { depth: info.depth, depthMax, rules: entry.tools });
+    const tools = toolboxFor(this.#deps.tools(), { depth: info.depth, depthMax, rules: entry.tools, readOnly: started.origin === "parallel" && this.#deps.readOnlyBeside() });
     const context = await this.#context(running, journal, model);
     const system = systemPrompt({
       started,
@@ -192,6 +194,12 @@ export class TurnRunner {
     return isAbsolute(cwd) ? cwd : resolve(base, cwd);
   }
 
+  /** The text of an agent's AGENTS.md and the workspace that it lies in. */
+  instructionsOf(agent: string): { text: string; workspace: string } {
+    const workspace = this.workspaceFor(null, findAgent(this.#deps.settings.get(agentsList), agent) ?? { id: agent });
+    return { text: this.#files.text(workspace, "AGENTS.md"), workspace };
+  }
+
   /** The conversation before this turn, made shorter first when it has grown too long. */
   async #context(running: Running, journal: StepJournal, model: string): Promise<SessionContext> {
     const { started, controller } = running;
@@ -218,7 +226,6 @@ export class TurnRunner {
     const at = this.#deps.clock.now();
     const common = { session: started.session, at, turnId: started.turnId };
     if (frame.type === "text") this.#deps.onFrame({ ...common, type: "text.delta", data: { text: frame.text, attempt: started.attempt } });
-    else if (frame.type === "reasoning") this.#deps.onFrame({ ...common, type: "reasoning.delta", data: { attempt: started.attempt } });
     else if (frame.type === "restart") this.#deps.onFrame({ ...common, type: "text.void", data: { attempt: frame.attempt, reason: frame.reason } });
   }
 

@@ -39,6 +39,11 @@ export class WorkspaceFiles {
     return parts.join("\n\n");
   }
 
+  /** One file's text; empty when it is not there. */
+  text(workspace: string, name: (typeof FILES)[number]): string {
+    return this.#read(join(workspace, name));
+  }
+
   #skills(folder: string): string[] {
     let names: string[];
     try {

@@ -5,12 +5,9 @@ import { QUEUE_MODES } from "../../model/lane.ts";
 import { MESSAGE_BYTES_MAX } from "../../model/message.ts";
 import { DEFAULT_AGENT, directSession, mainSession, parseSessionKey } from "../../model/session.ts";
 import { bad, choice, may, must, prose, sessionKey, word } from "../read-body.ts";
-import { accepted, route, TEXT_BODY_BYTES_MAX, type Route, type RouteDeps } from "../route.ts";
+import { accepted, API_CHANNEL, route, TEXT_BODY_BYTES_MAX, type Route, type RouteDeps } from "../route.ts";
+import { sessionRow } from "../session-row.ts";
 import { toMessageAccepted } from "../shapes.ts";
-import { sessionRow } from "./sessions.ts";
-
-/** The channel of messages that name none. */
-export const API_CHANNEL = "api";
 
 const ID_LENGTH_MAX = 200;
 const NAME_LENGTH_MAX = 100;
@@ -25,7 +22,7 @@ export function messageRoutes(deps: RouteDeps): readonly Route[] {
       answer: "MessageAccepted",
       bodyBytesMax: TEXT_BODY_BYTES_MAX,
       body: {
-        text: must(prose(), `The message, at most ${MESSAGE_BYTES_MAX} bytes of UTF-8. A text that begins with a slash is a command.`),
+        text: must(prose({ bytesMax: MESSAGE_BYTES_MAX }), `The message, at most ${MESSAGE_BYTES_MAX} bytes of UTF-8. A text that begins with a slash is a command.`),
         session: may(sessionKey(), "Without it, channel and peer name the session; without a peer it is the agent's main session."),
         channel: may(word({ max: NAME_LENGTH_MAX }), `Where it came from; "${API_CHANNEL}" when absent.`),
         peer: may(word({ max: NAME_LENGTH_MAX }), "Who wrote it, on that channel."),
@@ -35,7 +32,6 @@ export function messageRoutes(deps: RouteDeps): readonly Route[] {
         replyTo: may(word({ max: ID_LENGTH_MAX }), "The id of the message that this one answers."),
       },
       async run(input) {
-        checkTextSize(input.text);
         const channel = input.channel ?? API_CHANNEL;
         const received = await deps.sessions.accept({
           session: await sessionFor(deps, { ...input, channel }),
@@ -54,12 +50,6 @@ export function messageRoutes(deps: RouteDeps): readonly Route[] {
   ];
 }
 
-/** @throws {Fault} BODY_TOO_LARGE */
-export function checkTextSize(text: string): void {
-  const bytes = Buffer.byteLength(text);
-  if (bytes > MESSAGE_BYTES_MAX) throw new Fault("BODY_TOO_LARGE", { bytes, bytesMax: MESSAGE_BYTES_MAX });
-}
-
 interface Address {
   readonly session: SessionKey | undefined;
   readonly agent: string | undefined;
@@ -71,8 +61,8 @@ interface Address {
 async function sessionFor(deps: RouteDeps, { session, agent, channel, peer }: Address): Promise<SessionKey> {
   if (session !== undefined) {
     const { kind, agent: agentOfKey } = parseSessionKey(session).parts;
-    if (agent !== undefined && agent !== agentOfKey) throw bad("body.agent", `is ${agent}, but the session belongs to ${agentOfKey}; name one of them`);
-    if (kind === "subagent" || kind === "acp") await sessionRow(deps, session);
+    if (agent !== undefined && agent !== agentOfKey) throw bad("agent", `is ${agent}, but the session belongs to ${agentOfKey}; name one of them`);
+    if (kind === "subagent" || kind === "acp") await sessionRow(deps.store, session);
     return session;
   }
   if (agent !== undefined) checkAgent(deps, agent);

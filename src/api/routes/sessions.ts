@@ -1,14 +1,13 @@
 /** The sessions: listing, history, and what can be done to one. */
-import type { SessionKey } from "../../base/ids.ts";
-import { Fault } from "../../model/faults.ts";
 import { QUEUE_MODES } from "../../model/lane.ts";
+import { MESSAGE_BYTES_MAX } from "../../model/message.ts";
 import { SESSION_KINDS } from "../../model/session.ts";
 import { LABEL_LENGTH_MAX } from "../../model/task.ts";
-import type { SessionQuery, SessionRow } from "../../store/store.ts";
+import type { SessionQuery } from "../../store/store.ts";
 import { bad, choice, count, may, mayBeNull, must, prose, sessionKey, text, word, yesNo } from "../read-body.ts";
-import { accepted, CALLER, ok, route, TEXT_BODY_BYTES_MAX, type Route, type RouteDeps } from "../route.ts";
+import { accepted, API_CHANNEL, CALLER, ok, route, TEXT_BODY_BYTES_MAX, type Route, type RouteDeps } from "../route.ts";
+import { noSession, sessionRow } from "../session-row.ts";
 import { toApiSession, toCancelResult, toHistoryEntry, toMessageAccepted, toPromoteResult } from "../shapes.ts";
-import { API_CHANNEL, checkTextSize } from "./messages.ts";
 import { pageFields, present } from "./page-of.ts";
 
 const MODEL_LENGTH_MAX = 200;
@@ -47,7 +46,7 @@ export function sessionRoutes(deps: RouteDeps): readonly Route[] {
       doc: "One session.",
       answer: "ApiSession",
       inPath,
-      run: async ({ session }) => ok(toApiSession(await sessionRow(deps, session))),
+      run: async ({ session }) => ok(toApiSession(await sessionRow(store, session))),
     }),
     route({
       method: "GET",
@@ -62,7 +61,7 @@ export function sessionRoutes(deps: RouteDeps): readonly Route[] {
         limit: may(count({ min: 1, max: HISTORY_LIMIT.max }), `The most entries; ${HISTORY_LIMIT.fallback} when absent.`),
       },
       async run({ session, after, before, limit = HISTORY_LIMIT.fallback }) {
-        if (after !== undefined && before !== undefined) throw bad("query.before", "cannot stand beside after; give one of them");
+        if (after !== undefined && before !== undefined) throw bad("before", "cannot stand beside after; give one of them");
         const from = after === undefined ? { before: before ?? Number.MAX_SAFE_INTEGER } : { after };
         const found = await store.history({ key: session, ...from, limit });
         if (found === null) throw noSession(session);
@@ -109,7 +108,7 @@ export function sessionRoutes(deps: RouteDeps): readonly Route[] {
       inPath,
       async run({ session }) {
         await sessions.reset(session, CALLER);
-        return ok(toApiSession(await sessionRow(deps, session)));
+        return ok(toApiSession(await sessionRow(store, session)));
       },
     }),
     route({
@@ -120,10 +119,9 @@ export function sessionRoutes(deps: RouteDeps): readonly Route[] {
       answer: "MessageAccepted",
       inPath,
       bodyBytesMax: TEXT_BODY_BYTES_MAX,
-      body: { text: must(prose(), "What to tell it.") },
+      body: { text: must(prose({ bytesMax: MESSAGE_BYTES_MAX }), "What to tell it.") },
       async run({ session, text: said }) {
-        checkTextSize(said);
-        await sessionRow(deps, session);
+        await sessionRow(store, session);
         return accepted(toMessageAccepted(await sessions.accept({ session, text: said, provenance: "user", channel: API_CHANNEL, queueMode: "steer", mayCommand: false })));
       },
     }),
@@ -155,15 +153,4 @@ export function sessionRoutes(deps: RouteDeps): readonly Route[] {
       run: async ({ session }) => ok(toCancelResult(await sessions.remove(session, CALLER))),
     }),
   ];
-}
-
-/** @throws {Fault} SESSION_NOT_FOUND */
-export async function sessionRow(deps: Pick<RouteDeps, "store">, key: SessionKey): Promise<SessionRow> {
-  const row = await deps.store.session(key);
-  if (row === null) throw noSession(key);
-  return row;
-}
-
-function noSession(session: SessionKey): Fault {
-  return new Fault("SESSION_NOT_FOUND", { session });
 }

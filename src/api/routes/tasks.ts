@@ -1,6 +1,7 @@
 /** Children: spawning them, their records, and what can be done to one or to a whole tree. */
 import type { FlowId, TaskId } from "../../base/ids.ts";
 import { Fault } from "../../model/faults.ts";
+import { MESSAGE_BYTES_MAX } from "../../model/message.ts";
 import { DEFAULT_AGENT, parseSessionKey } from "../../model/session.ts";
 import { DELIVERIES, LABEL_LENGTH_MAX, TASK_BYTES_MAX, TASK_KINDS, TASK_STATES, type Task } from "../../model/task.ts";
 import type { TaskQuery } from "../../store/store.ts";
@@ -8,7 +9,6 @@ import { bad, choice, choices, count, list, may, must, prose, sessionKey, text, 
 import { accepted, CALLER, ok, route, TEXT_BODY_BYTES_MAX, type Route, type RouteDeps } from "../route.ts";
 import { toApiFlow, toApiTask, toCancelResult, toMessageAccepted } from "../shapes.ts";
 import type { SpawnAccepted } from "../wire.ts";
-import { checkTextSize } from "./messages.ts";
 import { pageFields, present } from "./page-of.ts";
 
 const NAME_LENGTH_MAX = 100;
@@ -34,7 +34,7 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
       answer: "SpawnAccepted",
       bodyBytesMax: TEXT_BODY_BYTES_MAX,
       body: {
-        task: must(prose(), `What the child is to do, at most ${TASK_BYTES_MAX} bytes of UTF-8.`),
+        task: must(prose({ bytesMax: TASK_BYTES_MAX }), `What the child is to do, at most ${TASK_BYTES_MAX} bytes of UTF-8.`),
         label: may(text({ max: LABEL_LENGTH_MAX }), "A name for people."),
         parent: may(sessionKey(), "The session that gets the result; without it the result waits in the task."),
         agent: may(word({ max: NAME_LENGTH_MAX }), "The child's agent; the parent's when absent."),
@@ -51,9 +51,7 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
         waitSeconds: may(count({ min: 0, max: WAIT_SECONDS_MAX }), `With wait: give up waiting, not the child, after this long; 0 or absent = ${WAIT_SECONDS}.`),
       },
       async run(input, call) {
-        const bytes = Buffer.byteLength(input.task);
-        if (bytes > TASK_BYTES_MAX) throw new Fault("BODY_TOO_LARGE", { bytes, bytesMax: TASK_BYTES_MAX });
-        if (input.waitSeconds !== undefined && input.wait !== true) throw bad("body.waitSeconds", "means nothing without wait: true");
+        if (input.waitSeconds !== undefined && input.wait !== true) throw bad("waitSeconds", "means nothing without wait: true");
         const agentOfParent = input.parent === undefined ? DEFAULT_AGENT : parseSessionKey(input.parent).parts.agent;
         const { task } = await trees.spawn({
           task: input.task,
@@ -126,9 +124,8 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
       answer: "MessageAccepted",
       inPath: taskInPath,
       bodyBytesMax: TEXT_BODY_BYTES_MAX,
-      body: { text: must(prose(), "What to tell it.") },
+      body: { text: must(prose({ bytesMax: MESSAGE_BYTES_MAX }), "What to tell it.") },
       async run({ taskId, text: said }) {
-        checkTextSize(said);
         return accepted(toMessageAccepted({ ...(await trees.steer(taskId as TaskId, said, "operator")), commandReply: null }));
       },
     }),

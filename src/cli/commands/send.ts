@@ -27,7 +27,7 @@ export function register(parent: Command, cli: Cli): void {
     .action(async (words: string, { session, wait, timeout, queueMode, json }: SendOptions) => {
       const text = words === "-" ? await readAll(cli.terminal) : words;
       const gateway = await cli.connect();
-      const after = wait ? await lastSeqOf(gateway, session ?? mainSession(DEFAULT_AGENT)) : 0;
+      const after = wait ? ((await lastSeqOf(gateway, session ?? mainSession(DEFAULT_AGENT))) ?? 0) : 0;
       const body = { text, session, queueMode, clientMessageId: randomUUID() };
       const accepted = await gateway.post<MessageAccepted>("/api/messages", body);
 

@@ -31,7 +31,7 @@ export function register(parent: Command, cli: Cli): void {
       const task = words === "-" ? await readAll(cli.terminal) : words;
       const gateway = await cli.connect();
       // The events of a child are told in its parent's log, or in its own when it has no parent.
-      const after = wait && named.parent !== undefined ? await lastSeqOf(gateway, named.parent) : 0;
+      const after = wait && named.parent !== undefined ? ((await lastSeqOf(gateway, named.parent)) ?? 0) : 0;
       const accepted = await gateway.post<SpawnAccepted>("/api/spawns", { task, ...named, deadlineSeconds: deadline, idempotencyKey: randomUUID() });
       if (!wait) {
         if (json) sayJson(cli.terminal, accepted);

@@ -57,7 +57,11 @@ export function register(parent: Command, cli: Cli): void {
       else {
         const client = await cli.connect();
         sayWelcome(cli, gateway.url, await client.get<StatusAnswer>("/api/status"));
-        if (chat && isInteractive(cli.terminal)) void runChat(cli, client, mainSession(DEFAULT_AGENT)).then(told.stop, told.stop);
+        if (chat && isInteractive(cli.terminal)) {
+          void runChat(cli, client, mainSession(DEFAULT_AGENT))
+            .catch((thrown: unknown) => sayTrouble(cli, thrown))
+            .then(told.stop);
+        }
       }
       await told.stopped;
     });
@@ -75,13 +79,15 @@ function untilTold(cli: Cli, gateway: Running): { readonly stop: () => void; rea
     } else if (now - stoppingSince > SAME_PRESS_MS) process.exit(FORCED_EXIT_CODE);
   };
   const reload = (): void => {
-    gateway.reload().catch((thrown: unknown) => {
-      const { code, message } = faultOf(thrown);
-      cli.terminal.errors.write(`yard: ${code}: ${message}\n`);
-    });
+    gateway.reload().catch((thrown: unknown) => sayTrouble(cli, thrown));
   };
   process.on("SIGTERM", stop).on("SIGINT", stop).on("SIGHUP", reload);
   return { stop, stopped: stopped.finally(() => process.off("SIGTERM", stop).off("SIGINT", stop).off("SIGHUP", reload)) };
+}
+
+function sayTrouble(cli: Cli, thrown: unknown): void {
+  const { code, message } = faultOf(thrown);
+  cli.terminal.errors.write(`yard: ${code}: ${message}\n`);
 }
 
 function sayWelcome(cli: Cli, url: string, status: StatusAnswer): void {

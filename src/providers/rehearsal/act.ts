@@ -18,8 +18,8 @@ export type Act = { readonly does: "say"; readonly pieces: readonly Piece[] } | 
 export interface Scene {
   /** The person's messages before this one, oldest first, in plain words. */
   readonly earlier: readonly string[];
-  /** True when nothing came after this message. */
-  readonly isNewest: boolean;
+  /** Turns of earlier messages that still run beside this one, a line each. */
+  readonly beside: readonly string[];
   /** True for tools that this call may use. */
   readonly offers: (tool: string) => boolean;
   readonly found: FoundOut;

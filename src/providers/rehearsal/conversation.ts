@@ -99,3 +99,12 @@ export function plainWords(message: string): string {
   const plain = unmarked.replace(POLITENESS, "");
   return plain === "" ? unmarked || message.trim() : plain;
 }
+
+const BESIDE = /^- (T\d{1,9}) \(an earlier message[^)\n]{0,100}\): (".{0,500}"), (for \d{1,9} s)$/gm;
+
+/** What the gateway's instructions say of earlier messages that are still worked on. */
+export function turnsBeside(system: string): readonly string[] {
+  const start = system.lastIndexOf("## Running now\n");
+  if (start === -1) return [];
+  return [...system.slice(start).matchAll(BESIDE)].map(([, handle, about, since]) => `${handle}, about ${about}: running ${since}`);
+}

@@ -27,7 +27,7 @@ function linesOf(message: ChatMessage): string[] {
 }
 
 function shortLine(who: string, text: string): string[] {
-  const words = text.replace(/\s+/g, " ").trim();
+  const words = text.replace(/\s+/g, " ").trim().replace(/^- /, "");
   if (words === "") return [];
   const short = words.length <= LINE_MAX_CHARS ? words : `${words.slice(0, LINE_MAX_CHARS)}…`;
   return [who === "" ? `- ${short}` : `- ${who}: ${short}`];

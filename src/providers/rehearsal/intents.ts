@@ -5,7 +5,7 @@
  * (tested), and the help text is made of the rows. Rows are pure: what they need to know comes
  * with the scene, and what they do is returned as an {@link Act}.
  */
-import { isJsonObject, type Json } from "../../base/json.ts";
+import { isJsonObject, type JsonObject } from "../../base/json.ts";
 import { play, say, using, type Act, type Piece, type Scene } from "./act.ts";
 import { isSum, workOut } from "./arithmetic.ts";
 import type { WantedCall } from "./conversation.ts";
@@ -54,7 +54,12 @@ export const INTENTS: readonly Intent[] = [
     return startChildren(scene, "research", children, asked.waitFor);
   }),
   row("research one", "research solar for 5s", "takes real time, here in the conversation", readOneTopic, ({ topics, ms }) => play(...research(topics[0]!, ms ?? RESEARCH_MS))),
-  row("also", "also look at cost", "adds to a research, also when it is sent by a parent", pattern("^also (?:look at|look into|consider|cover|include|check|research) (?<topic>.+?)" + END), ({ topic }) => say(`Also looked at ${topic}. ${notesOn(topic!)}`)),
+  row("also", "also look at cost", "adds to a research, also when a parent says it to a child", pattern(`^also (?:look at|look into|consider|cover|include|check|research) (?<topic>.+?)${END}`), ({ topic }, scene) => {
+    // The last answer is a child's result, so what it had found before is said again.
+    const before = scene.earlier.map(readOneTopic).findLast((asked) => asked !== null);
+    const found = before == null ? "" : `${notesOn(before.topics[0]!)}\n\n`;
+    return say(`${found}Also looked at ${topic}. ${notesOn(topic!)}`);
+  }),
   row("workers", "spawn 5 workers for 2s", "many children at once", pattern(`^(?:spawn|start|launch) (?<count>\\d{1,4}) (?:workers?|children|agents?|sub-?agents?)(?: for (?<duration>${DURATION}))?(?<wait>${AND_WAIT})?${END}`), (found, scene) =>
     startMany(scene, "worker", Number(found["count"]), `work for ${showDuration(durationIn(found, WORK_MS))}`, waitForIn(found)),
   ),
@@ -77,11 +82,11 @@ export const INTENTS: readonly Intent[] = [
   }),
 
   row("status", "what is running?", "what works in the background", pattern(`^(?:what(?:'s| is| are)? (?:still )?running(?: now)?|status|what are you (?:doing|working on)(?: now)?|what is going on|is anything running|how far are (?:you|they))${END}`), (_found, scene) =>
-    using(scene, [{ tool: "subagents", input: { action: "list" } }], ([list]) => (list!.isError ? failed(list!.text) : say(runningText(jsonIn(list!.text))))),
+    using(scene, [{ tool: "subagents", input: { action: "list" } }], ([list]) => (list!.isError ? failed(list!.text) : say(runningText(list!.text, scene.beside)))),
   ),
   row("stop", "stop solar", "stops a child by label or number; \"stop everything\" stops all", pattern(`^(?:stop|cancel|kill|abort)(?: (?<target>.{1,100}?))?${END}`), ({ target }, scene) => {
     const isAll = target === undefined || /^(?:all|everything|everyone|everybody|it|them|them all|all of them|the rest|all workers)$/i.test(target);
-    return using(scene, [{ tool: "subagents", input: { action: "kill", target: isAll ? "all" : target } }], ([killed]) => (killed!.isError ? failed(killed!.text) : say(stoppedText(killed!.text))));
+    return isAll ? stopAll(scene) : stopOne(scene, target);
   }),
   row("steer", "tell solar to also look at cost", "gives a running child a further instruction", pattern("^tell (?<target>.{1,100}?) to (?<text>.+)$"), ({ target, text }, scene) =>
     using(scene, [{ tool: "subagents", input: { action: "steer", target: target!, text: text! } }], ([steered]) => (steered!.isError ? failed(steered!.text) : say(`I told ${target}: ${text}`))),
@@ -233,7 +238,7 @@ function quoting(scene: Scene, call: WantedCall, head: string): Act {
 
 const SELF = "I am the rehearsal agent that is built into this gateway. I am not a language model: I know a fixed list of things and work offline, so that you can try everything here with real tools and real time.";
 
-const CONNECT = 'To connect a real model, set ANTHROPIC_API_KEY (or OPENAI_API_KEY, GEMINI_API_KEY) and start the gateway again; or name any compatible one: yard config set models.providers.mine \'{"api": "openai-completions", "baseUrl": "http://127.0.0.1:11434/v1"}\'.';
+const CONNECT = 'To connect a real model, set ANTHROPIC_API_KEY (or OPENAI_API_KEY, GEMINI_API_KEY) and start the gateway again; or name any compatible one: yard config set models.providers.mine \'{"api": "openai-completions", "baseUrl": "http://127.0.0.1:8080/v1", "models": ["NAME"]}\'.';
 
 /** Offered when a message was not understood: rows of the table, by name. */
 const OFFERED = ["research many", "workers", "status"];
@@ -259,16 +264,34 @@ function earlierText(earlier: readonly string[]): string {
   return [`You said${more}:`, ...shown].join("\n");
 }
 
-function runningText(list: Json): string {
-  const active = isJsonObject(list) && Array.isArray(list["active"]) ? list["active"].filter(isJsonObject) : [];
-  if (active.length === 0) return "Nothing is running in the background.";
-  const lines = active.map((child) => `- ${child["label"]}: ${child["state"]}${typeof child["runtimeMs"] === "number" ? ` for ${showDuration(child["runtimeMs"])}` : ""}`);
-  return [`${active.length} ${active.length === 1 ? "task is" : "tasks are"} active in the background:`, ...lines].join("\n");
+function runningText(list: string, beside: readonly string[]): string {
+  const lines = [
+    ...beside.map((turn) => `- ${turn}`),
+    ...activeIn(list).map((child) => `- ${child["label"]}: ${child["state"]}${typeof child["runtimeMs"] === "number" ? ` for ${showDuration(child["runtimeMs"])}` : ""}`),
+  ];
+  return lines.length === 0 ? "Nothing is running in the background." : [`Running in the background: ${lines.length}`, ...lines].join("\n");
 }
 
-function stoppedText(text: string): string {
-  const answer = jsonIn(text);
-  const stopped = isJsonObject(answer) && Array.isArray(answer["stopped"]) ? answer["stopped"].map(String) : null;
-  if (stopped === null) return `Stopped. ${firstLine(text)}`;
-  return stopped.length === 0 ? "Nothing was running, so nothing was stopped." : `Stopped: ${names(stopped)}.`;
+/** The children that a list names as active. */
+function activeIn(list: string): readonly JsonObject[] {
+  const answer = jsonIn(list);
+  return isJsonObject(answer) && Array.isArray(answer["active"]) ? answer["active"].filter(isJsonObject) : [];
+}
+
+/** Looks first, so that the answer can name what was stopped. */
+function stopAll(scene: Scene): Act {
+  return using(scene, [{ tool: "subagents", input: { action: "list" } }], ([list]) => {
+    const labels = activeIn(list!.text).map((child) => String(child["label"]));
+    if (labels.length === 0) return say("No background task is running, so there was nothing to stop.");
+    return using(scene, [{ tool: "subagents", input: { action: "kill", target: "all" } }], ([killed]) => (killed!.isError ? failed(killed!.text) : say(`Stopped: ${names(labels)}.`)));
+  });
+}
+
+function stopOne(scene: Scene, target: string): Act {
+  return using(scene, [{ tool: "subagents", input: { action: "kill", target } }], ([killed]) => {
+    if (killed!.isError) return failed(killed!.text);
+    const answer = jsonIn(killed!.text);
+    const note = isJsonObject(answer) && typeof answer["note"] === "string" ? answer["note"] : null;
+    return say(note === null ? `Stopped: ${target}.` : `${target} was not stopped: ${note}.`);
+  });
 }

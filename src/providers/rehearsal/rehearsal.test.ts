@@ -235,16 +235,35 @@ test("running and stopping are answered from what the tool says", async () => {
   const asked = [user("what is running?")];
   const answerTo = async (list: unknown): Promise<string> => textOf((await ask([...asked, ...round(await ask(asked), () => JSON.stringify(list))])).parts);
   assert.equal(await answerTo({ active: [], recent: [] }), "Nothing is running in the background.");
-  assert.match(await answerTo({ active: [{ n: 1, label: "solar", taskId: "task_1", state: "running", runtimeMs: 1200, model: null, tokens: 3 }], recent: [] }), /1 task is active in the background:\n- solar: running for 1\.2 s/);
+  assert.match(await answerTo({ active: [{ n: 1, label: "solar", taskId: "task_1", state: "running", runtimeMs: 1200, model: null, tokens: 3 }], recent: [] }), /Running in the background: 1\n- solar: running for 1\.2 s/);
 
-  const targets: Record<string, string> = { stop: "all", "stop everything": "all", "cancel solar": "solar", "stop worker-3": "worker-3" };
-  for (const [text, target] of Object.entries(targets)) assert.deepEqual(toolCallsOf((await ask([user(text)])).parts)[0]!.input, { action: "kill", target });
+  const system = 'Be brief.\n\n## Running now\n- T1 (an earlier message, its answer follows by itself): "wait 60s", for 12 s\n- #1 (child): "solar", for 1 s';
+  const beside = textOf((await ask([...asked, ...round(await ask(asked, { system }), () => '{"active":[]}')], { system })).parts);
+  assert.equal(beside, 'Running in the background: 1\n- T1, about "wait 60s": running for 12 s');
+});
+
+test("stopping names what was stopped, one child by its label or all of them", async () => {
+  for (const [text, target] of [["cancel solar", "solar"], ["stop worker-3", "worker-3"]] as const) {
+    const first = await ask([user(text)]);
+    assert.deepEqual(toolCallsOf(first.parts)[0]!.input, { action: "kill", target });
+    assert.equal(textOf((await ask([user(text), ...round(first, () => '{"stopped":["task_1"]}')])).parts), `Stopped: ${target}.`);
+    assert.match(textOf((await ask([user(text), ...round(first, () => '{"stopped":[],"note":"it had ended before: failed"}')])).parts), /was not stopped: it had ended before/);
+  }
+  for (const text of ["stop", "stop everything"]) {
+    const looked = [user(text), ...round(await ask([user(text)]), () => '{"active":[{"label":"solar"},{"label":"wind"}]}')];
+    const killing = await ask(looked);
+    assert.deepEqual(toolCallsOf(killing.parts)[0]!.input, { action: "kill", target: "all" });
+    assert.equal(textOf((await ask([...looked, ...round(killing, () => '{"stopped":["task_1","task_2"]}')])).parts), "Stopped: solar, wind.");
+    assert.match(textOf((await ask([user(text), ...round(await ask([user(text)]), () => '{"active":[]}')])).parts), /nothing to stop/);
+  }
 });
 
 test("a further instruction goes to the child that was named", async () => {
   const [call] = toolCallsOf((await ask([user("tell solar to also look at cost")])).parts);
   assert.deepEqual(call!.input, { action: "steer", target: "solar", text: "also look at cost" });
-  assert.match(await textFor("also look at cost"), /Also looked at cost\. Rehearsal notes on cost/);
+  assert.match(await textFor("also look at cost"), /^Also looked at cost\. Rehearsal notes on cost/);
+  const told = [user("research solar"), { role: "assistant" as const, parts: [{ type: "text" as const, text: "notes" }] }, user("also look at cost")];
+  assert.match(textOf((await ask(told)).parts), /^Rehearsal notes on solar:[^]*Also looked at cost\./, "a child's last answer is its result");
 });
 
 test("messages of one batch are answered together and in order", async () => {
@@ -289,6 +308,7 @@ test("a compaction gets an extract of the messages instead of an answer to them"
   const bySystem = textOf((await ask(history, { system: "[compaction] Summarise." })).parts);
   assert.match(byMessage, /- user: wait 60s\n- assistant: I waited\./);
   assert.equal(bySystem, byMessage);
+  assert.match(await textFor('[compaction] Summarise this:\n- #1 person: "Book 2pm"'), /\n- #1 person: "Book 2pm"$/);
 });
 
 test("usage counts one call and about four characters a token, and costs nothing", async () => {

@@ -15,7 +15,7 @@ import { textOf, type AssistantPart, type ChatMessage, type ModelAnswer, type Mo
 import { Fault } from "../../model/faults.ts";
 import type { LocalModel } from "../local-model.ts";
 import { play, say, type Act, type Piece, type Scene } from "./act.ts";
-import { FoundOut, currentTurn, plainWords, type WantedCall } from "./conversation.ts";
+import { FoundOut, currentTurn, plainWords, turnsBeside, type WantedCall } from "./conversation.ts";
 import { extractOf, isCompaction } from "./extract.ts";
 import { actOn } from "./intents.ts";
 import { readDigest } from "./read-digest.ts";
@@ -44,10 +44,11 @@ function decide({ system, messages, tools, toolChoice }: ModelRequest): Act {
   const { asks, answered, earlier } = currentTurn(messages);
   const offered = new Set(toolChoice === "none" ? [] : tools.map((tool) => tool.name));
   const found = new FoundOut(answered);
+  const beside = turnsBeside(system);
   const acts = asks.map((ask, index) => {
     const scene: Scene = {
       earlier: [...earlier, ...asks.slice(0, index)].filter((text) => readDigest(text) === null).map(plainWords),
-      isNewest: index === asks.length - 1,
+      beside,
       offers: (tool) => offered.has(tool),
       found,
     };

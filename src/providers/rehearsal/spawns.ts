@@ -39,8 +39,7 @@ export function startChildren(scene: Scene, noun: string, children: readonly Chi
 function waitForChildren(scene: Scene, waitFor: "all" | "any" | number, problems: string): Act {
   return using(scene, [{ tool: "sessions_yield", input: { waitFor } }], ([waited]) => {
     if (waited!.isError) return say(`They were started, but I could not wait for them: ${firstLine(waited!.text)}${problems}`);
-    if (!scene.isNewest) return problems === "" ? play() : say(problems.trim());
-    return say(`There was nothing left to wait for.${problems}`);
+    return problems === "" ? play() : say(problems.trim());
   });
 }
 

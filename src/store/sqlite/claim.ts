@@ -7,7 +7,7 @@ import { digestText, type FinishedChild } from "../../model/digest.ts";
 import { POOLS, WAIT_NOTICE_MS, estimateWaitMs, type PoolName } from "../../model/lane.ts";
 import { POOL_OF_KIND } from "../../model/session.ts";
 import { modelStepKey } from "../../model/transcript.ts";
-import type { EntryContent, StartedTurn } from "../../model/turn.ts";
+import type { EntryContent, StartedTurn, TurnOrigin } from "../../model/turn.ts";
 import type { Claim, ClaimRules, PromotedTurn } from "../../model/claim.ts";
 import type { Promotion } from "../store.ts";
 import { expireBarriers, wakeTask } from "./barriers.ts";
@@ -33,7 +33,7 @@ export function claimTurns(k: Kernel, rules: ClaimRules): Claim {
     const free = Math.min(poolSize(k, pool) - slotsUsed(k, pool), rules.turnsMax - started.length);
     if (free <= 0) continue;
     const lanes = k.all("SELECT session FROM lane WHERE pool = ? AND state = 'ready' AND ready_at <= ? ORDER BY sort_key, session LIMIT ?", pool, now, free);
-    for (const { session } of lanes) started.push(startTurn(k, session, "main", headOfLine(k, session, now)));
+    for (const { session } of lanes) started.push(startTurn(k, session, "lane", headOfLine(k, session, now)));
   }
   started.push(...startSideTurns(k, now));
   return { started, promoted, nextAt: nextDueAt(k, now), more: started.length >= rules.turnsMax };
@@ -70,7 +70,7 @@ function checkLanes(k: Kernel, rules: ClaimRules, now: number): PromotedTurn[] {
 }
 
 function noticeWait(k: Kernel, lane: Row, rules: ClaimRules, now: number): void {
-  const first = k.get("SELECT ready_at, child_task FROM message WHERE session = ? AND state = 'waiting' AND mode <> 'background' ORDER BY n LIMIT 1", lane["session"]);
+  const first = k.get("SELECT ready_at, child_task FROM lane_message WHERE session = ? AND state = 'waiting' ORDER BY n LIMIT 1", lane["session"]);
   if (first === undefined || first["ready_at"] > now - WAIT_NOTICE_MS) return;
   const { position, etaMs } = placeOf(k, lane, rules.meanTurnMs);
   k.run("UPDATE lane SET noticed = 1 WHERE session = ?", lane["session"]);
@@ -102,14 +102,15 @@ function startSideTurns(k: Kernel, now: number): StartedTurn[] {
     if (free <= 0) break;
     const beside = k.count("SELECT count(*) FROM turn WHERE session = ? AND state = 'running' AND track = 'side'", session);
     if (mode === "parallel" && beside >= rules.sideTurnsMax) continue;
-    started.push(startTurn(k, session, "side", k.all("SELECT * FROM message WHERE session = ? AND state = 'waiting' AND batch = ? AND mode = ? ORDER BY n", session, batch, mode)));
+    started.push(startTurn(k, session, mode, k.all("SELECT * FROM message WHERE session = ? AND state = 'waiting' AND batch = ? AND mode = ? ORDER BY n", session, batch, mode)));
     free--;
   }
   return started;
 }
 
-function startTurn(k: Kernel, session: SessionKey, track: "main" | "side", messages: readonly Row[]): StartedTurn {
+function startTurn(k: Kernel, session: SessionKey, origin: TurnOrigin, messages: readonly Row[]): StartedTurn {
   const now = k.now();
+  const track = origin === "lane" ? "main" : "side";
   const row = k.get("SELECT s.*, l.last_entry, l.epoch, l.last_handle FROM session s JOIN lane l ON l.session = s.key WHERE s.key = ?", session)!;
   const contextUpTo = row["last_entry"] as number;
   const turnId = k.ids.turn();
@@ -120,8 +121,8 @@ function startTurn(k: Kernel, session: SessionKey, track: "main" | "side", messa
   const about = String(messages[0]!["child_task"] === null ? messages[0]!["text"] : "results of background tasks").trim().split("\n")[0]!.slice(0, ABOUT_LENGTH_MAX);
   const generation = k.count("SELECT value FROM meta WHERE name = 'generation'");
   k.run(
-    "INSERT INTO turn (id, session, handle, track, pool, state, epoch, generation, task_id, about, context_upto, owed, started_at) VALUES (?,?,?,?,?,'running',?,?,?,?,?,?,?)",
-    turnId, session, handle, track, pool, epoch, generation, task?.["id"] ?? null, about, contextUpTo, JSON.stringify(owed), now,
+    "INSERT INTO turn (id, session, handle, track, origin, pool, state, epoch, generation, task_id, about, context_upto, owed, started_at) VALUES (?,?,?,?,?,?,'running',?,?,?,?,?,?,?)",
+    turnId, session, handle, track, origin, pool, epoch, generation, task?.["id"] ?? null, about, contextUpTo, JSON.stringify(owed), now,
   );
   for (const message of messages) k.run("UPDATE message SET state = 'taken', turn_id = ? WHERE id = ?", turnId, message["id"]);
   const taken = takenTexts(k, session, turnId, messages);
@@ -135,11 +136,13 @@ function startTurn(k: Kernel, session: SessionKey, track: "main" | "side", messa
     { type: "turn.started", turnId, taskId: task?.["id"] ?? null, data: { messageIds, track, attempt: 1, handle: handleText(handle), agent: row["agent"], model: row["model"], about } },
   );
   if (task !== undefined) wakeTask(k, task);
+  if (origin === "background") tellBackground(k, session, turnId, handleText(handle));
   return {
     turnId,
     session,
     epoch,
     track,
+    origin,
     pool,
     attempt: 1,
     startedAt: now,
@@ -152,9 +155,15 @@ function startTurn(k: Kernel, session: SessionKey, track: "main" | "side", messa
   };
 }
 
+function tellBackground(k: Kernel, session: SessionKey, turnId: TurnId, handle: string): void {
+  const text = `I do this in the background as ${handle}; the answer follows when it is done.`;
+  appendEntry(k, session, { turnId, content: { role: "notice", text }, messageIds: [], provenance: "system" });
+  k.emit(session, { type: "notice", turnId, data: { text, level: "info", code: "BACKGROUND", handle } });
+}
+
 /** The messages that the next turn takes: one batch, or all finished children, or (collect) all that wait. */
 function headOfLine(k: Kernel, session: SessionKey, now: number): Row[] {
-  const ready = k.all("SELECT * FROM message WHERE session = ? AND state = 'waiting' AND ready_at <= ? AND mode <> 'background' ORDER BY n", session, now);
+  const ready = k.all("SELECT * FROM lane_message WHERE session = ? AND state = 'waiting' AND ready_at <= ? ORDER BY n", session, now);
   const head = ready[0]!;
   if (head["provenance"] === "child") return ready.filter((message) => message["provenance"] === "child");
   const rest = ready.filter((message) => message["provenance"] !== "child");

@@ -1,5 +1,5 @@
 /** Writes rows of the inbox. */
-import type { MessageId, SessionKey, TaskId } from "../../base/ids.ts";
+import type { MessageId, SessionKey, TaskId, TurnId } from "../../base/ids.ts";
 import type { MessageMode } from "../../model/lane.ts";
 import type { Provenance } from "../../model/message.ts";
 import type { Kernel } from "./kernel.ts";
@@ -15,6 +15,10 @@ export interface InboxRow {
   readonly author?: string | null;
   readonly replyTo?: MessageId | null;
   readonly childTask?: TaskId;
+  /** The running turn that it is meant for. */
+  readonly forTurn?: TurnId;
+  /** It leans on something that runs beside the lane, and waits for that. */
+  readonly afterBeside?: boolean;
   readonly barrierId?: string | null;
   readonly held?: boolean;
 }
@@ -24,10 +28,10 @@ export function insertMessage(k: Kernel, session: SessionKey, row: InboxRow): Me
   const id = k.ids.message();
   const lane = k.get("UPDATE lane SET last_message = last_message + 1, last_batch = last_batch + ? WHERE session = ? RETURNING last_message, last_batch", row.batch === undefined ? 1 : 0, session)!;
   k.run(
-    `INSERT INTO message (id, session, n, batch, channel, source_id, author, provenance, text, mode, reply_to, child_task, state, barrier_id, accepted_at, ready_at)
-     VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+    `INSERT INTO message (id, session, n, batch, channel, source_id, author, provenance, text, mode, reply_to, child_task, for_turn, after_beside, state, barrier_id, accepted_at, ready_at)
+     VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
     id, session, lane["last_message"], row.batch ?? lane["last_batch"], row.channel, row.sourceId ?? null, row.author ?? null, row.provenance, row.text, row.mode,
-    row.replyTo ?? null, row.childTask ?? null, row.held ? "held" : "waiting", row.barrierId ?? null, k.now(), row.readyAt,
+    row.replyTo ?? null, row.childTask ?? null, row.forTurn ?? null, row.afterBeside ? 1 : 0, row.held ? "held" : "waiting", row.barrierId ?? null, k.now(), row.readyAt,
   );
   return id;
 }

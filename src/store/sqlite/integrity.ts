@@ -14,9 +14,9 @@ interface Invariant {
 export const INVARIANTS: readonly Invariant[] = [
   { name: "event numbers have no gaps", sql: "SELECT l.session AS what FROM lane l WHERE l.last_seq <> (SELECT count(*) FROM event e WHERE e.session = l.session)" },
   { name: "a leased lane has its running turn", sql: "SELECT session AS what FROM lane l WHERE (state = 'leased') <> EXISTS (SELECT 1 FROM turn t WHERE t.session = l.session AND t.state = 'running' AND t.track = 'main')" },
-  { name: "a ready lane has a waiting message", sql: "SELECT session AS what FROM lane l WHERE state = 'ready' AND NOT EXISTS (SELECT 1 FROM message m WHERE m.session = l.session AND m.state = 'waiting' AND m.mode <> 'background')" },
-  { name: "an idle lane has no waiting message", sql: "SELECT session AS what FROM lane l WHERE state = 'idle' AND EXISTS (SELECT 1 FROM message m WHERE m.session = l.session AND m.state IN ('waiting','held') AND m.mode <> 'background')" },
-  { name: "a lane counts its waiting messages", sql: "SELECT session AS what FROM lane l WHERE waiting <> (SELECT count(*) FROM message m WHERE m.session = l.session AND m.state = 'waiting' AND m.mode <> 'background')" },
+  { name: "a ready lane has a waiting message", sql: "SELECT session AS what FROM lane l WHERE state = 'ready' AND NOT EXISTS (SELECT 1 FROM lane_message m WHERE m.session = l.session AND m.state = 'waiting')" },
+  { name: "an idle lane has no waiting message", sql: "SELECT session AS what FROM lane l WHERE state = 'idle' AND EXISTS (SELECT 1 FROM lane_message m WHERE m.session = l.session AND m.state IN ('waiting','held'))" },
+  { name: "a lane counts its waiting messages", sql: "SELECT session AS what FROM lane l WHERE waiting <> (SELECT count(*) FROM lane_message m WHERE m.session = l.session AND m.state = 'waiting')" },
   { name: "a taken message has a running turn, or a barrier that owes its answer", sql: "SELECT m.id AS what FROM message m WHERE m.state = 'taken' AND NOT EXISTS (SELECT 1 FROM turn t WHERE t.id = m.turn_id AND t.state IN ('running','yielded'))" },
   { name: "a held message has an open barrier", sql: "SELECT m.id AS what FROM message m WHERE m.state = 'held' AND NOT EXISTS (SELECT 1 FROM barrier b WHERE b.id = m.barrier_id AND b.state = 'open')" },
   { name: "an open barrier waits for something that can still end", sql: "SELECT b.id AS what FROM barrier b WHERE b.state = 'open' AND NOT EXISTS (SELECT 1 FROM barrier_task t JOIN task k ON k.id = t.task_id WHERE t.barrier_id = b.id AND k.ended_at IS NULL)" },

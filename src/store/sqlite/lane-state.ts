@@ -10,13 +10,13 @@ import { rulesOf } from "./rules.ts";
 export function refreshLane(k: Kernel, session: SessionKey): void {
   const lane = k.get("SELECT l.*, s.kind, s.parent, s.task_id FROM lane l JOIN session s ON s.key = l.session WHERE l.session = ?", session);
   if (lane === undefined) return;
-  const waiting = k.get("SELECT count(*) AS n, min(ready_at) AS ready_at FROM message WHERE session = ? AND state = 'waiting' AND mode <> 'background'", session)!;
+  const waiting = k.get("SELECT count(*) AS n, min(ready_at) AS ready_at FROM lane_message WHERE session = ? AND state = 'waiting'", session)!;
   const main = k.get("SELECT started_at FROM turn WHERE session = ? AND state = 'running' AND track = 'main'", session);
   const now = k.now();
   const checkAt = waiting["n"] === 0 ? null : nextCheck(k, lane, waiting["ready_at"], main);
   if (main !== undefined) {
     setLane(k, session, "leased", null, null, waiting["n"], checkAt);
-  } else if (waiting["n"] > 0 && !isHeldBack(k, lane)) {
+  } else if (waiting["n"] > 0 && !isHeldBack(k, lane) && !waitsForBeside(k, session)) {
     const keep = lane["state"] === "ready" && lane["ready_at"] <= now;
     const place = keep ? lane["sort_key"] : placeInLine(k, lane, Math.max(waiting["ready_at"], now));
     setLane(k, session, "ready", waiting["ready_at"], place, waiting["n"], checkAt);
@@ -38,8 +38,14 @@ function isHeldBack(k: Kernel, lane: Row): boolean {
   return lane["task_id"] !== null && k.get("SELECT 1 FROM task WHERE id = ? AND admitted = 0 AND ended_at IS NULL", lane["task_id"]) !== undefined;
 }
 
+/** The next message leans on something that still runs beside the lane. */
+export function waitsForBeside(k: Kernel, session: SessionKey): boolean {
+  const head = k.get("SELECT after_beside FROM lane_message WHERE session = ? AND state = 'waiting' ORDER BY n LIMIT 1", session);
+  return head?.["after_beside"] === 1 && k.get("SELECT 1 FROM turn WHERE session = ? AND state = 'running' AND origin = 'parallel'", session) !== undefined;
+}
+
 function placeInLine(k: Kernel, lane: Row, readyAt: number): number {
-  const head = k.get("SELECT provenance FROM message WHERE session = ? AND state = 'waiting' AND mode <> 'background' ORDER BY n LIMIT 1", lane["session"])!;
+  const head = k.get("SELECT provenance FROM lane_message WHERE session = ? AND state = 'waiting' ORDER BY n LIMIT 1", lane["session"])!;
   const others = k.count(
     "SELECT count(*) FROM (SELECT 1 FROM lane WHERE owner = ? AND state IN ('ready','leased') AND session <> ? LIMIT ?)",
     lane["owner"], lane["session"], FAIR_SHARE_MAX_MS / FAIR_SHARE_STEP_MS,

@@ -1,6 +1,7 @@
 /** The inbox: what came in, once each, in order, on disk before it is acknowledged. */
 import type { MessageId, SessionKey } from "../../base/ids.ts";
 import { Fault } from "../../model/faults.ts";
+import { isIndependent } from "../../model/independence.ts";
 import { BATCH_WAITS_MAX, estimateWaitMs, type MessageMode, type PoolName } from "../../model/lane.ts";
 import type { Accepted, NewMessage } from "../../model/message.ts";
 import type { TurnRef } from "../../model/turn.ts";
@@ -10,7 +11,10 @@ import { insertMessage } from "./inbox.ts";
 import { poolSize, refreshLane, slotsUsed } from "./lane-state.ts";
 import { openSession } from "./open-session.ts";
 import { rulesOf } from "./rules.ts";
-import { nextStepNumber, stopTurn } from "./turn-rows.ts";
+import { nextStepNumber, runningTurn, stopTurn } from "./turn-rows.ts";
+
+/** Unanswered texts that a new one is compared with. */
+const UNANSWERED_MAX = 50;
 
 export function acceptMessage(k: Kernel, { message, rules }: { message: NewMessage; rules: AcceptRules }): Accepted {
   const row = openSession(k, message.session);
@@ -23,7 +27,9 @@ export function acceptMessage(k: Kernel, { message, rules }: { message: NewMessa
   const queuedMax = rulesOf(k).queueCap;
   if (lane["waiting"] >= queuedMax) throw new Fault("LANE_FULL", { session: message.session, queued: lane["waiting"], queuedMax });
 
-  const mode = message.queueMode ?? (row["queue_mode"] as MessageMode | null) ?? rules.defaultMode;
+  const asked = message.queueMode ?? (row["queue_mode"] as MessageMode | null) ?? rules.defaultMode;
+  const leans = asked === "parallel" && !mayRunBeside(k, message, rules);
+  const mode = leans ? "auto" : asked;
   if (lane["state"] === "leased") {
     if (mode === "reject") throw new Fault("QUEUE_REJECTED", { session: message.session, etaMs: rules.meanTurnMs }, { retryAfterMs: rules.meanTurnMs });
     if (mode === "interrupt" || mode === "rollback") interrupt(k, message.session, mode);
@@ -37,6 +43,7 @@ export function acceptMessage(k: Kernel, { message, rules }: { message: NewMessa
     sourceId: message.sourceId,
     author: message.author,
     replyTo: message.replyTo,
+    afterBeside: leans,
     ...place,
   });
   k.run("UPDATE session SET last_at = ?, archived_at = NULL WHERE key = ?", k.now(), message.session);
@@ -49,6 +56,32 @@ export function acceptMessage(k: Kernel, { message, rules }: { message: NewMessa
   k.emit(message.session, { type: "message.accepted", data });
   if (busy && mode !== "steer") k.emit(message.session, { type: "turn.queued", data: { messageIds: [messageId], queuedAhead, etaMs } });
   return { messageId, session: message.session, queuedAhead, etaMs, duplicate: false };
+}
+
+function mayRunBeside(k: Kernel, message: NewMessage, { independence }: AcceptRules): boolean {
+  if (independence !== "rules") return independence === "independent";
+  return isIndependent(message.text, { isReply: message.replyTo !== null, texts: unansweredTexts(k, message.session) });
+}
+
+export function unansweredTexts(k: Kernel, session: SessionKey): string[] {
+  return k
+    .all(
+      `SELECT text FROM message m WHERE session = ?1 AND provenance IN ('user','operator')
+         AND (state = 'waiting' OR (state = 'taken' AND EXISTS (SELECT 1 FROM turn t WHERE t.id = m.turn_id AND t.state = 'running')))
+       ORDER BY n LIMIT ?2`,
+      session, UNANSWERED_MAX,
+    )
+    .map((row) => row["text"] as string);
+}
+
+export function messagePlace(k: Kernel, { id, meanTurnMs }: { id: MessageId; meanTurnMs: number }): { ahead: number; etaMs: number } | null {
+  const message = k.get("SELECT * FROM message WHERE id = ? AND state IN ('waiting','held','taken')", id);
+  if (message === undefined) return null;
+  if (message["state"] === "taken") return { ahead: 0, etaMs: 0 };
+  const lane = k.get("SELECT * FROM lane WHERE session = ?", message["session"])!;
+  const before = k.count("SELECT count(*) FROM lane_message WHERE session = ? AND state = 'waiting' AND batch < ?", message["session"], message["batch"]);
+  const others = lane["state"] === "ready" ? k.count("SELECT count(*) FROM lane WHERE pool = ? AND state = 'ready' AND sort_key < ?", lane["pool"], lane["sort_key"]) : 1;
+  return { ahead: before + others, etaMs: estimate(k, lane, before, meanTurnMs) };
 }
 
 /** Joins the batch that is still open, or opens one. All of a batch become ready together. */
@@ -79,22 +112,44 @@ function estimate(k: Kernel, lane: Row, ahead: number, meanTurnMs: number): numb
   return batchMs + estimateWaitMs({ position, size, free, meanTurnMs });
 }
 
-export function steerSession(k: Kernel, input: { session: SessionKey; text: string; provenance: "user" | "operator" | "agent"; channel: string }): Accepted {
-  const row = openSession(k, input.session);
-  if (row["closed"] === 1) throw new Fault("SPAWN_PARENT_GONE", { session: input.session });
-  const lane = k.get("SELECT * FROM lane WHERE session = ?", input.session)!;
-  const first = k.get("SELECT batch FROM message WHERE session = ? AND state = 'waiting' ORDER BY n LIMIT 1", input.session);
-  const notStarted = first !== undefined && lane["state"] !== "leased";
-  const messageId = insertMessage(k, input.session, { ...input, mode: "steer", readyAt: k.now(), ...(notStarted ? { batch: first["batch"] } : {}) });
-  refreshLane(k, input.session);
-  k.emit(input.session, { type: "message.accepted", data: { messageId, text: input.text, provenance: input.provenance, channel: input.channel, clientMessageId: null, mode: "steer", queuedAhead: 0 } });
-  return { messageId, session: input.session, queuedAhead: 0, etaMs: 0, duplicate: false };
+interface Steering {
+  readonly session: SessionKey;
+  readonly handle?: string;
+  readonly text: string;
+  readonly provenance: "user" | "operator" | "agent";
+  readonly channel: string;
 }
 
+export function steerSession(k: Kernel, { session, handle, text, provenance, channel }: Steering): Accepted {
+  const row = openSession(k, session);
+  if (row["closed"] === 1) throw new Fault("SPAWN_PARENT_GONE", { session });
+  const lane = k.get("SELECT * FROM lane WHERE session = ?", session)!;
+  const turn = handle === undefined ? undefined : runningTurn(k, session, handle);
+  if (handle !== undefined && turn === undefined) throw new Fault("TURN_NOT_FOUND", { turn: handle });
+  const first = k.get("SELECT batch FROM message WHERE session = ? AND state = 'waiting' ORDER BY n LIMIT 1", session);
+  const notStarted = first !== undefined && lane["state"] !== "leased" && turn === undefined;
+  const messageId = insertMessage(k, session, {
+    text,
+    provenance,
+    channel,
+    mode: "steer",
+    readyAt: k.now(),
+    ...(notStarted ? { batch: first["batch"] } : {}),
+    ...(turn === undefined ? {} : { forTurn: turn["id"] }),
+  });
+  refreshLane(k, session);
+  k.emit(session, { type: "message.accepted", turnId: turn?.["id"] ?? null, data: { messageId, text, provenance, channel, clientMessageId: null, mode: "steer", queuedAhead: 0 } });
+  return { messageId, session, queuedAhead: 0, etaMs: 0, duplicate: false };
+}
+
+/** Messages for this turn: those addressed to it and, on the main track, those for whatever runs. */
 export function takeSteering(k: Kernel, turn: TurnRef): { id: MessageId; text: string }[] {
   const running = k.get("SELECT track FROM turn WHERE id = ? AND epoch = ? AND state = 'running'", turn.turnId, turn.epoch);
-  if (running === undefined || running["track"] !== "main") return [];
-  const rows = k.all("SELECT id, text FROM message WHERE session = ? AND state = 'waiting' AND mode = 'steer' ORDER BY n", turn.session);
+  if (running === undefined) return [];
+  const rows = k.all(
+    "SELECT id, text FROM message WHERE session = ? AND state = 'waiting' AND mode = 'steer' AND (for_turn = ? OR (for_turn IS NULL AND ?)) ORDER BY n",
+    turn.session, turn.turnId, running["track"] === "main" ? 1 : 0,
+  );
   if (rows.length === 0) return [];
   const ids = rows.map((row) => row["id"] as MessageId);
   for (const id of ids) k.run("UPDATE message SET state = 'taken', turn_id = ? WHERE id = ?", turn.turnId, id);

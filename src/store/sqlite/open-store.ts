@@ -2,6 +2,8 @@
  * Opens the store over SQLite: in a thread of its own for the gateway, or in this thread under any
  * clock for tests and the simulator. Both run the same batches over the same verbs.
  */
+import { getCompileCacheDir } from "node:module";
+import { dirname } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { Clock } from "../../base/clock.ts";
 import type { RandomBytes, TurnId } from "../../base/ids.ts";
@@ -13,12 +15,21 @@ import { openDatabase } from "./database.ts";
 import { Kernel } from "./kernel.ts";
 import { VERBS } from "./verbs.ts";
 
+/** Young heap of the store's thread: its garbage is short-lived rows, and a small space keeps idle memory small. */
+const YOUNG_HEAP_MB = 8;
+
 /**
  * @param file  the database's path; it is made when it is not there.
  * @throws {Fault} what `openDatabase` throws.
  */
 export async function openStore(file: string): Promise<Store> {
-  const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData: { file }, name: "store", stdout: false });
+  const cacheDir = getCompileCacheDir();
+  const script = import.meta.url.endsWith(".ts") ? "worker.ts" : "worker.js";
+  const worker = new Worker(new URL("./worker-start.mjs", import.meta.url), {
+    workerData: { file, script, compileCache: cacheDir === undefined ? null : dirname(cacheDir) },
+    name: "store",
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_HEAP_MB },
+  });
   const hello = await new Promise<{ ready: boolean; fault?: FaultRecord }>((resolve, reject) => {
     worker.once("message", resolve);
     worker.once("error", reject);

@@ -8,7 +8,7 @@ import type { YardEvent } from "../../model/event.ts";
 import type { FlowRow, LaneRow, LanesView, PoolRow, SessionContext, TaskQuery } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { placeOf } from "./claim.ts";
-import { poolSize, slotsUsed } from "./lane-state.ts";
+import { poolSize, slotsUsed, waitsForBeside } from "./lane-state.ts";
 import { entryOf, taskOf, turnOf, usageOf } from "./rows.ts";
 
 /** Lanes that one listing shows; the pools count all of them. */
@@ -149,6 +149,7 @@ function laneOf(k: Kernel, lane: Row, now: number, meanTurnMs: Readonly<Record<P
 function whyOf(k: Kernel, lane: Row, first: Row | undefined, now: number): LaneRow["why"] {
   if (lane["state"] === "ready") return lane["ready_at"] > now ? "batch" : "slot";
   if (lane["state"] === "leased") return first === undefined ? null : "turn";
+  if (lane["state"] === "waiting" && waitsForBeside(k, lane["session"])) return "turn";
   if (lane["state"] === "waiting") return k.get("SELECT 1 FROM barrier WHERE session = ? AND state = 'open'", lane["session"]) === undefined ? "siblings" : "children";
   return null;
 }

@@ -81,6 +81,8 @@ CREATE TABLE message (
   mode TEXT NOT NULL,
   reply_to TEXT,
   child_task TEXT,
+  for_turn TEXT,
+  after_beside INTEGER NOT NULL DEFAULT 0,
   state TEXT NOT NULL CHECK (state IN ('waiting','held','taken','answered','failed','cancelled')),
   barrier_id TEXT,
   turn_id TEXT,
@@ -95,6 +97,9 @@ CREATE UNIQUE INDEX message_announcement ON message (child_task) WHERE child_tas
 CREATE INDEX message_waiting ON message (session, n) WHERE state = 'waiting';
 CREATE INDEX message_beside ON message (ready_at) WHERE state = 'waiting' AND mode IN ('parallel','background');
 CREATE INDEX message_held ON message (barrier_id) WHERE state = 'held';
+-- What the lane itself answers: not what starts beside it, not what is meant for a turn beside it.
+CREATE VIEW lane_message AS SELECT * FROM message m WHERE mode <> 'background'
+  AND (for_turn IS NULL OR NOT EXISTS (SELECT 1 FROM turn t WHERE t.id = m.for_turn AND t.state = 'running' AND t.track = 'side'));
 CREATE INDEX message_turn ON message (turn_id) WHERE turn_id IS NOT NULL;
 
 CREATE TABLE turn (
@@ -102,6 +107,7 @@ CREATE TABLE turn (
   session TEXT NOT NULL REFERENCES session (key) ON DELETE CASCADE,
   handle INTEGER NOT NULL,
   track TEXT NOT NULL CHECK (track IN ('main','side')),
+  origin TEXT NOT NULL DEFAULT 'lane' CHECK (origin IN ('lane','parallel','background')),
   pool TEXT NOT NULL,
   state TEXT NOT NULL CHECK (state IN ('running','yielded','done','failed','cancelled')),
   epoch INTEGER NOT NULL,

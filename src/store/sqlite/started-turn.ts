@@ -23,6 +23,7 @@ export function startedTurnOf(k: Kernel, turn: Row): StartedTurn {
     session: turn["session"],
     epoch: turn["epoch"],
     track: turn["track"],
+    origin: turn["origin"],
     pool: turn["pool"],
     attempt: turn["attempt"],
     startedAt: turn["started_at"],

@@ -17,7 +17,7 @@ import { refreshLane } from "./lane-state.ts";
 import { insertSession } from "./open-session.ts";
 import { taskOf } from "./rows.ts";
 import { rulesOf } from "./rules.ts";
-import { stopTurn } from "./turn-rows.ts";
+import { runningTurn, stopTurn } from "./turn-rows.ts";
 
 /** Entries of the parent's transcript that a forked child starts with. */
 const FORK_ENTRIES_MAX = 200;
@@ -250,8 +250,7 @@ export function cancelSession(k: Kernel, { key, by, tree, queue }: { key: Sessio
 }
 
 export function cancelTurn(k: Kernel, { session, handle, by }: { session: SessionKey; handle: string; by: string }): Cancelled | null {
-  const number = /^T(\d{1,9})$/i.exec(handle)?.[1];
-  const turn = k.get("SELECT * FROM turn WHERE session = ? AND handle = ? AND state = 'running'", session, Number(number ?? -1));
+  const turn = runningTurn(k, session, handle);
   if (turn === undefined) return null;
   stopTurn(k, turn, { by });
   return { turns: [turn["id"]], tasks: [], messages: 0 };

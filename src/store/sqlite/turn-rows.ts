@@ -2,6 +2,7 @@
 import type { MessageId, SessionKey, TurnId } from "../../base/ids.ts";
 import { NO_USAGE, addUsage, type Usage } from "../../model/chat.ts";
 import { Fault } from "../../model/faults.ts";
+import { touchedBy } from "../../model/touched.ts";
 import { entriesOfSteps } from "../../model/transcript.ts";
 import type { StepRecord, StepWrite } from "../../model/turn.ts";
 import { appendEntry, compactSession } from "./entries.ts";
@@ -47,7 +48,7 @@ export function fold(k: Kernel, row: Row, replyTo: readonly MessageId[]): Usage 
   const turnId = row["id"] as TurnId;
   const steps = stepsOf(k, turnId);
   const entries = entriesOfSteps(steps);
-  if (row["track"] === "side" && entries.length > 0) appendEntry(k, session, { turnId, content: { role: "notice", text: causalPosition(k, row) }, messageIds: [], provenance: "system" });
+  if (row["track"] === "side" && entries.length > 0) appendEntry(k, session, { turnId, content: { role: "notice", text: causalPosition(k, row, steps) }, messageIds: [], provenance: "system" });
   entries.forEach((entry, index) => {
     const answers = index === entries.length - 1 ? replyTo : [];
     appendEntry(k, session, { turnId, content: entry.content, messageIds: entry.messageIds, provenance: entry.content.role === "user" ? "user" : "agent", replyTo: answers });
@@ -58,10 +59,19 @@ export function fold(k: Kernel, row: Row, replyTo: readonly MessageId[]): Usage 
   return usage;
 }
 
-function causalPosition(k: Kernel, row: Row): string {
+function causalPosition(k: Kernel, row: Row, steps: readonly StepRecord[]): string {
   const last = k.count("SELECT last_entry FROM lane WHERE session = ?", row["session"]);
   const after = k.get("SELECT min(seq) AS seq FROM entry WHERE session = ? AND seq > ? AND (turn_id IS NULL OR turn_id <> ?)", row["session"], row["context_upto"], row["id"])!["seq"] ?? last;
-  return `${handleText(row["handle"])}, about ${JSON.stringify(row["about"])}: started before #${after}, finished after #${last}`;
+  return `${handleText(row["handle"])}, about ${JSON.stringify(row["about"])}: started before #${after}, finished after #${last}${collisions(k, row, steps)}`;
+}
+
+/** Which turns that ran at the same time changed the same things. */
+function collisions(k: Kernel, row: Row, steps: readonly StepRecord[]): string {
+  const touched = touchedBy(steps);
+  if (touched.size === 0) return "";
+  const others = k.all("SELECT id, handle FROM turn WHERE session = ? AND id <> ? AND (ended_at IS NULL OR ended_at >= ?)", row["session"], row["id"], row["started_at"]);
+  const shared = others.flatMap((other) => [...touchedBy(stepsOf(k, other["id"]))].filter((one) => touched.has(one)).map((one) => `${handleText(other["handle"])} changed ${one} too`));
+  return shared.length === 0 ? "" : `; check this: ${shared.join(", ")}`;
 }
 
 export function messagesOf(k: Kernel, turnId: TurnId): MessageId[] {
@@ -92,4 +102,10 @@ export function stopTurn(k: Kernel, row: Row, { by, forget = false }: { by: stri
   k.emit(session, { type: "turn.ended", turnId, taskId: row["task_id"], data });
   k.stopped(turnId);
   refreshLane(k, session);
+}
+
+/** The running turn of a session that goes by a handle such as `T7`. */
+export function runningTurn(k: Kernel, session: SessionKey, handle: string): Row | undefined {
+  const number = /^T(\d{1,9})$/i.exec(handle)?.[1];
+  return number === undefined ? undefined : k.get("SELECT * FROM turn WHERE session = ? AND handle = ? AND state = 'running'", session, Number(number));
 }

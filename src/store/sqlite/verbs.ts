@@ -1,12 +1,13 @@
 /** All verbs of the store over one SQLite connection, each as a plain function of the kernel. */
 import type { SessionKey } from "../../base/ids.ts";
+import type { JsonObject } from "../../base/json.ts";
 import type { OwnedProcess, StoreVerbs } from "../store.ts";
 import { openBarrier } from "./barriers.ts";
 import { claimTurns, promoteTurn } from "./claim.ts";
 import { appendEntry } from "./entries.ts";
 import { checkIntegrity } from "./integrity.ts";
 import type { Kernel } from "./kernel.ts";
-import { acceptMessage, steerSession, takeSteering } from "./messages.ts";
+import { acceptMessage, messagePlace, steerSession, takeSteering, unansweredTexts } from "./messages.ts";
 import { openSession } from "./open-session.ts";
 import { context, events, flow, flows, history, lanes, lastCursor, task, taskOfSession, tasks, totals } from "./reads.ts";
 import { setRules } from "./rules.ts";
@@ -26,6 +27,8 @@ export const VERBS: KernelVerbs = {
   steerSession,
   promoteTurn,
   recover,
+  unansweredTexts,
+  messagePlace,
   setRules,
   lanes,
   session,
@@ -66,8 +69,8 @@ export const VERBS: KernelVerbs = {
   checkIntegrity,
 };
 
-function notice(k: Kernel, input: { session: SessionKey; text: string; level: "info" | "warn" | "error"; code: string | null; entry: boolean }): void {
+function notice(k: Kernel, input: { session: SessionKey; text: string; level: "info" | "warn" | "error"; code: string | null; entry: boolean; data?: JsonObject }): void {
   if (k.get("SELECT 1 FROM session WHERE key = ?", input.session) === undefined) return;
   if (input.entry) appendEntry(k, input.session, { turnId: null, content: { role: "notice", text: input.text }, messageIds: [], provenance: "system" });
-  k.emit(input.session, { type: "notice", data: { text: input.text, level: input.level, code: input.code } });
+  k.emit(input.session, { type: "notice", data: { ...input.data, text: input.text, level: input.level, code: input.code } });
 }

@@ -29,5 +29,5 @@ test("faults take their numbers in one order", () => {
 
 test("placeholders are filled from the last results", () => {
   const seen = { user: "hello", results: ['{"runId":"a","in":{"runId":"b"}}', "plain"] };
-  assert.equal(fill("<i> <user> <first runId> <all runId> <upper ok> <other>", seen, 3), '3 hello a ["a"] OK <other>');
+  assert.equal(fill("<i> <user> <first runId> <all runId> <upper ok> <other>", seen, 3), '3 hello a ["a","b"] OK <other>');
 });

@@ -112,15 +112,15 @@ test("a client that goes away is logged as gone, and nothing of its request is l
 
 test("as a process it prints its port, keeps its log in a file, and ends when it is told to", async () => {
   const folder = await mkdtemp(join(tmpdir(), "standin-"));
+  const spawned = await spawnStandin(["--log", join(folder, "log"), "--reply", "hi"]);
   try {
-    const spawned = await spawnStandin(["--log", join(folder, "log"), "--reply", "hi"]);
     await (await fetch(spawned.url + PATHS.chat, { method: "POST", body: JSON.stringify({ model: "m", messages: [{ role: "user", content: "hello" }] }) })).text();
     assert.equal((await spawned.log())[0]?.reply, "hi");
     await spawned.configure({ refuse: true });
     await assert.rejects(fetch(spawned.url + PATHS.chat, { method: "POST", body: "{}" }));
-    await spawned.close();
-    assert.equal(JSON.parse((await readFile(join(folder, "log"), "utf8")).trim()).outcome, "ok");
   } finally {
-    await rm(folder, { recursive: true });
+    await spawned.close();
   }
+  assert.equal(JSON.parse((await readFile(join(folder, "log"), "utf8")).trim()).outcome, "ok");
+  await rm(folder, { recursive: true });
 });

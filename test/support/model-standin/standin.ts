@@ -40,7 +40,7 @@ export interface StandinConfig extends Latency, Limits {
   readonly strict: boolean;
   /** When not empty, other credentials get 401. */
   readonly keys: readonly string[];
-  /** Drop every new connection, as if nobody listened. */
+  /** Drop every connection that asks for more than a control route, as if nobody listened. */
   readonly refuse: boolean;
   /** The answer when there is no script; null = "You said: ...". */
   readonly reply: string | null;
@@ -159,10 +159,8 @@ class StandinServer implements Standin {
     this.#logFile = logFile;
     this.#http = createServer({ keepAliveTimeout: IDLE_CONNECTION_MS }, (request, response) => this.#receive(request, response));
     this.#http.on("connection", (socket: Socket) => {
-      if (this.#config.refuse) return socket.destroy();
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
-      return undefined;
     });
   }
 
@@ -191,7 +189,6 @@ class StandinServer implements Standin {
   configure(change: Partial<StandinConfig>): void {
     for (const fault of change.faults ?? []) faultStep(fault);
     this.#config = { ...this.#config, ...change };
-    if (change.refuse === true) for (const socket of this.#sockets) socket.destroy();
   }
 
   reset(): void {
@@ -214,6 +211,10 @@ class StandinServer implements Standin {
   }
 
   #receive(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#config.refuse && !request.url?.startsWith("/_")) {
+      request.socket.destroy();
+      return;
+    }
     const chunks: Buffer[] = [];
     let bytes = 0;
     request.on("data", (chunk: Buffer) => {

@@ -94,3 +94,14 @@ export function settingsFrom(values: Readonly<Record<string, unknown>>): Setting
     onChange: () => () => {},
   };
 }
+
+const UNTIL_MAX_MS = 10_000;
+
+/** Looks at every turn of the event loop whether another process has done its part. */
+export async function until(condition: () => boolean): Promise<void> {
+  const endAt = systemClock.monotonic() + UNTIL_MAX_MS;
+  while (!condition()) {
+    if (systemClock.monotonic() > endAt) throw new Error(`not within ${UNTIL_MAX_MS} ms: ${condition}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}

@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { LanguageModelV4, LanguageModelV4StreamPart } from "@ai-sdk/provider";
+import { ManualClock } from "../base/clock.ts";
+import { AnswerBuilder } from "./answer.ts";
+import { attempt } from "./attempt.ts";
+import { ask, until } from "./contract-suite.ts";
+import { MissedDeadline } from "./failure.ts";
+
+const DEADLINES = { firstByteMs: 120_000, betweenChunksMs: 90_000, totalMs: 1_800_000 };
+const USAGE = { inputTokens: { total: 1, noCache: 1, cacheRead: 0, cacheWrite: 0 }, outputTokens: { total: 1, text: 1, reasoning: 0 } };
+const FINISH: LanguageModelV4StreamPart = { type: "finish", usage: USAGE, finishReason: { unified: "stop", raw: "stop" } };
+const text = (delta: string): LanguageModelV4StreamPart => ({ type: "text-delta", id: "0", delta });
+const PING: LanguageModelV4StreamPart = { type: "ping" };
+
+/** An attempt at a model whose stream is written by hand; `sent` resolves when all parts were read. */
+function setup() {
+  const clock = new ManualClock();
+  const caller = new AbortController();
+  const builder = new AnswerBuilder(ask("hello"), () => {}, () => "id");
+  let stream!: ReadableStreamDefaultController<LanguageModelV4StreamPart>;
+  let aborted: unknown;
+  const model = {
+    doStream: ({ abortSignal }: { abortSignal: AbortSignal }) => {
+      const readable = new ReadableStream<LanguageModelV4StreamPart>({ start: (controller) => void (stream = controller) }, { highWaterMark: 0 });
+      abortSignal.addEventListener("abort", () => {
+        aborted = abortSignal.reason;
+        stream.error(abortSignal.reason);
+      });
+      return Promise.resolve({ stream: readable });
+    },
+  } as unknown as LanguageModelV4;
+  const done = attempt(model, (abortSignal) => ({ prompt: [], abortSignal }), builder, DEADLINES, clock, caller.signal);
+  done.catch(() => {});
+  async function send(...parts: LanguageModelV4StreamPart[]): Promise<void> {
+    for (const part of parts) stream.enqueue(part);
+    await until(() => stream.desiredSize === 0);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return { clock, caller, builder, done, send, close: () => stream.close(), aborted: () => aborted };
+}
+
+const missed = (deadline: string) => (error: unknown) => error instanceof MissedDeadline && error.deadline === deadline;
+
+test("pings and empty pieces are no signs of life before the first byte", async () => {
+  const { clock, done, send } = setup();
+  await send({ type: "stream-start", warnings: [] }, PING, text(""));
+  clock.advance(119_000);
+  await send(PING);
+  clock.advance(1000);
+  await assert.rejects(done, missed("first byte"));
+});
+
+test("pings are no signs of life between chunks, or a dead model would look alive for ever", async () => {
+  const { clock, done, send } = setup();
+  await send(text("a"));
+  for (let i = 0; i < 9; i++) {
+    clock.advance(9999);
+    await send(PING);
+  }
+  assert.equal(clock.nextAt()! - clock.now(), 9);
+  clock.advance(9);
+  await assert.rejects(done, missed("between chunks"));
+});
+
+test("every piece that says something starts the time between chunks anew, up to the deadline for the whole", async () => {
+  const { clock, done, send } = setup();
+  for (let i = 0; i < 20; i++) {
+    await send(text("a"));
+    clock.advance(89_999);
+  }
+  await send(text("a"));
+  clock.advance(1_800_000 - 20 * 89_999);
+  await assert.rejects(done, missed("total"));
+});
+
+test("an abort ends the request with the caller's reason and leaves no timer", async () => {
+  const { clock, caller, done, send, aborted } = setup();
+  await send(text("a"));
+  const reason = new Error("stop");
+  caller.abort(reason);
+  await assert.rejects(done, reason);
+  assert.equal(aborted(), reason);
+  assert.equal(clock.nextAt(), undefined);
+});
+
+test("a connection that stays open after the answer's end costs a second, but not the answer", async () => {
+  const { clock, builder, done, send } = setup();
+  await send(text("a"), FINISH);
+  clock.advance(1000);
+  await done;
+  assert.deepEqual(builder.result().parts, [{ type: "text", text: "a" }]);
+});
