@@ -178,6 +178,7 @@ function build({ config, store, clock, log, status }: Parts) {
     store,
     hub,
     settings: config,
+    clock,
     commands: () => slashCommands,
     meanTurnMs: () => scheduler.meanTurnMs,
     taskHandling: (agent) => {
@@ -197,7 +198,14 @@ function build({ config, store, clock, log, status }: Parts) {
     environment: config.childEnvironment(),
     say: (session, text) => store.notice({ session, text, level: "info", code: "MESSAGE", entry: true }),
   });
-  const allTools = [...builtIn, ...sessionTools({ store, trees: grove, settings: config, nowMs })];
+  const allTools = [...builtIn, ...sessionTools({
+      store,
+      trees: grove,
+      settings: config,
+      nowMs,
+      stopTurn: (session, handle) => frontDoor.cancelTurn(session, handle, "the agent"),
+      steerTurn: (session, handle, text) => frontDoor.steer(session, { handle, text, provenance: "agent" }),
+    })];
 
   const runner: TurnRunner = new TurnRunner({
     store,

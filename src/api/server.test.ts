@@ -247,7 +247,6 @@ test("a body of 10 MB gets one clean 413 on a connection that goes on, whether i
   assert.equal((await client.ask("POST", "/api/login", big, { authorization: undefined })).status, 413);
 
   const agent = new Agent({ keepAlive: true });
-  t.after(() => agent.destroy());
   const chunked = await new Promise<{ status: number; text: string; connection: string | undefined }>((resolve, reject) => {
     const request = httpRequest(`${client.url}/api/messages`, { method: "POST", agent, headers: { authorization: `Bearer ${TOKEN}`, "content-type": "application/json", "transfer-encoding": "chunked" } }, (response) => {
       let text = "";
@@ -258,6 +257,7 @@ test("a body of 10 MB gets one clean 413 on a connection that goes on, whether i
     for (let at = 0; at < big.length; at += 500_000) request.write(big.slice(at, at + 500_000));
     request.end();
   });
+  agent.destroy();
   assert.equal(chunked.status, 413);
   assert.notEqual(chunked.connection, "close");
   assert.equal(JSON.parse(chunked.text).code, "BODY_TOO_LARGE");

@@ -120,7 +120,7 @@ export function makeApi(deps: ApiDeps): ApiServer {
   };
 
   async function close(): Promise<void> {
-    stopping.abort(new Fault("DRAINING", {}));
+
     metrics.stop();
     connections.closeAll();
     const stopSweeping = sweepConnections(app, deps.clock);

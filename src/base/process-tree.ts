@@ -28,7 +28,6 @@ import { sleep, type Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
 import { MARK_VARIABLE, readProcesses, startTicksOf, type SeenProcess } from "./process-table.ts";
 
-
 /** The longest an ending may take, milliseconds. */
 const END_MAX_MS = 10_000;
 /** The longest a tree is given between SIGTERM and SIGKILL, milliseconds. */

@@ -2,23 +2,28 @@
  * The front door: every message comes in here, whatever it came by, and is on disk before it is
  * acknowledged.
  */
+import { sleep, type Clock } from "../base/clock.ts";
 import type { SessionKey } from "../base/ids.ts";
 import type { Settings } from "../base/setting.ts";
 import { Fault, asFault } from "../model/faults.ts";
 import type { PoolName } from "../model/lane.ts";
-import { MESSAGE_BYTES_MAX } from "../model/message.ts";
+import { MESSAGE_BYTES_MAX, type Accepted, type NewMessage } from "../model/message.ts";
 import { POOL_OF_KIND, parseSessionKey } from "../model/session.ts";
 import type { AcceptRules, Cancelled, Promotion, Store } from "../store/store.ts";
 import { backgroundReason } from "./background-rules.ts";
 import { readCommand, type Command } from "./command.ts";
-import { backgroundCharacters, backgroundFileBytes, backgroundPhrases, backgroundUrls, messageWaitMs, parallelJudge, queueMode, queueModeByChannel } from "./settings.ts";
+import { backgroundCharacters, backgroundFileBytes, backgroundPhrases, backgroundUrls, messageWaitMs, parallelJudge, queueMode, queueModeByChannel, queueWaitSeconds } from "./settings.ts";
 import type { Incoming, Received, Sessions, Watcher } from "./sessions.ts";
 import type { EventHub } from "./watch.ts";
+
+/** How often a sender that waits for room looks again. */
+const ROOM_LOOK_MS = 100;
 
 export interface FrontDoorDeps {
   readonly store: Store;
   readonly hub: EventHub;
   readonly settings: Settings;
+  readonly clock: Clock;
   readonly commands: () => readonly Command[];
   readonly meanTurnMs: () => Readonly<Record<PoolName, number>>;
   /** The "Task handling" section of an agent's AGENTS.md, and its workspace. */
@@ -56,23 +61,38 @@ export class FrontDoor implements Sessions {
     if (command !== null) return this.#command(incoming, command);
     const background = this.#backgroundReason(incoming);
     const rules = await this.#rulesFor(incoming);
-    const accepted = this.#deps.store.acceptMessage({
-      message: {
-        session: incoming.session,
-        text: incoming.text,
-        provenance: incoming.provenance,
-        channel: incoming.channel,
-        sourceId: incoming.sourceId ?? null,
-        author: incoming.author ?? null,
-        queueMode: incoming.queueMode ?? (background === null ? null : "background"),
-        replyTo: incoming.replyTo ?? null,
-      },
-      rules,
+    const message: NewMessage = {
+      session: incoming.session,
+      text: incoming.text,
+      provenance: incoming.provenance,
+      channel: incoming.channel,
+      sourceId: incoming.sourceId ?? null,
+      author: incoming.author ?? null,
+      queueMode: incoming.queueMode ?? (background === null ? null : "background"),
+      replyTo: incoming.replyTo ?? null,
+    };
+    const result = await this.#whenThereIsRoom(() => {
+      const accepted = this.#deps.store.acceptMessage({ message, rules });
+      this.#deps.kick();
+      return accepted;
     });
-    this.#deps.kick();
-    const result = await accepted;
     this.#deps.steeringCame(incoming.session);
     return { ...result, commandReply: null };
+  }
+
+  /** A full line makes the sender wait as long as the settings say, then refuses. */
+  async #whenThereIsRoom(accept: () => Promise<Accepted>): Promise<Accepted> {
+    const { clock, settings } = this.#deps;
+    const until = clock.monotonic() + settings.get(queueWaitSeconds) * 1000;
+    for (;;) {
+      try {
+        return await accept();
+      } catch (cause) {
+        const isFull = cause instanceof Fault && cause.code === "LANE_FULL";
+        if (!isFull || this.#draining || clock.monotonic() + ROOM_LOOK_MS > until) throw cause;
+        await sleep(clock, ROOM_LOOK_MS);
+      }
+    }
   }
 
   /** Why a person's message is done beside the conversation from the start; null = it is not. */
@@ -140,6 +160,16 @@ export class FrontDoor implements Sessions {
     const cancelled = await this.#thenKick(this.#deps.store.cancelTurn({ session: key, handle, by }));
     if (cancelled === null) throw new Fault("TURN_NOT_FOUND", { turn: handle });
     return cancelled;
+  }
+
+  /** Tells what runs something before its next step; with `handle`, that turn. @throws {Fault} TURN_NOT_FOUND, SPAWN_PARENT_GONE */
+  async steer(session: SessionKey, { handle, text, provenance }: { handle?: string; text: string; provenance: "operator" | "agent" }): Promise<Accepted> {
+    if (this.#draining) throw new Fault("DRAINING", {});
+    const steering = this.#deps.store.steerSession({ session, text, provenance, channel: "steer", ...(handle === undefined ? {} : { handle }) });
+    this.#deps.kick();
+    const accepted = await steering;
+    this.#deps.steeringCame(session);
+    return accepted;
   }
 
   async promote(key: SessionKey): Promise<Promotion> {

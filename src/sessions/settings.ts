@@ -47,6 +47,15 @@ export const queueCap: Setting<number> = {
   doc: "How many messages may wait in one session. The next one is refused with LANE_FULL; none is ever dropped silently.",
 };
 
+export const queueWaitSeconds: Setting<number> = {
+  key: "messages.queue.waitSeconds",
+  unit: "s",
+  fallback: 0,
+  ...wholeNumber({ min: 0, max: 300 }),
+  takesEffect: "at once",
+  doc: "How long a sender is made to wait for room in a full line before it is refused with LANE_FULL. 0 = refused at once.",
+};
+
 export const sideTurnsMax: Setting<number> = {
   key: "sessions.sideTurnsMax",
   unit: "count",
@@ -152,6 +161,7 @@ export const SETTINGS: readonly Setting<unknown>[] = [
   queueMode,
   queueModeByChannel,
   queueCap,
+  queueWaitSeconds,
   sideTurnsMax,
   sideTools,
   parallelJudge,

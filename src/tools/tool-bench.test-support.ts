@@ -55,7 +55,7 @@ export function makeBench(t: TestContext, options: BenchOptions = {}) {
     clock,
     random: systemRandom,
     commands,
-    environment: options.environment ?? { PATH: process.env["PATH"] ?? "" },
+    environment: options.environment ?? {},
     say: options.say ?? (async () => {}),
     ...(options.resolve && { resolve: options.resolve }),
   });

@@ -12,7 +12,7 @@ import { Fault } from "../model/faults.ts";
 import { hasEnded, LABEL_LENGTH_MAX, TASK_BYTES_MAX, type Task } from "../model/task.ts";
 import type { Tool, ToolContext, ToolOutcome } from "../model/tool.ts";
 import type { Entry } from "../model/turn.ts";
-import type { Store } from "../store/store.ts";
+import type { Store, TurnRow } from "../store/store.ts";
 import { inputShape, oneOf, optional, text, textOrList, wholeNumber, type Field, type InputShape } from "../tools/input.ts";
 import { agentIds, agentsList } from "../turns/agents-list.ts";
 import { childrenOf, findChild, type NumberedTask } from "./find-child.ts";
@@ -30,7 +30,13 @@ export interface SessionToolDeps {
   readonly trees: Trees;
   readonly settings: Settings;
   readonly nowMs: () => number;
+  /** Stops a turn that runs beside the caller's. */
+  readonly stopTurn: (session: SessionKey, handle: string) => Promise<unknown>;
+  /** Tells a turn that runs beside the caller's something before its next step. */
+  readonly steerTurn: (session: SessionKey, handle: string, text: string) => Promise<unknown>;
 }
+
+const TURN_HANDLE = /^T\d+$/i;
 
 /** "all", "any" or a number of children. */
 const WAIT_FOR: Field<"all" | "any" | number> = {
@@ -103,7 +109,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
     }),
     tool({
       name: "subagents",
-      description: "Your children: list, info, log, steer (needs text) or kill one (by label, id, number) or \"all\".",
+      description: "Your children, and turns beside this one (T7): list, info, log, steer (needs text) or kill one (by label, id, number, T7) or \"all\".",
       effect: "keyed",
       input: inputShape({ action: oneOf("list", "info", "log", "steer", "kill"), target: optional(NAME), text: optional(text({ min: 1, max: 100_000 })) }),
       run: (input, context) => subagents(deps, input, context),
@@ -184,12 +190,22 @@ function json(value: JsonObject): ToolOutcome {
   return { text: JSON.stringify(value) };
 }
 
-async function subagents({ store, trees, nowMs }: SessionToolDeps, input: { action: string; target: string | undefined; text: string | undefined }, { session }: ToolContext): Promise<ToolOutcome> {
+interface SubagentsInput {
+  readonly action: string;
+  readonly target: string | undefined;
+  readonly text: string | undefined;
+}
+
+async function subagents(deps: SessionToolDeps, input: SubagentsInput, { session, turnId }: ToolContext): Promise<ToolOutcome> {
+  const { store, trees, nowMs } = deps;
+  const beside = (await store.runningTurns(session)).filter((turn) => turn.turnId !== turnId);
+  if (input.target !== undefined && TURN_HANDLE.test(input.target)) return turnBeside(deps, beside, input, session);
   const children = await childrenOf(store, session);
   if (input.action === "list") {
     const active = children.filter(({ task }) => !hasEnded(task.state));
     const recent = children.filter(({ task }) => hasEnded(task.state)).slice(-RECENT_MAX).reverse();
-    return json({ active: active.map((child) => lineOf(child, nowMs())), recent: recent.map((child) => lineOf(child, nowMs())) });
+    const turns = beside.map((turn) => ({ handle: turn.handle, about: turn.about, runtimeMs: nowMs() - turn.startedAt }));
+    return json({ active: active.map((child) => lineOf(child, nowMs())), recent: recent.map((child) => lineOf(child, nowMs())), ...(turns.length > 0 ? { beside: turns } : {}) });
   }
   if (input.target === undefined) throw new Fault("TOOL_INPUT", { tool: "subagents", problem: `${input.action} needs a target: a label, a task id, a number from list, or (kill) "all"` });
   if (input.action === "kill" && input.target === "all") {
@@ -212,6 +228,21 @@ async function subagents({ store, trees, nowMs }: SessionToolDeps, input: { acti
       return json({ stopped: [...tasks], ...(tasks.length === 0 ? { note: `it had ended before: ${child.state}` } : {}) });
     }
   }
+}
+
+async function turnBeside(deps: SessionToolDeps, beside: readonly TurnRow[], { action, target, text: said }: SubagentsInput, session: SessionKey): Promise<ToolOutcome> {
+  const turn = beside.find(({ handle }) => handle === target!.toUpperCase());
+  if (turn === undefined) throw new Fault("TURN_NOT_FOUND", { turn: target! });
+  if (action === "kill") {
+    await deps.stopTurn(session, turn.handle);
+    return json({ stopped: [turn.handle] });
+  }
+  if (action === "steer") {
+    if (said === undefined) throw new Fault("TOOL_INPUT", { tool: "subagents", problem: "steer needs text" });
+    await deps.steerTurn(session, turn.handle, said);
+    return json({ status: "sent", handle: turn.handle });
+  }
+  return json({ handle: turn.handle, about: turn.about, track: turn.track, runtimeMs: deps.nowMs() - turn.startedAt });
 }
 
 function lineOf({ n, task }: NumberedTask, nowMs: number): JsonObject {

@@ -5,7 +5,7 @@ import { POOLS, type PoolName } from "../../model/lane.ts";
 import type { Task } from "../../model/task.ts";
 import type { Entry } from "../../model/turn.ts";
 import type { YardEvent } from "../../model/event.ts";
-import type { FlowRow, LaneRow, LanesView, PoolRow, SessionContext, TaskQuery } from "../store.ts";
+import type { FlowRow, LaneRow, LanesView, PoolRow, SessionContext, TaskQuery, TurnRow } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { placeOf } from "./claim.ts";
 import { poolSize, slotsUsed, waitsForBeside } from "./lane-state.ts";
@@ -132,7 +132,6 @@ export function lanes(k: Kernel, { meanTurnMs }: { meanTurnMs: Readonly<Record<P
 function laneOf(k: Kernel, lane: Row, now: number, meanTurnMs: Readonly<Record<PoolName, number>>): LaneRow {
   const first = k.get("SELECT accepted_at, ready_at FROM message WHERE session = ? AND state IN ('waiting','held') ORDER BY n LIMIT 1", lane["session"]);
   const place = placeOf(k, lane, meanTurnMs);
-  const turns = k.all("SELECT * FROM turn WHERE session = ? AND state = 'running' ORDER BY handle", lane["session"]);
   return {
     session: lane["session"],
     state: lane["state"],
@@ -142,8 +141,14 @@ function laneOf(k: Kernel, lane: Row, now: number, meanTurnMs: Readonly<Record<P
     waitedMs: first === undefined ? 0 : now - first["accepted_at"],
     etaMs: place.etaMs,
     why: whyOf(k, lane, first, now),
-    turns: turns.map((turn) => turnOf(turn, k.all("SELECT id FROM message WHERE turn_id = ? ORDER BY n", turn["id"]).map((row) => row["id"] as MessageId))),
+    turns: runningTurns(k, lane["session"]),
   };
+}
+
+export function runningTurns(k: Kernel, session: SessionKey): TurnRow[] {
+  return k
+    .all("SELECT * FROM turn WHERE session = ? AND state = 'running' ORDER BY handle", session)
+    .map((turn) => turnOf(turn, k.all("SELECT id FROM message WHERE turn_id = ? ORDER BY n", turn["id"]).map((row) => row["id"] as MessageId)));
 }
 
 function whyOf(k: Kernel, lane: Row, first: Row | undefined, now: number): LaneRow["why"] {

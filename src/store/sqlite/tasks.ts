@@ -176,7 +176,8 @@ function tellParent(k: Kernel, task: Row, announce: "message" | "quiet" | "none"
   }
   const gathering = k.get("SELECT ready_at FROM message WHERE session = ? AND state = 'waiting' AND child_task IS NOT NULL LIMIT 1", parent);
   const readyAt = gathering?.["ready_at"] ?? k.now() + rulesOf(k).gatherMs;
-  insertMessage(k, parent, { text: "", provenance: "child", channel: "child", mode: "followup", readyAt, childTask: taskId, barrierId: barrier, held: barrier !== null });
+  const messageId = insertMessage(k, parent, { text: "", provenance: "child", channel: "child", mode: "followup", readyAt, childTask: taskId, barrierId: barrier, held: barrier !== null });
+  k.emit(parent, { type: "message.accepted", taskId, data: { messageId, text: "", provenance: "child", channel: "child", clientMessageId: null, mode: "followup", label: task["label"] } });
   if (barrier !== null) checkBarrier(k, barrier);
   refreshLane(k, parent);
 }

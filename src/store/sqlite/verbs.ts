@@ -9,7 +9,7 @@ import { checkIntegrity } from "./integrity.ts";
 import type { Kernel } from "./kernel.ts";
 import { acceptMessage, messagePlace, steerSession, takeSteering, unansweredTexts } from "./messages.ts";
 import { openSession } from "./open-session.ts";
-import { context, events, flow, flows, history, lanes, lastCursor, task, taskOfSession, tasks, totals } from "./reads.ts";
+import { context, events, flow, flows, history, lanes, lastCursor, runningTurns, task, taskOfSession, tasks, totals } from "./reads.ts";
 import { setRules } from "./rules.ts";
 import { archiveIdle, deleteSession, patchSession, resetSession, session, sessions } from "./sessions.ts";
 import { admitSpawn, cancelFlow, cancelSession, cancelTask, cancelTurn, retryTask } from "./tasks.ts";
@@ -27,6 +27,7 @@ export const VERBS: KernelVerbs = {
   steerSession,
   promoteTurn,
   recover,
+  runningTurns,
   unansweredTexts,
   messagePlace,
   setRules,

@@ -4,7 +4,7 @@
  * 1024 tokens long, for five minutes after it was last used.
  */
 import { createHash } from "node:crypto";
-import { list, object, type Loose } from "./conversation.ts";
+import { list, type Loose } from "./conversation.ts";
 
 export const tokensOf = (bytes: number): number => Math.ceil(bytes / 4);
 
@@ -111,12 +111,4 @@ export function limitHeaders(api: string, what: "requests" | "tokens", limit: nu
     [`x-ratelimit-remaining-${what}`]: "0",
     [`x-ratelimit-reset-${what}`]: waitMs < 1000 ? `${waitMs}ms` : `${(waitMs / 1000).toFixed(3)}s`,
   };
-}
-
-/** The limits named in `value`; anything else in it is passed over. */
-export function limitsFrom(value: unknown): Partial<Limits> {
-  const source = object(value);
-  const limits: Record<string, number> = {};
-  for (const key of ["requestsPerMinute", "tokensPerMinute", "inFlightMax"]) if (typeof source[key] === "number") limits[key] = source[key];
-  return limits;
 }

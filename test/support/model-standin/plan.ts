@@ -3,7 +3,7 @@ import type { Ask } from "./conversation.ts";
 import { BadScript, fill, parseScript, scriptIn, type Seen, type Step } from "./script.ts";
 
 export type Piece =
-  | { readonly kind: "text"; readonly text: string; readonly pauseMs: number }
+  | { readonly kind: "text"; readonly text: string; readonly pauseMs: number; /** All of it in one event. */ readonly uncut?: boolean }
   | { readonly kind: "reasoning"; readonly text: string; readonly pauseMs: number }
   | { readonly kind: "call"; readonly name: string; readonly input: string; readonly pauseMs: number };
 

@@ -33,8 +33,12 @@ export interface Frames {
 const DELTA_CHARACTERS_MIN = 24;
 const DELTAS_MAX = 8;
 
+function textDeltas(piece: Extract<Piece, { text: string }>): string[] {
+  return piece.kind === "text" && piece.uncut === true ? [piece.text] : deltas(piece.text);
+}
+
 /** Cuts a text into at most eight deltas, never inside a pair of surrogates. */
-export function deltas(text: string): string[] {
+function deltas(text: string): string[] {
   const size = Math.max(DELTA_CHARACTERS_MIN, Math.ceil(text.length / DELTAS_MAX));
   const cut: string[] = [];
   for (let at = 0; at < text.length; ) {
@@ -85,9 +89,9 @@ function anthropicFrames(meta: Meta, pieces: readonly Piece[]): Frames {
       }
       if (piece.kind === "reasoning") {
         const signed = delta({ type: "signature_delta", signature: signatureOf(piece.text) });
-        return wrap(start({ type: "thinking", thinking: "", signature: "" }), deltas(piece.text).map((part) => delta({ type: "thinking_delta", thinking: part })), signed + stop);
+        return wrap(start({ type: "thinking", thinking: "", signature: "" }), textDeltas(piece).map((part) => delta({ type: "thinking_delta", thinking: part })), signed + stop);
       }
-      return wrap(start({ type: "text", text: "" }), deltas(piece.text).map((part) => delta({ type: "text_delta", text: part })), stop);
+      return wrap(start({ type: "text", text: "" }), textDeltas(piece).map((part) => delta({ type: "text_delta", text: part })), stop);
     }),
     tail:
       event({ type: "message_delta", delta: { stop_reason: hasCalls(pieces) ? "tool_use" : "end_turn", stop_sequence: null }, usage: anthropicUsage(meta) }) +
@@ -132,8 +136,8 @@ function chatFrames(meta: Meta, pieces: readonly Piece[]): Frames {
   return {
     head: chunk({ role: "assistant", content: "" }),
     pieces: pieces.map((piece) => {
-      if (piece.kind === "reasoning") return deltas(piece.text).map((part) => chunk({ reasoning_content: part }));
-      if (piece.kind === "text") return deltas(piece.text).map((part) => chunk({ content: part }));
+      if (piece.kind === "reasoning") return textDeltas(piece).map((part) => chunk({ reasoning_content: part }));
+      if (piece.kind === "text") return textDeltas(piece).map((part) => chunk({ content: part }));
       const index = calls++;
       const opened = chunk({ tool_calls: [{ index, id: meta.callId(index), type: "function", function: { name: piece.name, arguments: "" } }] });
       return wrap(opened, deltas(piece.input).map((part) => chunk({ tool_calls: [{ index, function: { arguments: part } }] })), "");
@@ -195,7 +199,7 @@ function responsesFrames(meta: Meta, pieces: readonly Piece[]): Frames {
     pieces: pieces.map((piece, output_index) => {
       const item = items[output_index]!;
       const at = { item_id: item.id, output_index };
-      const done = emitLater("response.output_item.done", { output_index, item });
+      const done = (): string => emit("response.output_item.done", { output_index, item });
       if (piece.kind === "call") {
         const opened = emit("response.output_item.added", { output_index, item: { ...item, arguments: "", status: "in_progress" } });
         const body = deltas(piece.input).map((delta) => emit("response.function_call_arguments.delta", { ...at, delta }));
@@ -203,19 +207,15 @@ function responsesFrames(meta: Meta, pieces: readonly Piece[]): Frames {
       }
       if (piece.kind === "reasoning") {
         const opened = emit("response.output_item.added", { output_index, item: { ...item, summary: [], encrypted_content: null } }) + emit("response.reasoning_summary_part.added", { ...at, summary_index: 0, part: { type: "summary_text", text: "" } });
-        const body = deltas(piece.text).map((delta) => emit("response.reasoning_summary_text.delta", { ...at, summary_index: 0, delta }));
+        const body = textDeltas(piece).map((delta) => emit("response.reasoning_summary_text.delta", { ...at, summary_index: 0, delta }));
         return wrap(opened, body, emit("response.reasoning_summary_part.done", { ...at, summary_index: 0, part: { type: "summary_text", text: piece.text } }) + done());
       }
       const opened = emit("response.output_item.added", { output_index, item: { ...item, content: [], status: "in_progress" } }) + emit("response.content_part.added", { ...at, content_index: 0, part: { type: "output_text", text: "", annotations: [] } });
-      const body = deltas(piece.text).map((delta) => emit("response.output_text.delta", { ...at, content_index: 0, delta }));
+      const body = textDeltas(piece).map((delta) => emit("response.output_text.delta", { ...at, content_index: 0, delta }));
       return wrap(opened, body, emit("response.output_text.done", { ...at, content_index: 0, text: piece.text }) + done());
     }),
     tail: emit("response.completed", { response: whole }),
   };
-
-  function emitLater(type: string, rest: Record<string, unknown>): () => string {
-    return () => emit(type, rest);
-  }
 }
 
 // Google generateContent
@@ -241,7 +241,7 @@ function googleFrames(meta: Meta, pieces: readonly Piece[]): Frames {
     data({ candidates: [{ index: 0, content: { role: "model", parts }, ...(finishReason === undefined ? {} : { finishReason }) }], ...(finishReason === undefined ? {} : { usageMetadata: googleUsage(meta) }), ...base });
   return {
     head: "",
-    pieces: pieces.map((piece) => (piece.kind === "call" ? [chunk([googlePart(piece, "")])] : deltas(piece.text).map((part) => chunk([googlePart(piece, part)])))),
+    pieces: pieces.map((piece) => (piece.kind === "call" ? [chunk([googlePart(piece, "")])] : textDeltas(piece).map((part) => chunk([googlePart(piece, part)])))),
     tail: chunk([], "STOP"),
   };
 }
