@@ -1,6 +1,6 @@
 /** Makes the JavaScript that is published: `src/` into `dist/`, and the page into `dist/page/`. Runs before `npm pack`. */
 import { spawnSync } from "node:child_process";
-import { readdirSync, rmSync } from "node:fs";
+import { copyFileSync, globSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -14,4 +14,8 @@ const { status } = spawnSync(join(root, "node_modules", ".bin", "tsc"), ["-p", j
 if (status !== 0) {
   process.stderr.write("build-program: the sources do not compile; run npm run check\n");
   process.exitCode = 1;
-} else await import("./build-page.mjs");
+} else {
+  // Plain JavaScript among the sources is published as it is.
+  for (const file of globSync("**/*.mjs", { cwd: join(root, "src") })) copyFileSync(join(root, "src", file), join(dist, file));
+  await import("./build-page.mjs");
+}

@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { makeNativeAgent } from "./agents/native/native.ts";
 import { makeApi } from "./api/server.ts";
 import { sleep, systemClock, type Clock } from "./base/clock.ts";
-import { systemRandom } from "./base/ids.ts";
+import { systemRandom, type SessionKey } from "./base/ids.ts";
 import { makeLog, type Log } from "./base/log.ts";
 import { makeProcessTree, type ProcessTree } from "./base/process-tree.ts";
 import { startAll, type Service } from "./base/service.ts";
@@ -135,16 +135,17 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
       },
     },
   ];
+  // A gateway that is killed later never gets to write the cache, and the next start would be slow again.
+  const disarmFlush = clock.after(CACHE_FLUSH_AFTER_MS, flushCompileCache);
   const stop = await startAll(services);
   log.info("gateway.ready", { url, generation, pid: process.pid });
-  // A gateway that is killed later never gets to write it, and the next start would be slow again.
-  clock.after(CACHE_FLUSH_AFTER_MS, flushCompileCache);
   return {
     url,
     tokenFile: config.tokenFile,
     pid: process.pid,
     generation,
     async stop() {
+      disarmFlush();
       log.info("gateway.stopping", { turns: yard.runner.count });
       await stop();
       log.info("gateway.stopped");
@@ -167,7 +168,7 @@ function build({ config, store, clock, log, status }: Parts) {
   const workspace = join(config.home, "workspace");
   const hub = new EventHub(store);
   const kick = (): void => scheduler.kick();
-  const steeringCame = (session: Parameters<TurnRunner["steeringCame"]>[0]): void => runner.steeringCame(session);
+  const steeringCame = (session: SessionKey): void => runner.steeringCame(session);
 
   const models = makeProviders({ settings: config, clock, random, log, environment: (name) => config.environment(name), rehearsal: makeRehearsal({ clock, random }) });
   const processes: ProcessTree = makeProcessTree({ clock, log, record: (process) => store.recordProcess(process), forget: (mark) => store.forgetProcess(mark) });
@@ -185,6 +186,7 @@ function build({ config, store, clock, log, status }: Parts) {
       const { text, workspace: folder } = runner.instructionsOf(agent);
       return { section: taskHandlingOf(text), workspace: folder };
     },
+    endProcesses: (session) => commands.endSession(session),
     judge: (text, earlier) => judgeIndependence(models, clock, config.get(parallelModel) || model(), text, earlier),
     kick,
     steeringCame,
@@ -234,6 +236,9 @@ function build({ config, store, clock, log, status }: Parts) {
   config.onChange(() => {
     store.setRules(rules()).catch((cause: unknown) => log.error("rules.not-set", { cause }));
     kick();
+  });
+  store.onEvents((events) => {
+    for (const event of events) if (event.type === "task.ended") void commands.endSession(event.data["session"] as SessionKey);
   });
   store.onStopped((turns) => {
     runner.stop(turns);

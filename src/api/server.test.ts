@@ -447,27 +447,49 @@ test("a port in use is a fault that names it", async (t) => {
   await second.close();
 });
 
-test("closing answers those who wait, closes what falls idle, and does not wait for those who never finish", async (t) => {
-  const { client, yard } = await setup(t);
+/** A spawn that waits, on a connection that its caller would keep; resolves when the child is waited for. */
+async function waitOnChild(t: TestContext, client: Client, yard: FakeYard, untilGone: (signal: AbortSignal) => Promise<never>): Promise<{ answered: Promise<number | "cut off"> }> {
   const agent = new Agent({ keepAlive: true });
   t.after(() => agent.destroy());
   const entered = new Promise<void>((resolve) => {
-    yard.waiting = (signal) => new Promise((_, reject) => (signal!.addEventListener("abort", () => reject(signal!.reason)), resolve()));
+    yard.waiting = (signal) => {
+      resolve();
+      return untilGone(signal!);
+    };
   });
-  const answered = new Promise<number>((resolve) => {
+  const answered = new Promise<number | "cut off">((resolve) => {
     const headers = { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" };
-    httpRequest(`${client.url}/api/spawns`, { method: "POST", agent, headers }, (response) => response.resume().on("end", () => resolve(response.statusCode!))).end('{"task":"x","wait":true}');
+    const request = httpRequest(`${client.url}/api/spawns`, { method: "POST", agent, headers }, (response) => response.resume().on("end", () => resolve(response.statusCode!)));
+    request.on("error", () => resolve("cut off"));
+    request.end('{"task":"x","wait":true}');
   });
   await entered;
-  const half = connect(client.port, "127.0.0.1");
-  half.on("error", () => {});
-  half.write("POST /api/messages HTTP/1.1\r\nHost: 127.0.0.1\r\n");
+  return { answered };
+}
 
-  const closed = client.close();
-  assert.equal(await answered, 503);
-  while (yard.clock.nextAt() !== undefined) {
-    yard.clock.advance(500);
+/** Moves the clock on, bit by bit, until `done`. @returns how far. */
+async function advanceUntil(yard: FakeYard, done: Promise<unknown>): Promise<number> {
+  const from = yard.clock.monotonic();
+  let over = false;
+  void done.finally(() => (over = true));
+  while (!over) {
+    yard.clock.advance(50);
     await new Promise(setImmediate);
   }
-  await closed;
+  return yard.clock.monotonic() - from;
+}
+
+test("closing answers those who wait and does not wait for their connections", async (t) => {
+  const { client, yard } = await setup(t);
+  const { answered } = await waitOnChild(t, client, yard, (signal) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))));
+  const closed = client.close();
+  assert.equal(await answered, 503);
+  assert.ok((await advanceUntil(yard, closed)) < 3_000);
+});
+
+test("closing cuts off after 3 s what does not end by itself", async (t) => {
+  const { client, yard } = await setup(t);
+  const { answered } = await waitOnChild(t, client, yard, () => new Promise(() => {}));
+  assert.equal(await advanceUntil(yard, client.close()), 3_000);
+  assert.equal(await answered, "cut off");
 });

@@ -120,7 +120,7 @@ export function makeApi(deps: ApiDeps): ApiServer {
   };
 
   async function close(): Promise<void> {
-
+    stopping.abort(new Fault("DRAINING", {}));
     metrics.stop();
     connections.closeAll();
     const stopSweeping = sweepConnections(app, deps.clock);
@@ -181,7 +181,7 @@ function sweepConnections(app: FastifyInstance, clock: Clock): () => void {
   return () => disarm();
 
   function sweep(): void {
-    if (clock.monotonic() >= until) return app.server.closeAllConnections();
+    if (clock.monotonic() >= until) return;
     app.server.closeIdleConnections();
     disarm = clock.after(SWEEP_EVERY_MS, sweep);
   }

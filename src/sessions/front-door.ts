@@ -30,6 +30,8 @@ export interface FrontDoorDeps {
   readonly taskHandling: (agent: string) => { readonly section: string | null; readonly workspace: string };
   /** Asks a model whether a text leans on earlier ones. */
   readonly judge: (text: string, earlier: readonly string[]) => Promise<"independent" | "dependent">;
+  /** Ends what a session left running in the background; resolves when nothing of it is left. */
+  readonly endProcesses: (session: SessionKey) => Promise<void>;
   /** Asks the scheduler to claim; called right after a message was handed to the store, so both share a commit. */
   readonly kick: () => void;
   /** A message for a running turn is on disk. */
@@ -152,7 +154,9 @@ export class FrontDoor implements Sessions {
   }
 
   async cancel(key: SessionKey, options: { by: string; tree: boolean; queue: boolean }): Promise<Cancelled> {
-    return this.#found(key, this.#thenKick(this.#deps.store.cancelSession({ key, ...options })));
+    const cancelled = await this.#found(key, this.#thenKick(this.#deps.store.cancelSession({ key, ...options })));
+    await this.#deps.endProcesses(key);
+    return cancelled;
   }
 
   async cancelTurn(key: SessionKey, handle: string, by: string): Promise<Cancelled> {
@@ -184,7 +188,9 @@ export class FrontDoor implements Sessions {
   }
 
   async remove(key: SessionKey, by: string): Promise<Cancelled> {
-    return this.#found(key, this.#thenKick(this.#deps.store.deleteSession({ key, by })));
+    const cancelled = await this.#found(key, this.#thenKick(this.#deps.store.deleteSession({ key, by })));
+    await this.#deps.endProcesses(key);
+    return cancelled;
   }
 
   async #found<T>(key: SessionKey, looked: Promise<T | null>): Promise<T> {

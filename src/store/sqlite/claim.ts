@@ -3,7 +3,6 @@
  * pools have free slots, and does everything that has come due.
  */
 import type { MessageId, SessionKey, TaskId, TurnId } from "../../base/ids.ts";
-import { digestText, type FinishedChild } from "../../model/digest.ts";
 import { POOLS, WAIT_NOTICE_MS, estimateWaitMs, type PoolName } from "../../model/lane.ts";
 import { POOL_OF_KIND } from "../../model/session.ts";
 import { modelStepKey } from "../../model/transcript.ts";
@@ -11,6 +10,7 @@ import type { EntryContent, StartedTurn, TurnOrigin } from "../../model/turn.ts"
 import type { Claim, ClaimRules, PromotedTurn } from "../../model/claim.ts";
 import type { Promotion } from "../store.ts";
 import { expireBarriers, wakeTask } from "./barriers.ts";
+import { writeDigest } from "./digests.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { poolSize, promotionDueAt, refreshLane, slotsUsed } from "./lane-state.ts";
@@ -178,10 +178,7 @@ function headOfLine(k: Kernel, session: SessionKey, now: number): Row[] {
 function takenTexts(k: Kernel, session: SessionKey, turnId: TurnId, messages: readonly Row[]): StartedTurn["messages"] {
   const children = messages.filter((message) => message["child_task"] !== null);
   if (children.length > 0) {
-    const finished = children.map((message) => finishedChild(k, message["child_task"]));
-    const running = k.all("SELECT label FROM task WHERE parent_session = ? AND ended_at IS NULL ORDER BY n LIMIT 20", session).map((row) => String(row["label"]));
-    const text = digestText(finished, running);
-    appendEntry(k, session, { turnId, content: { role: "user", text }, messageIds: children.map((message) => message["id"]), provenance: "child" });
+    const text = writeDigest(k, session, turnId, children);
     const first = children[0]!;
     return [{ id: first["id"], text, provenance: "child", channel: first["channel"], acceptedAt: first["accepted_at"], childTask: first["child_task"] }];
   }
@@ -190,18 +187,6 @@ function takenTexts(k: Kernel, session: SessionKey, turnId: TurnId, messages: re
     appendEntry(k, session, { turnId, content, messageIds: [message["id"]], provenance: message["provenance"] });
     return { id: message["id"], text: message["text"], provenance: message["provenance"], channel: message["channel"], acceptedAt: message["accepted_at"], childTask: null };
   });
-}
-
-function finishedChild(k: Kernel, taskId: TaskId): FinishedChild {
-  const task = k.get("SELECT * FROM task WHERE id = ?", taskId)!;
-  return {
-    taskId,
-    label: task["label"],
-    state: task["state"],
-    result: task["result"],
-    fault: task["fault"] === null ? null : JSON.parse(task["fault"]),
-    ms: task["ended_at"] - task["queued_at"],
-  };
 }
 
 /** Messages whose turn yielded without an answer: the turn that the barrier wakes answers them. */

@@ -10,6 +10,7 @@ import { LABEL_LENGTH_MAX, type NewSpawn, type SpawnLimits, type Task, type Task
 import type { TurnEnd } from "../../model/turn.ts";
 import type { Cancelled } from "../store.ts";
 import { barrierFor, checkBarrier } from "./barriers.ts";
+import { deliverQuietly } from "./digests.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { insertMessage } from "./inbox.ts";
@@ -229,7 +230,9 @@ function stopBelow(k: Kernel, session: SessionKey, by: string): TaskId[] {
 
 /** Stops a session's turns, barriers and (with `queue`) waiting messages. @returns how many messages. */
 function stopSession(k: Kernel, session: SessionKey, by: string, queue: boolean): number {
-  k.run("UPDATE barrier SET state = 'cancelled' WHERE session = ? AND state = 'open'", session);
+  for (const { owed } of k.all("UPDATE barrier SET state = 'cancelled' WHERE session = ? AND state = 'open' RETURNING owed", session)) {
+    for (const id of JSON.parse(owed) as string[]) k.run("UPDATE message SET state = 'cancelled' WHERE id = ? AND state = 'taken'", id);
+  }
   for (const turn of k.all("SELECT * FROM turn WHERE session = ? AND state = 'running' ORDER BY handle DESC", session)) stopTurn(k, turn, { by });
   const which = queue ? "state IN ('waiting','held')" : "state = 'held'";
   const cancelled = k.all(`SELECT id FROM message WHERE session = ? AND ${which}`, session);
@@ -246,6 +249,7 @@ export function cancelSession(k: Kernel, { key, by, tree, queue }: { key: Sessio
   if (task !== undefined) return cancelTask(k, { task: task["id"], by });
   const running = k.all("SELECT id FROM turn WHERE session = ? AND state = 'running'", key);
   const tasks = tree ? stopBelow(k, key, by) : [];
+  if (tree) deliverQuietly(k, key);
   const messages = stopSession(k, key, by, queue);
   return { turns: running.map((turn) => turn["id"]), tasks, messages };
 }
