@@ -21,7 +21,7 @@ export const start: Bench = {
     const filled: number[] = [];
     const bare: number[] = [];
     const home = makeHome();
-    fillSessions(home, stored);
+    await fillSessions(home, stored);
     await startOnce(home, false);
     for (let n = 0; n < times; n++) {
       empty.push(await startOnce(makeHome(), true));

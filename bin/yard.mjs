@@ -35,7 +35,7 @@ async function run() {
     process.channel.unref();
   }
   delete process.env.YARD_LAUNCHER;
-  await import(pathToFileURL(isSource ? source : join(root, "dist", "cli", "main.js")).href);
+  await import(pathToFileURL(isSource ? source : join(root, "dist", "src", "cli", "main.js")).href);
 }
 
 function goOnUnder(node) {

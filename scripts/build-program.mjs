@@ -1,4 +1,4 @@
-/** Makes the JavaScript that is published: `src/` into `dist/`, and the page into `dist/page/`. Runs before `npm pack`. */
+/** Makes the JavaScript that is published: `src/` and `sim/` into `dist/`, and the page into `dist/page/`. Runs before `npm pack`. */
 import { spawnSync } from "node:child_process";
 import { copyFileSync, globSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -16,6 +16,6 @@ if (status !== 0) {
   process.exitCode = 1;
 } else {
   // Plain JavaScript among the sources is published as it is.
-  for (const file of globSync("**/*.mjs", { cwd: join(root, "src") })) copyFileSync(join(root, "src", file), join(dist, file));
+  for (const file of globSync("src/**/*.mjs", { cwd: root })) copyFileSync(join(root, file), join(dist, file));
   await import("./build-page.mjs");
 }

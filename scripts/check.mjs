@@ -12,6 +12,7 @@ const tool = (name) => join(root, "node_modules", ".bin", name);
 
 const CHECKS = [
   { name: "types", command: [tool("tsc"), "-p", "."], mend: "mend the types named above; to see them again: npx tsc -p ." },
+  { name: "page types", command: [tool("tsc"), "-p", "dashboard"], mend: "mend the types named above; to see them again: npx tsc -p dashboard" },
   { name: "lint", command: [tool("oxlint"), "--deny-warnings"], mend: "mend the lines named above; npx oxlint --fix mends some itself" },
   { name: "layers", command: [process.execPath, "--test", "--test-reporter=dot", "test/layers.test.ts"], mend: "move the code or the import; the rules and their reasons are in test/layers.ts" },
   { name: "docs", command: [process.execPath, join(root, "scripts", "make-docs.mjs"), "--check"], mend: "run: node scripts/make-docs.mjs" },

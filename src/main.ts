@@ -8,6 +8,7 @@ import { mkdir } from "node:fs/promises";
 import { flushCompileCache } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { makeSimulator } from "../sim/in-thread.ts";
 import { makeNativeAgent } from "./agents/native/native.ts";
 import { makeApi } from "./api/server.ts";
 import { sleep, systemClock, type Clock } from "./base/clock.ts";
@@ -15,6 +16,7 @@ import { systemRandom, type SessionKey } from "./base/ids.ts";
 import { makeLog, type Log } from "./base/log.ts";
 import { makeProcessTree, type ProcessTree } from "./base/process-tree.ts";
 import { startAll, type Service } from "./base/service.ts";
+import type { Settings } from "./base/setting.ts";
 import { configAccess } from "./config/config-access.ts";
 import { openConfig, type Config } from "./config/config.ts";
 import { processEnvironment } from "./config/environment.ts";
@@ -22,7 +24,9 @@ import { readGatewayFile, removeGatewayFile, writeGatewayFile } from "./config/g
 import { gatewayAllowNetwork, gatewayDrainSeconds, gatewayHost, gatewayPort } from "./config/settings.ts";
 import { packageVersion } from "./config/version.ts";
 import { Scheduler, poolSizes } from "./lanes/scheduler.ts";
+import type { ModelClient } from "./model/chat.ts";
 import { Fault } from "./model/faults.ts";
+import type { Tool } from "./model/tool.ts";
 import { makeProviders } from "./providers/providers.ts";
 import { makeRehearsal } from "./providers/rehearsal/rehearsal.ts";
 import { Acknowledger } from "./sessions/acknowledge.ts";
@@ -164,34 +168,11 @@ interface Parts {
 
 function build({ config, store, clock, log, status }: Parts) {
   const random = systemRandom;
-  const nowMs = (): number => clock.now();
   const workspace = join(config.home, "workspace");
-  const hub = new EventHub(store);
-  const kick = (): void => scheduler.kick();
-  const steeringCame = (session: SessionKey): void => runner.steeringCame(session);
-
   const models = makeProviders({ settings: config, clock, random, log, environment: (name) => config.environment(name), rehearsal: makeRehearsal({ clock, random }) });
   const processes: ProcessTree = makeProcessTree({ clock, log, record: (process) => store.recordProcess(process), forget: (mark) => store.forgetProcess(mark) });
   const installation = createHash("sha256").update(config.home).digest("hex").slice(0, 12);
   const commands = new Commands({ clock, random, processes, installation });
-
-  const frontDoor: FrontDoor = new FrontDoor({
-    store,
-    hub,
-    settings: config,
-    clock,
-    commands: () => slashCommands,
-    meanTurnMs: () => scheduler.meanTurnMs,
-    taskHandling: (agent) => {
-      const { text, workspace: folder } = runner.instructionsOf(agent);
-      return { section: taskHandlingOf(text), workspace: folder };
-    },
-    endProcesses: (session) => commands.endSession(session),
-    judge: (text, earlier) => judgeIndependence(models, clock, config.get(parallelModel) || model(), text, earlier),
-    kick,
-    steeringCame,
-  });
-  const grove = new Grove({ store, sessions: frontDoor, settings: config, models, clock, kick, steeringCame });
   const builtIn = makeTools({
     settings: config,
     clock,
@@ -200,53 +181,8 @@ function build({ config, store, clock, log, status }: Parts) {
     environment: config.childEnvironment(),
     say: (session, text) => store.notice({ session, text, level: "info", code: "MESSAGE", entry: true }),
   });
-  const allTools = [...builtIn, ...sessionTools({
-      store,
-      trees: grove,
-      settings: config,
-      nowMs,
-      stopTurn: (session, handle) => frontDoor.cancelTurn(session, handle, "the agent"),
-      steerTurn: (session, handle, text) => frontDoor.steer(session, { handle, text, provenance: "agent" }),
-    })];
-
-  const runner: TurnRunner = new TurnRunner({
-    store,
-    agent: makeNativeAgent({ models, nowMs }),
-    models,
-    tools: () => offeredTools(allTools, config),
-    settings: config,
-    clock,
-    log,
-    workspace,
-    tree: () => ({ depthMax: config.get(maxSpawnDepth), childModel: config.get(childModel) }),
-    readOnlyBeside: () => config.get(sideTools) === "read-only",
-    onFrame: (frame) => hub.frame(frame),
-    onEnded: (_turn, pool, ms) => scheduler.turnEnded(pool, ms),
-    kick,
-  });
-  const scheduler: Scheduler = new Scheduler({ claimTurns: (rules) => store.claimTurns(rules), clock, log, start: (turn) => runner.start(turn) });
-
-  const slashCommands: readonly Command[] = [
-    helpCommand(() => slashCommands),
-    ...conversationCommands({ store, sessions: () => frontDoor, models, meanTurnMs: () => scheduler.meanTurnMs, nowMs, background: (session, text) => frontDoor.background(session, text) }),
-    subagentsCommand({ store, trees: grove, nowMs }),
-  ];
-
-  const rules = () => ({ pools: poolSizes(config), foregroundMs: config.get(foregroundMs), gatherMs: config.get(gatherMs), sideTurnsMax: config.get(sideTurnsMax), queueCap: config.get(queueCap) });
-  config.onChange(() => {
-    store.setRules(rules()).catch((cause: unknown) => log.error("rules.not-set", { cause }));
-    kick();
-  });
-  store.onEvents((events) => {
-    for (const event of events) if (event.type === "task.ended") void commands.endSession(event.data["session"] as SessionKey);
-  });
-  store.onStopped((turns) => {
-    runner.stop(turns);
-    for (const turn of turns) void commands.endTurn(turn);
-  });
-
-  const acknowledger = new Acknowledger({ store, settings: config, clock, log, meanTurnMs: () => scheduler.meanTurnMs.main });
-  const model = (): string => config.get(defaultModel) || models.defaultModel();
+  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, commands });
+  const { frontDoor, grove, scheduler, model } = conversations;
   const api = makeApi({
     store,
     sessions: frontDoor,
@@ -254,6 +190,7 @@ function build({ config, store, clock, log, status }: Parts) {
     models,
     config: configAccess(config),
     lanes: () => store.lanes({ meanTurnMs: scheduler.meanTurnMs }),
+    simulate: makeSimulator({ clock }),
     settings: config,
     clock,
     random,
@@ -270,17 +207,106 @@ function build({ config, store, clock, log, status }: Parts) {
       agents: [...agentIds(config.get(agentsList))],
     }),
   });
-  return { workspace, models, commands, frontDoor, runner, scheduler, acknowledger, api, rules, archivist: new Archivist({ store, settings: config, clock, log }), sweep: () => sweep(processes, store, installation, log) };
+  return { ...conversations, workspace, models, commands, api, sweep: () => sweep(processes, store, installation, log) };
+}
+
+/** What conversations stand on. The simulated world gives a clock, a store and a model of its own. */
+export interface ConversationParts {
+  readonly settings: Settings;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly models: ModelClient & { defaultModel(): string };
+  readonly workspace: string;
+  /** The tools besides those that reach other sessions. */
+  readonly builtIn: readonly Tool[];
+  readonly commands: Pick<Commands, "endSession" | "endTurn">;
+}
+
+/** Everything between the doors and the store: nothing of it knows of HTTP, processes or providers. */
+export function wireConversations({ settings, store, clock, log, models, workspace, builtIn, commands }: ConversationParts) {
+  const nowMs = (): number => clock.now();
+  const hub = new EventHub(store);
+  const kick = (): void => scheduler.kick();
+  const steeringCame = (session: SessionKey): void => runner.steeringCame(session);
+  const model = (): string => settings.get(defaultModel) || models.defaultModel();
+
+  const frontDoor: FrontDoor = new FrontDoor({
+    store,
+    hub,
+    settings,
+    clock,
+    commands: () => slashCommands,
+    meanTurnMs: () => scheduler.meanTurnMs,
+    taskHandling: (agent) => {
+      const { text, workspace: folder } = runner.instructionsOf(agent);
+      return { section: taskHandlingOf(text), workspace: folder };
+    },
+    endProcesses: (session) => commands.endSession(session),
+    judge: (text, earlier) => judgeIndependence(models, clock, settings.get(parallelModel) || model(), text, earlier),
+    kick,
+    steeringCame,
+  });
+  const grove = new Grove({ store, sessions: frontDoor, settings, models, clock, kick, steeringCame });
+  const allTools = [
+    ...builtIn,
+    ...sessionTools({
+      store,
+      trees: grove,
+      settings,
+      nowMs,
+      stopTurn: (session, handle) => frontDoor.cancelTurn(session, handle, "the agent"),
+      steerTurn: (session, handle, text) => frontDoor.steer(session, { handle, text, provenance: "agent" }),
+    }),
+  ];
+
+  const runner: TurnRunner = new TurnRunner({
+    store,
+    agent: makeNativeAgent({ models, nowMs }),
+    models,
+    tools: () => offeredTools(allTools, settings),
+    settings,
+    clock,
+    log,
+    workspace,
+    tree: () => ({ depthMax: settings.get(maxSpawnDepth), childModel: settings.get(childModel) }),
+    readOnlyBeside: () => settings.get(sideTools) === "read-only",
+    onFrame: (frame) => hub.frame(frame),
+    onEnded: (_turn, pool, ms) => scheduler.turnEnded(pool, ms),
+    kick,
+  });
+  const scheduler: Scheduler = new Scheduler({ claimTurns: (rules) => store.claimTurns(rules), clock, log, start: (turn) => runner.start(turn) });
+
+  const slashCommands: readonly Command[] = [
+    helpCommand(() => slashCommands),
+    ...conversationCommands({ store, sessions: () => frontDoor, models, meanTurnMs: () => scheduler.meanTurnMs, nowMs, background: (session, text) => frontDoor.background(session, text) }),
+    subagentsCommand({ store, trees: grove, nowMs }),
+  ];
+
+  const rules = () => ({ pools: poolSizes(settings), foregroundMs: settings.get(foregroundMs), gatherMs: settings.get(gatherMs), sideTurnsMax: settings.get(sideTurnsMax), queueCap: settings.get(queueCap) });
+  settings.onChange(() => {
+    store.setRules(rules()).catch((cause: unknown) => log.error("rules.not-set", { cause }));
+    kick();
+  });
+  store.onEvents((events) => {
+    for (const event of events) if (event.type === "task.ended") void commands.endSession(event.data["session"] as SessionKey);
+  });
+  store.onStopped((turns) => {
+    runner.stop(turns);
+    for (const turn of turns) void commands.endTurn(turn);
+  });
+
+  const acknowledger = new Acknowledger({ store, settings, clock, log, meanTurnMs: () => scheduler.meanTurnMs.main });
+  return { frontDoor, grove, runner, scheduler, acknowledger, rules, model, archivist: new Archivist({ store, settings, clock, log }) };
 }
 
 /** Ends what a gateway that was killed left running. */
 async function sweep(processes: ProcessTree, store: Store, installation: string, log: Log): Promise<void> {
   const left = await store.ownedProcesses();
-  if (left.length === 0) return;
   void processes
     .sweep(installation)
     .then(async ({ ended, survivors }) => {
-      log.warn("processes.swept", { ended, survivors });
+      if (ended > 0) log.warn("processes.swept", { ended, survivors });
       for (const { marker } of left) await store.forgetProcess(marker);
     })
     .catch((cause: unknown) => log.error("processes.not-swept", { cause }));
@@ -314,7 +340,7 @@ function openLog(config: Config, clock: Clock, toStandardError: boolean): Log {
 
 /** The built dashboard, beside the program: where it was published, or where the sources put it. */
 function findPage(): string | null {
-  const candidates = ["page", "../dist/page"].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+  const candidates = ["../page", "../dist/page"].map((path) => fileURLToPath(new URL(path, import.meta.url)));
   return candidates.find((folder) => existsSync(join(folder, "index.html"))) ?? null;
 }
 

@@ -15,7 +15,7 @@ export class HttpClient {
   constructor(origin: string, options: { token?: string; connectionsMax?: number } = {}) {
     this.#origin = new URL(origin);
     this.#headers = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` };
-    this.#agent = new Agent({ keepAlive: true, maxSockets: options.connectionsMax ?? Infinity, noDelay: true });
+    this.#agent = new Agent({ keepAlive: true, maxSockets: options.connectionsMax ?? Infinity });
   }
 
   /** Resolves when the whole answer is here, whatever its status. */

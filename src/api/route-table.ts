@@ -8,10 +8,11 @@ import type { Method, Route, RouteDeps } from "./route.ts";
 import { gatewayRoutes } from "./routes/gateway.ts";
 import { messageRoutes } from "./routes/messages.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
+import { simulateRoutes } from "./routes/simulate.ts";
 import { taskRoutes } from "./routes/tasks.ts";
 
 export function routeTable(deps: RouteDeps): readonly Route[] {
-  return [...messageRoutes(deps), ...sessionRoutes(deps), ...taskRoutes(deps), ...gatewayRoutes(deps)];
+  return [...messageRoutes(deps), ...sessionRoutes(deps), ...taskRoutes(deps), ...gatewayRoutes(deps), ...simulateRoutes(deps)];
 }
 
 export interface SpecialRoute {

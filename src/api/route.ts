@@ -2,13 +2,14 @@
  * A route as data: HTTP, the socket, the OpenAPI document and the tests all read the same entry, so
  * there is no second way to do a thing.
  */
+import type { JsonObject } from "../base/json.ts";
 import type { ModelClient } from "../model/chat.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { LanesView, Store } from "../store/store.ts";
 import type { Trees } from "../trees/trees.ts";
 import type { ConfigAccess } from "./config-access.ts";
 import { asObject, readFields, type Fields, type Values } from "./read-body.ts";
-import type { StatusAnswer } from "./wire.ts";
+import type { SimulationReport, StatusAnswer } from "./wire.ts";
 
 /** Body of an ordinary request, and of any that is not yet authorised, in bytes. */
 export const BODY_BYTES_MAX = 65_536;
@@ -26,6 +27,11 @@ export interface RouteDeps {
   /** Lanes and pools with estimates. */
   lanes(): Promise<LanesView>;
   status(): StatusAnswer;
+  /**
+   * Answers how long people would wait, off this thread; absent = there is no such route.
+   * @throws {Fault} BAD_REQUEST, SIMULATION_BUSY, SIMULATION_TOO_LONG; the signal's reason.
+   */
+  readonly simulate?: (options: JsonObject, signal: AbortSignal) => Promise<SimulationReport>;
 }
 
 /** The channel of messages that name none. */

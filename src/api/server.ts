@@ -181,7 +181,7 @@ function sweepConnections(app: FastifyInstance, clock: Clock): () => void {
   return () => disarm();
 
   function sweep(): void {
-    if (clock.monotonic() >= until) return;
+    if (clock.monotonic() >= until) return app.server.closeAllConnections();
     app.server.closeIdleConnections();
     disarm = clock.after(SWEEP_EVERY_MS, sweep);
   }

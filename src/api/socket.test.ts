@@ -4,7 +4,7 @@ import { test, type TestContext } from "node:test";
 import { WebSocket, type ClientOptions } from "ws";
 import { Fault } from "../model/faults.ts";
 import { FakeYard, MAIN, TASK, TOKEN, type Client, type Loose } from "./fake-yard.test-support.ts";
-import { STRANGERS_MAX } from "./open-connections.ts";
+import { BEAT_MS, STRANGERS_MAX } from "./open-connections.ts";
 import { routeTable } from "./route-table.ts";
 import type { RouteDeps } from "./route.ts";
 import { FRAME_BYTES_MAX } from "./socket.ts";
@@ -244,12 +244,12 @@ test("a frame over the limit closes the connection with the number for that", as
   assert.equal(await closed, 1009);
 });
 
-test("a changed token closes the sockets that were opened with the old one", async (t) => {
+test("a changed token closes the sockets that were opened with the old one, and what they still say is not heard", async (t) => {
   const { yard, client } = await setup(t);
   const line = await Line.open(client);
   const closed = line.closed();
   yard.token = "n".repeat(43);
-  yard.clock.advance(5_000);
+  yard.clock.advance(BEAT_MS);
   line.say({ jsonrpc: "2.0", id: 1, method: "messages.send", params: { text: "too late" } });
   assert.equal(await closed, 4401);
   assert.deepEqual(yard.received, []);

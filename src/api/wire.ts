@@ -284,6 +284,64 @@ export interface LoginAnswer {
   loggedIn: boolean;
 }
 
+/**
+ * POST /api/simulate: a column as asked, and one for each text in `compare`. The body has the options
+ * of `yard simulate` in camel case, `compare: string[]` and `svg: true` for a picture.
+ */
+export interface SimulationReport {
+  columns: readonly SimulationColumn[];
+  /** A document of its own: the first run of each column, lane by lane. */
+  svg?: string;
+}
+/** Times are milliseconds of simulated time, means over the runs; null = it did not come to that. */
+export interface SimulationColumn {
+  name: string;
+  /** What was asked for; the rest are fallbacks. */
+  asked: Readonly<Record<string, string>>;
+  messages: readonly {
+    readonly customer: number;
+    readonly message: number;
+    readonly sentMs: number;
+    /** From sending to the start of its turn. */
+    readonly waitMs: number | null;
+    readonly runMs: number | null;
+    /** From sending to its answer. */
+    readonly totalMs: number | null;
+    /** From sending until the last result of its children was read. */
+    readonly resultsMs: number | null;
+    readonly outcome: "answered" | "cancelled" | "refused";
+  }[];
+  summary: {
+    readonly messages: number;
+    readonly answered: number;
+    readonly cancelled: number;
+    readonly refused: number;
+    readonly waitMs: SimulationSpread;
+    readonly totalMs: SimulationSpread;
+    readonly resultsMs: SimulationSpread | null;
+    readonly makespanMs: number;
+    readonly pools: readonly { readonly pool: string; readonly size: number; readonly peak: number; readonly mean: number }[];
+    readonly children: number;
+    readonly promotions: number;
+    readonly requests: number;
+    readonly providerWaitMs: number;
+  };
+  /** One sentence for people. */
+  answer: string;
+  /** The first run; children follow their parent. */
+  lanes: readonly {
+    readonly label: string;
+    readonly depth: number;
+    readonly spans: readonly { readonly kind: "waiting" | "running" | "side" | "provider"; readonly fromMs: number; readonly toMs: number }[];
+  }[];
+}
+export interface SimulationSpread {
+  readonly mean: number;
+  readonly p50: number;
+  readonly p95: number;
+  readonly max: number;
+}
+
 export interface StatusAnswer {
   version: string;
   pid: number;

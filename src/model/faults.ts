@@ -328,6 +328,16 @@ export const FAULTS = {
     httpStatus: 502,
     text: ({ provider, variable }) => `${provider} has no key: the environment variable ${variable} is not set; set it and start the gateway again, or put the key in models.providers.${provider}.apiKey`,
   }),
+  SIMULATION_BUSY: fault<{ seconds: number }>({
+    kind: "busy",
+    httpStatus: 429,
+    text: ({ seconds }) => `another simulation runs, and there is one at a time; it ends within ${seconds} s, so ask again then`,
+  }),
+  SIMULATION_TOO_LONG: fault<{ seconds: number }>({
+    kind: "caller",
+    httpStatus: 400,
+    text: ({ seconds }) => `the simulation was ended after ${seconds} s or for its size; ask for fewer customers, messages, children or runs, or run it with "yard simulate"`,
+  }),
 } as const;
 
 export type FaultCode = keyof typeof FAULTS;

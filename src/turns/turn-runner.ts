@@ -231,9 +231,10 @@ export class TurnRunner {
 
   async #close(started: StartedTurn, journal: StepJournal, end: TurnEnd): Promise<void> {
     const { writes, events } = journal.takeUnwritten();
-    if (events.length > 0) await this.#write(() => this.#deps.store.journal({ turn: refOf(started), writes: [], events }));
+    // A result and the event that tells of it are one write: a crash in between would run the tool again.
+    if (events.length > 0) await this.#write(() => this.#deps.store.journal({ turn: refOf(started), writes, events }));
     await this.#write(() => {
-      const ended = this.#deps.store.endTurn({ turn: refOf(started), end, writes });
+      const ended = this.#deps.store.endTurn({ turn: refOf(started), end, writes: events.length > 0 ? [] : writes });
       this.#deps.kick();
       return ended;
     });

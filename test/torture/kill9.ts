@@ -275,7 +275,7 @@ class Torture {
 
 /** Names a model call by what was new in it: the same call made again has the same name. */
 function identityOf(call: LogRecord): string {
-  return JSON.stringify([call.round, call.userTexts, call.toolResults.length]);
+  return JSON.stringify([call.script, call.round, call.userTexts]);
 }
 
 /** For each message (by id) and round, and for each digest (by its text): since when its answer was committed. */

@@ -8,11 +8,13 @@
  * While a barrier is open, the messages of its children are held; when it is met they become one
  * digest for the session's next turn.
  */
-import type { BarrierId, SessionKey, TaskId } from "../../base/ids.ts";
+import type { BarrierId, MessageId, SessionKey, TaskId } from "../../base/ids.ts";
 import type { BarrierOpened, BarrierRequest } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { insertMessage } from "./inbox.ts";
 import { refreshLane } from "./lane-state.ts";
+
+const NOTHING_LEFT = "[nothing is left to wait for]";
 
 export function openBarrier(k: Kernel, request: BarrierRequest): BarrierOpened {
   const { session, turnId } = request.turn;
@@ -29,19 +31,19 @@ export function openBarrier(k: Kernel, request: BarrierRequest): BarrierOpened {
   );
   for (const task of wanted) {
     k.run("INSERT INTO barrier_task VALUES (?, ?)", barrierId, task);
-    k.run("UPDATE message SET state = 'held', barrier_id = ? WHERE child_task = ? AND session = ? AND state = 'waiting'", barrierId, task, session);
+    k.run("UPDATE message SET state = 'held', barrier_id = ? WHERE child_task = ? AND session = ? AND state = 'waiting' AND barrier_id IS NULL", barrierId, task, session);
   }
   const met = checkBarrier(k, barrierId);
   refreshLane(k, session);
   return { outcome: met ? "met" : "open", barrierId, tasks: wanted };
 }
 
-/** Children that are active, or whose result no turn has taken yet. */
+/** Children that are active, or whose result no turn has taken yet and no earlier barrier released for its own turn. */
 function undelivered(k: Kernel, session: SessionKey): TaskId[] {
   return k
     .all(
       `SELECT id FROM task WHERE parent_session = ?1 AND ended_at IS NULL
-       UNION SELECT child_task FROM message WHERE session = ?1 AND state = 'waiting' AND child_task IS NOT NULL`,
+       UNION SELECT child_task FROM message WHERE session = ?1 AND state = 'waiting' AND child_task IS NOT NULL AND barrier_id IS NULL`,
       session,
     )
     .map((row) => row["id"] as TaskId);
@@ -51,10 +53,29 @@ function tasksOf(k: Kernel, barrierId: string): TaskId[] {
   return k.all("SELECT task_id FROM barrier_task WHERE barrier_id = ?", barrierId).map((row) => row["task_id"] as TaskId);
 }
 
-/** The open barrier that waits for a child, if any. */
-export function barrierFor(k: Kernel, session: SessionKey, task: TaskId): BarrierId | null {
-  const row = k.get("SELECT b.id FROM barrier b JOIN barrier_task t ON t.barrier_id = b.id WHERE t.task_id = ? AND b.session = ? AND b.state = 'open'", task, session);
-  return row === undefined ? null : row["id"];
+/** The open barriers that wait for a child; the one that was opened first gets its result. */
+export function barriersFor(k: Kernel, session: SessionKey, task: TaskId): BarrierId[] {
+  return k
+    .all(
+      `SELECT b.id FROM barrier b JOIN barrier_task t ON t.barrier_id = b.id JOIN turn u ON u.id = b.turn_id
+       WHERE t.task_id = ? AND b.session = ? AND b.state = 'open' ORDER BY u.handle, b.id`,
+      task, session,
+    )
+    .map((row) => row["id"] as BarrierId);
+}
+
+/** The turn that a barrier wakes answers these messages. When another turn took its digest already, one more is woken for them. */
+export function oweAnswers(k: Kernel, barrierId: BarrierId, messages: readonly MessageId[]): void {
+  const barrier = k.get("UPDATE barrier SET owed = ? WHERE id = ? RETURNING session, state", JSON.stringify(messages), barrierId)!;
+  if (barrier["state"] === "open" || k.get("SELECT 1 FROM message WHERE session = ? AND state = 'waiting' AND barrier_id = ?", barrier["session"], barrierId) !== undefined) return;
+  wake(k, barrier["session"], barrierId, NOTHING_LEFT);
+}
+
+/** A session that is stopped waits for nothing any more; what its barriers still owed is not answered. */
+export function cancelBarriers(k: Kernel, session: SessionKey): void {
+  for (const { owed } of k.all("UPDATE barrier SET state = 'cancelled' WHERE session = ? AND state = 'open' RETURNING owed", session)) {
+    for (const id of JSON.parse(owed) as string[]) k.run("UPDATE message SET state = 'cancelled' WHERE id = ? AND state = 'taken'", id);
+  }
 }
 
 /** Meets the barrier when enough of its children have ended. @returns whether it is met. */
@@ -77,10 +98,13 @@ function release(k: Kernel, barrier: Row, state: "met" | "timed_out"): void {
   const released = k.run("UPDATE message SET state = 'waiting', ready_at = ? WHERE barrier_id = ? AND state = 'held'", k.now(), barrier["id"]);
   if (released === 0) {
     const running = k.all("SELECT t.label FROM barrier_task b JOIN task t ON t.id = b.task_id WHERE b.barrier_id = ? AND t.ended_at IS NULL", barrier["id"]).map((row) => JSON.stringify(row["label"]));
-    const text = state === "timed_out" ? `[the time to wait is over; still running: ${running.join(", ")}]` : "[nothing is left to wait for]";
-    insertMessage(k, session, { text, provenance: "system", channel: "barrier", mode: "followup", readyAt: k.now(), barrierId: barrier["id"] });
+    wake(k, session, barrier["id"], state === "timed_out" ? `[the time to wait is over; still running: ${running.join(", ")}]` : NOTHING_LEFT);
   }
   refreshLane(k, session);
+}
+
+function wake(k: Kernel, session: SessionKey, barrierId: BarrierId, text: string): void {
+  insertMessage(k, session, { text, provenance: "system", channel: "barrier", mode: "followup", readyAt: k.now(), barrierId });
 }
 
 /** A child's turn starts: its task runs. */

@@ -70,8 +70,8 @@ function checkLanes(k: Kernel, rules: ClaimRules, now: number): PromotedTurn[] {
 }
 
 function noticeWait(k: Kernel, lane: Row, rules: ClaimRules, now: number): void {
-  const first = k.get("SELECT ready_at, child_task FROM lane_message WHERE session = ? AND state = 'waiting' ORDER BY n LIMIT 1", lane["session"]);
-  if (first === undefined || first["ready_at"] > now - WAIT_NOTICE_MS) return;
+  const first = k.get("SELECT min(ready_at) AS ready_at FROM lane_message WHERE session = ? AND state = 'waiting'", lane["session"])!;
+  if (first["ready_at"] === null || first["ready_at"] > now - WAIT_NOTICE_MS) return;
   const { position, etaMs } = placeOf(k, lane, rules.meanTurnMs);
   k.run("UPDATE lane SET noticed = 1 WHERE session = ?", lane["session"]);
   k.emit(lane["session"], { type: "lane.waiting", data: { waitedMs: now - first["ready_at"], position, etaMs, why: lane["state"] === "leased" ? "turn" : "slot", pool: lane["pool"] } });

@@ -17,11 +17,18 @@ export const INVARIANTS: readonly Invariant[] = [
   { name: "a ready lane has a waiting message", sql: "SELECT session AS what FROM lane l WHERE state = 'ready' AND NOT EXISTS (SELECT 1 FROM lane_message m WHERE m.session = l.session AND m.state = 'waiting')" },
   { name: "an idle lane has no waiting message", sql: "SELECT session AS what FROM lane l WHERE state = 'idle' AND EXISTS (SELECT 1 FROM lane_message m WHERE m.session = l.session AND m.state IN ('waiting','held'))" },
   { name: "a lane counts its waiting messages", sql: "SELECT session AS what FROM lane l WHERE waiting <> (SELECT count(*) FROM lane_message m WHERE m.session = l.session AND m.state = 'waiting')" },
-  { name: "a taken message has a running turn, or a barrier that owes its answer", sql: "SELECT m.id AS what FROM message m WHERE m.state = 'taken' AND NOT EXISTS (SELECT 1 FROM turn t WHERE t.id = m.turn_id AND t.state IN ('running','yielded'))" },
+  {
+    name: "a taken message has a running turn, or a barrier that owes its answer and will wake a turn",
+    sql: `SELECT m.id AS what FROM message m WHERE m.state = 'taken'
+      AND NOT EXISTS (SELECT 1 FROM turn t WHERE t.id = m.turn_id AND t.state = 'running')
+      AND NOT EXISTS (SELECT 1 FROM turn t, json_each(t.owed) o WHERE t.session = m.session AND t.state = 'running' AND o.value = m.id)
+      AND NOT EXISTS (SELECT 1 FROM barrier b, json_each(b.owed) o WHERE b.session = m.session AND o.value = m.id
+        AND (b.state = 'open' OR EXISTS (SELECT 1 FROM message w WHERE w.session = b.session AND w.state = 'waiting' AND w.barrier_id = b.id)))`,
+  },
   { name: "a held message has an open barrier", sql: "SELECT m.id AS what FROM message m WHERE m.state = 'held' AND NOT EXISTS (SELECT 1 FROM barrier b WHERE b.id = m.barrier_id AND b.state = 'open')" },
   { name: "an open barrier waits for something that can still end", sql: "SELECT b.id AS what FROM barrier b WHERE b.state = 'open' AND NOT EXISTS (SELECT 1 FROM barrier_task t JOIN task k ON k.id = t.task_id WHERE t.barrier_id = b.id AND k.ended_at IS NULL)" },
   { name: "an ended child with a living parent was announced, unless it was stopped", sql: "SELECT t.id AS what FROM task t JOIN session s ON s.key = t.parent_session AND s.closed = 0 WHERE t.state IN ('succeeded','failed','timed_out') AND t.delivery = 'digest' AND NOT EXISTS (SELECT 1 FROM message m WHERE m.child_task = t.id)" },
-  { name: "an active child has work in its lane, a turn, a barrier, children of its own, or waits among siblings", sql: "SELECT t.id AS what FROM task t JOIN lane l ON l.session = t.session WHERE t.ended_at IS NULL AND l.state = 'idle' AND NOT EXISTS (SELECT 1 FROM task c WHERE c.parent_session = t.session AND c.ended_at IS NULL)" },
+  { name: "an active child has work in its lane, a turn, a barrier, children of its own, or waits among siblings", sql: "SELECT t.id AS what FROM task t JOIN lane l ON l.session = t.session WHERE t.ended_at IS NULL AND l.state = 'idle' AND NOT EXISTS (SELECT 1 FROM turn r WHERE r.session = t.session AND r.state = 'running') AND NOT EXISTS (SELECT 1 FROM task c WHERE c.parent_session = t.session AND c.ended_at IS NULL)" },
   { name: "a running turn has an open step or a finished one", sql: "SELECT t.id AS what FROM turn t WHERE t.state = 'running' AND NOT EXISTS (SELECT 1 FROM step s WHERE s.turn_id = t.id)" },
 ];
 

@@ -57,7 +57,8 @@ export class Kernel {
   emit(session: SessionKey, ...events: readonly NewEvent[]): void {
     if (events.length === 0) return;
     const at = this.now();
-    const lane = this.get("UPDATE lane SET last_seq = last_seq + ? WHERE session = ? RETURNING last_seq", events.length, session)!;
+    const lane = this.get("UPDATE lane SET last_seq = last_seq + ? WHERE session = ? RETURNING last_seq", events.length, session);
+    if (lane === undefined) return; // the session was deleted; there is no log to write to
     let seq = lane["last_seq"] - events.length;
     for (const event of events) {
       seq++;

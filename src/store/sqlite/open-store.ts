@@ -64,7 +64,8 @@ export function openStoreInProcess(options: { file?: string; clock: Clock; rando
   };
 }
 
-class StoreClient {
+/** The caller's side of a store: numbers calls, sends them in batches, and settles them as answers come. */
+export class StoreClient {
   readonly #send: (calls: VerbCall[]) => void;
   readonly #pending = new Map<number, { resolve: (value: unknown) => void; reject: (cause: unknown) => void }>();
   readonly #onEvents = new Set<(events: readonly YardEvent[]) => void>();

@@ -9,7 +9,7 @@ import { childSession } from "../../model/session.ts";
 import { LABEL_LENGTH_MAX, type NewSpawn, type SpawnLimits, type Task, type TaskState } from "../../model/task.ts";
 import type { TurnEnd } from "../../model/turn.ts";
 import type { Cancelled } from "../store.ts";
-import { barrierFor, checkBarrier } from "./barriers.ts";
+import { barriersFor, cancelBarriers, checkBarrier } from "./barriers.ts";
 import { deliverQuietly } from "./digests.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
@@ -125,19 +125,28 @@ export function settleChild(k: Kernel, session: SessionKey, end: TurnEnd): void 
   const task = k.get("SELECT * FROM task WHERE session = ? AND ended_at IS NULL", session);
   if (task === undefined) return;
   if (end.outcome === "failed") {
+    cancelBarriers(k, session);
     stopBelow(k, session, "the end of its parent");
     return finishTask(k, task, { state: "failed", result: null, fault: end.fault });
   }
-  const lane = k.get("SELECT state FROM lane WHERE session = ?", session)!;
-  if (lane["state"] === "ready" || lane["state"] === "leased") return;
-  const openWork = k.get("SELECT 1 FROM barrier WHERE session = ? AND state = 'open'", session) ?? k.get("SELECT 1 FROM task WHERE parent_session = ? AND ended_at IS NULL AND delivery = 'digest'", session);
-  if (openWork !== undefined) {
+  if (hasWork(k, session)) return;
+  if (waitsForOthers(k, session)) {
     k.run("UPDATE task SET state = 'waiting' WHERE id = ?", task["id"]);
     k.emit((task["parent_session"] ?? session) as SessionKey, { type: "task.progress", taskId: task["id"], data: { label: task["label"], session, state: "waiting" } });
     return;
   }
   if (end.text.trim() === "") return finishTask(k, task, { state: "failed", result: null, fault: new Fault("CHILD_EMPTY", {}).toRecord() });
   finishTask(k, task, { state: "succeeded", result: end.text, fault: null });
+}
+
+/** A turn of the session runs, on any track, or a message will start one. */
+function hasWork(k: Kernel, session: SessionKey): boolean {
+  return k.get("SELECT 1 FROM lane WHERE session = ?1 AND state IN ('ready','leased') UNION SELECT 1 FROM turn WHERE session = ?1 AND state = 'running'", session) !== undefined;
+}
+
+/** Something else will wake the session: a barrier, or the result of a child. */
+function waitsForOthers(k: Kernel, session: SessionKey): boolean {
+  return k.get("SELECT 1 FROM barrier WHERE session = ?1 AND state = 'open' UNION SELECT 1 FROM task WHERE parent_session = ?1 AND ended_at IS NULL AND delivery = 'digest'", session) !== undefined;
 }
 
 interface TaskEnd {
@@ -166,7 +175,8 @@ function tellParent(k: Kernel, task: Row, announce: "message" | "quiet" | "none"
   const taskId = task["id"] as TaskId;
   const parent = nearestLiving(k, task["parent_session"]);
   if (parent === null) return;
-  const barrier = barrierFor(k, parent, taskId);
+  const barriers = barriersFor(k, parent, taskId);
+  const barrier = barriers[0] ?? null;
   if (barrier === null && task["delivery"] === "notify") {
     k.emit(parent, { type: "notice", taskId, data: { text: `${task["label"]}: ${task["state"]}`, level: "info", code: "TASK_ENDED" } });
     return;
@@ -179,7 +189,7 @@ function tellParent(k: Kernel, task: Row, announce: "message" | "quiet" | "none"
   const readyAt = gathering?.["ready_at"] ?? k.now() + rulesOf(k).gatherMs;
   const messageId = insertMessage(k, parent, { text: "", provenance: "child", channel: "child", mode: "followup", readyAt, childTask: taskId, barrierId: barrier, held: barrier !== null });
   k.emit(parent, { type: "message.accepted", taskId, data: { messageId, text: "", provenance: "child", channel: "child", clientMessageId: null, mode: "followup", label: task["label"] } });
-  if (barrier !== null) checkBarrier(k, barrier);
+  for (const waiting of barriers) checkBarrier(k, waiting);
   refreshLane(k, parent);
 }
 
@@ -214,6 +224,7 @@ export function expireTasks(k: Kernel, now: number): void {
 /** Ends a child and everything below it, the youngest first. */
 function stopTask(k: Kernel, task: Row, how: { state: TaskState; fault: FaultRecord; by: string; announce: "message" | "quiet" | "none" }): TaskId[] {
   const session = task["session"] as SessionKey;
+  cancelBarriers(k, session);
   const below = stopBelow(k, session, how.by);
   k.run("UPDATE session SET closed = 1 WHERE key = ?", session);
   stopSession(k, session, how.by, true);
@@ -230,9 +241,7 @@ function stopBelow(k: Kernel, session: SessionKey, by: string): TaskId[] {
 
 /** Stops a session's turns, barriers and (with `queue`) waiting messages. @returns how many messages. */
 function stopSession(k: Kernel, session: SessionKey, by: string, queue: boolean): number {
-  for (const { owed } of k.all("UPDATE barrier SET state = 'cancelled' WHERE session = ? AND state = 'open' RETURNING owed", session)) {
-    for (const id of JSON.parse(owed) as string[]) k.run("UPDATE message SET state = 'cancelled' WHERE id = ? AND state = 'taken'", id);
-  }
+  cancelBarriers(k, session);
   for (const turn of k.all("SELECT * FROM turn WHERE session = ? AND state = 'running' ORDER BY handle DESC", session)) stopTurn(k, turn, { by });
   const which = queue ? "state IN ('waiting','held')" : "state = 'held'";
   const cancelled = k.all(`SELECT id FROM message WHERE session = ? AND ${which}`, session);
@@ -248,6 +257,7 @@ export function cancelSession(k: Kernel, { key, by, tree, queue }: { key: Sessio
   const task = row["task_id"] === null ? undefined : k.get("SELECT * FROM task WHERE id = ? AND ended_at IS NULL", row["task_id"]);
   if (task !== undefined) return cancelTask(k, { task: task["id"], by });
   const running = k.all("SELECT id FROM turn WHERE session = ? AND state = 'running'", key);
+  cancelBarriers(k, key);
   const tasks = tree ? stopBelow(k, key, by) : [];
   if (tree) deliverQuietly(k, key);
   const messages = stopSession(k, key, by, queue);
@@ -258,7 +268,9 @@ export function cancelTurn(k: Kernel, { session, handle, by }: { session: Sessio
   const turn = runningTurn(k, session, handle);
   if (turn === undefined) return null;
   stopTurn(k, turn, { by });
-  return { turns: [turn["id"]], tasks: [], messages: 0 };
+  const task = k.get("SELECT * FROM task WHERE session = ? AND ended_at IS NULL", session);
+  const isOver = task !== undefined && !hasWork(k, session) && !waitsForOthers(k, session);
+  return { turns: [turn["id"]], tasks: isOver ? cancelTask(k, { task: task["id"], by })!.tasks : [], messages: 0 };
 }
 
 export function cancelTask(k: Kernel, { task: id, by }: { task: TaskId; by: string }): Cancelled | null {

@@ -4,6 +4,7 @@ import { NO_USAGE } from "../../model/chat.ts";
 import type { NewEvent } from "../../model/event.ts";
 import { Fault, type FaultRecord } from "../../model/faults.ts";
 import { ATTEMPTS_WITHOUT_PROGRESS_MAX, type StartedTurn, type StepWrite, type TurnEnd, type TurnRef } from "../../model/turn.ts";
+import { oweAnswers } from "./barriers.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { refreshLane } from "./lane-state.ts";
@@ -52,7 +53,7 @@ function finishTurn(k: Kernel, row: Row, end: TurnEnd): void {
     k.emit(session, { type: "reply", turnId, taskId: row["task_id"], data: { text: end.text, replyTo } });
     markMessages(k, turnId, owed, "answered");
   } else if (end.outcome === "yielded") {
-    k.run("UPDATE barrier SET owed = ? WHERE id = ?", JSON.stringify(replyTo), end.barrierId);
+    oweAnswers(k, end.barrierId, replyTo);
     if (end.text !== "") k.emit(session, { type: "notice", turnId, data: { text: end.text, level: "info", code: "INTERIM" } });
     k.emit(session, { type: "turn.yielded", turnId, taskId: row["task_id"], data: { barrierId: end.barrierId, messageIds } });
   } else {

@@ -1,0 +1,55 @@
+/**
+ * Runs the benches: `node bench/run.ts [name...] [--quick] [--profile FOLDER]`.
+ *
+ * Without names it runs all, and writes RESULTS.md unless they were quick. Exit code 1 when
+ * anything is worse than it must be.
+ */
+import { parseArgs } from "node:util";
+import { childEnd } from "./child-end.ts";
+import { eventLoop } from "./event-loop.ts";
+import { growth } from "./growth.ts";
+import { idleMemory } from "./idle-memory.ts";
+import { quickQuestion } from "./quick-question.ts";
+import { recovery } from "./recovery.ts";
+import { sessionsAtOnce } from "./sessions-at-once.ts";
+import { spawn } from "./spawn.ts";
+import { start } from "./start.ts";
+import { meetsMust, type Bench, type Row } from "./support/bench.ts";
+import { lineOf, writeResults } from "./support/results.ts";
+import { turnTime } from "./turn-time.ts";
+import { turnsPerSecond } from "./turns-per-second.ts";
+
+const BENCHES: readonly Bench[] = [start, idleMemory, turnTime, turnsPerSecond, sessionsAtOnce, spawn, childEnd, quickQuestion, recovery, eventLoop, growth];
+/** A bench that takes longer hangs. */
+const BENCH_MS_MAX = 300_000;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: "boolean", default: false }, profile: { type: "string" }, help: { type: "boolean", default: false } },
+});
+
+if (values.help) {
+  console.log("node bench/run.ts [name...] [--quick] [--profile FOLDER]\n");
+  for (const { name, question } of BENCHES) console.log(`${name.padEnd(18)} ${question}`);
+} else {
+  const rows: Row[] = [];
+  for (const bench of chosen()) {
+    const hangs = setTimeout(() => {
+      console.error(`${bench.name} did not end within ${BENCH_MS_MAX / 1000} s`);
+      process.exit(1);
+    }, BENCH_MS_MAX);
+    const found = await bench.run({ quick: values.quick, profileInto: values.profile ?? null });
+    clearTimeout(hangs);
+    for (const row of found) console.log(lineOf(row));
+    rows.push(...found);
+  }
+  if (positionals.length === 0 && !values.quick && values.profile === undefined) writeResults(rows);
+  process.exit(rows.every(meetsMust) ? 0 : 1);
+}
+
+function chosen(): readonly Bench[] {
+  const unknown = positionals.find((name) => BENCHES.every((bench) => bench.name !== name));
+  if (unknown === undefined) return positionals.length === 0 ? BENCHES : BENCHES.filter((bench) => positionals.includes(bench.name));
+  console.error(`there is no bench ${unknown}; there are: ${BENCHES.map((bench) => bench.name).join(", ")}`);
+  process.exit(2);
+}

@@ -1,0 +1,354 @@
+/**
+ * What must be true of a history: of the events that readers were given, the messages that senders
+ * were told are accepted, and the transcripts. Each checker returns a line per violation.
+ *
+ * They know nothing of tables or processes, so the same functions judge a simulated world and a
+ * real gateway whose events were read over HTTP. What must be true of the tables is a list of its
+ * own (`yard doctor` runs it).
+ */
+import { toolCallsOf, type ChatMessage } from "../../src/model/chat.ts";
+import type { PoolName } from "../../src/model/lane.ts";
+import { POOL_OF_KIND, parseSessionKey } from "../../src/model/session.ts";
+import type { JsonObject } from "../../src/base/json.ts";
+
+/** An event as every reader gets it; in order of commit. */
+export interface SeenEvent {
+  readonly seq: number;
+  readonly session: string;
+  readonly type: string;
+  readonly turnId?: string;
+  readonly taskId?: string;
+  readonly data: JsonObject;
+}
+
+export interface AcceptedMessage {
+  readonly messageId: string;
+  readonly session: string;
+  readonly channel: string;
+  /** The sender's own id for it; the same one is never two messages. */
+  readonly sourceId: string | null;
+  readonly text: string;
+}
+
+export interface SeenEntry {
+  readonly seq: number;
+  readonly turnId: string | null;
+  readonly provenance: string;
+  readonly content: { readonly role: string; readonly text?: string; readonly parts?: readonly { readonly type: string; readonly callId?: string }[]; readonly results?: readonly { readonly callId: string }[] };
+}
+
+export interface SeenTask {
+  readonly taskId: string;
+  readonly state: string;
+  readonly session: string;
+  readonly parentSession: string | null;
+  readonly delivery: string;
+  readonly endedAt: number | null;
+}
+
+export interface History {
+  /** The whole log of all sessions, in order of commit. */
+  readonly events: readonly SeenEvent[];
+  /** What readers were given while it happened: session, number, and the event as text. */
+  readonly given: ReadonlyMap<string, ReadonlyMap<number, string>>;
+  readonly accepted: readonly AcceptedMessage[];
+  readonly transcripts: ReadonlyMap<string, readonly SeenEntry[]>;
+  readonly tasks: readonly SeenTask[];
+  /** Sessions that were removed: nothing of them is left to look at. */
+  readonly removed: ReadonlySet<string>;
+  /** The turn that asked for a child, where it is known. */
+  readonly spawnedBy: ReadonlyMap<string, string>;
+  /** The size of each pool from an event on (an index of `events`); null = pools are not looked at. */
+  readonly pools: readonly { readonly from: number; readonly sizes: Readonly<Record<PoolName, number>> }[] | null;
+  /** True once everything had time to end. */
+  readonly isOver: boolean;
+}
+
+export type Checker = (history: History) => string[];
+
+/** Everything that is checked of a history. */
+export const CHECKERS: Readonly<Record<string, Checker>> = {
+  numbersHaveNoGaps,
+  whatWasGivenStays,
+  acceptedIsStored,
+  oneEndEach,
+  mainTrackKeepsOrder,
+  oneMainTurn,
+  endedTurnsAreSilent,
+  endedTasksAreFinal,
+  resultsArriveOnce,
+  stoppedStartNothing,
+  poolsAreKept,
+  callsAreAnswered,
+  sideTurnsSayWhereTheyBelong,
+};
+
+export function checkHistory(history: History): string[] {
+  return Object.entries(CHECKERS).flatMap(([name, check]) => check(history).map((violation) => `${name}: ${violation}`));
+}
+
+// ── the log ─────────────────────────────────────────────────────────────────────────────────
+
+export function numbersHaveNoGaps({ events }: Pick<History, "events">): string[] {
+  const last = new Map<string, number>();
+  const violations: string[] = [];
+  for (const { session, seq } of events) {
+    const expected = (last.get(session) ?? 0) + 1;
+    if (seq !== expected) violations.push(`${session} has ${seq} where ${expected} should be`);
+    last.set(session, seq);
+  }
+  return violations;
+}
+
+/** An event as text, to compare what was given with what is stored. */
+export function eventText({ type, turnId, taskId, data }: SeenEvent): string {
+  return JSON.stringify([type, turnId ?? null, taskId ?? null, data]);
+}
+
+export function whatWasGivenStays({ events, given, removed }: Pick<History, "events" | "given" | "removed">): string[] {
+  const violations: string[] = [];
+  const stored = new Map(events.map((event) => [`${event.session} ${event.seq}`, event]));
+  for (const [session, numbers] of given) {
+    if (removed.has(session)) continue;
+    let expected = Math.min(...numbers.keys());
+    for (const [seq, text] of numbers) {
+      if (seq !== expected) violations.push(`a reader of ${session} got ${seq} after ${expected - 1}`);
+      expected = seq + 1;
+      const event = stored.get(`${session} ${seq}`);
+      if (event === undefined) violations.push(`${session} ${seq} was given and is not stored: ${text}`);
+      else if (eventText(event) !== text) violations.push(`${session} ${seq} was given as ${text} and is stored as ${eventText(event)}`);
+    }
+  }
+  return violations;
+}
+
+// ── messages ────────────────────────────────────────────────────────────────────────────────
+
+export function acceptedIsStored({ events, accepted, removed }: Pick<History, "events" | "accepted" | "removed">): string[] {
+  const violations: string[] = [];
+  const stored = new Map<string, SeenEvent[]>();
+  const bySource = new Map<string, string>();
+  for (const event of events) {
+    if (event.type !== "message.accepted") continue;
+    const id = String(event.data["messageId"]);
+    stored.set(id, [...(stored.get(id) ?? []), event]);
+    const sourceId = event.data["clientMessageId"];
+    if (typeof sourceId !== "string") continue;
+    const key = `${event.session} ${String(event.data["channel"])} ${sourceId}`;
+    if (bySource.has(key)) violations.push(`${key} was taken in twice, as ${bySource.get(key)} and ${id}`);
+    bySource.set(key, id);
+  }
+  for (const { messageId, session, channel, sourceId, text } of accepted) {
+    if (removed.has(session)) continue;
+    const found = stored.get(messageId) ?? [];
+    if (found.length !== 1) violations.push(`${messageId} (${text}) was accepted and is in the log ${found.length} times`);
+    else if (found[0]!.data["text"] !== text || found[0]!.session !== session) violations.push(`${messageId} (${text}) is stored as something else`);
+    if (sourceId !== null && bySource.get(`${session} ${channel} ${sourceId}`) !== messageId) violations.push(`${sourceId} was acknowledged as ${messageId}, which is not what is stored`);
+  }
+  return violations;
+}
+
+/** Messages of people and programs; results of children have rules of their own. */
+function saidMessages(events: readonly SeenEvent[]): SeenEvent[] {
+  return events.filter(({ type, data }) => type === "message.accepted" && data["provenance"] !== "child");
+}
+
+function idsIn(data: JsonObject, name: string): readonly string[] {
+  return (data[name] ?? []) as readonly string[];
+}
+
+/** Every message gets one reply or one visible end, and never two. */
+export function oneEndEach({ events, removed, isOver }: Pick<History, "events" | "removed" | "isOver">): string[] {
+  const ends = new Map<string, string[]>();
+  const add = (id: string, how: string): void => void ends.set(id, [...(ends.get(id) ?? []), how]);
+  for (const { type, data } of events) {
+    if (type === "reply") for (const id of idsIn(data, "replyTo")) add(id, "reply");
+    else if (type === "message.cancelled") for (const id of idsIn(data, "messageIds")) add(id, "cancelled");
+    else if (type === "turn.ended" && (data["outcome"] === "failed" || data["outcome"] === "cancelled")) for (const id of idsIn(data, "messageIds")) add(id, `turn ${data["outcome"]}`);
+  }
+  return saidMessages(events).flatMap(({ session, data }) => {
+    const id = String(data["messageId"]);
+    const found = ends.get(id) ?? [];
+    if (found.length > 1) return [`${id} (${String(data["text"])}) ended ${found.length} times: ${found.join(", ")}`];
+    if (found.length === 0 && isOver && !removed.has(session)) return [`${id} (${String(data["text"])}, ${String(data["provenance"])}, ${String(data["mode"])}) never came to an end`];
+    return [];
+  });
+}
+
+/** Turns in the lane take messages in the order in which they were accepted. */
+export function mainTrackKeepsOrder({ events }: Pick<History, "events">): string[] {
+  const violations: string[] = [];
+  const numbers = new Map<string, number>();
+  const last = new Map<string, number>();
+  for (const event of saidMessages(events)) {
+    const mode = event.data["mode"];
+    if (mode !== "steer" && mode !== "background" && mode !== "parallel" && event.data["channel"] !== "barrier") numbers.set(String(event.data["messageId"]), numbers.size);
+  }
+  for (const { type, session, data } of events) {
+    if (type !== "turn.started" || data["track"] !== "main" || data["attempt"] !== 1) continue;
+    for (const id of idsIn(data, "messageIds")) {
+      const number = numbers.get(id);
+      if (number === undefined) continue;
+      if (number < (last.get(session) ?? -1)) violations.push(`${session} took ${id} after a newer one`);
+      last.set(session, number);
+    }
+  }
+  return violations;
+}
+
+// ── turns ───────────────────────────────────────────────────────────────────────────────────
+
+export function oneMainTurn({ events }: Pick<History, "events">): string[] {
+  const violations: string[] = [];
+  const running = new Map<string, string>();
+  for (const { type, session, turnId, data } of events) {
+    if (turnId === undefined) continue;
+    if (type === "turn.started" && data["track"] === "main") {
+      const before = running.get(session);
+      if (before !== undefined && before !== turnId) violations.push(`${session} runs ${turnId} and ${before} at once`);
+      running.set(session, turnId);
+    } else if ((type === "turn.promoted" || type === "turn.ended") && running.get(session) === turnId) running.delete(session);
+  }
+  return violations;
+}
+
+const OF_A_RUNNING_TURN: ReadonlySet<string> = new Set(["turn.started", "turn.promoted", "turn.yielded", "tool.started", "tool.ended", "reply"]);
+
+/** A turn that has ended says and starts nothing more, and ends once. */
+export function endedTurnsAreSilent({ events }: Pick<History, "events">): string[] {
+  const violations: string[] = [];
+  const ended = new Set<string>();
+  for (const { type, turnId } of events) {
+    if (turnId === undefined) continue;
+    if (ended.has(turnId) && OF_A_RUNNING_TURN.has(type)) violations.push(`${turnId} has ended, then ${type}`);
+    if (type !== "turn.ended") continue;
+    if (ended.has(turnId)) violations.push(`${turnId} ended twice`);
+    ended.add(turnId);
+  }
+  return violations;
+}
+
+/** Side turns are told of in the transcript before what they said. */
+export function sideTurnsSayWhereTheyBelong({ events, transcripts }: Pick<History, "events" | "transcripts">): string[] {
+  return events.flatMap(({ type, session, turnId, data }) => {
+    if (type !== "turn.ended" || data["track"] !== "side" || turnId === undefined) return [];
+    const block = transcripts.get(session)?.filter((entry) => entry.turnId === turnId) ?? [];
+    const first = block.findIndex(({ content }) => content.role === "assistant");
+    if (first === -1 || block.slice(0, first).some(({ content }) => content.role === "notice" && content.text?.includes("started before #") === true)) return [];
+    return [`the block of ${turnId} in ${session} does not say where it belongs`];
+  });
+}
+
+/** No turn starts in a pool that is full; a turn that is promoted may go over its new pool's size. */
+export function poolsAreKept({ events, pools }: Pick<History, "events" | "pools">): string[] {
+  if (pools === null) return [];
+  const violations: string[] = [];
+  const poolOf = new Map<string, PoolName>();
+  const used = (pool: PoolName): number => [...poolOf.values()].filter((one) => one === pool).length;
+  events.forEach(({ type, session, turnId, data }, index) => {
+    if (turnId === undefined) return;
+    if (type === "turn.started" && !poolOf.has(turnId)) {
+      const pool = data["track"] === "side" ? "side" : POOL_OF_KIND[parseSessionKey(session).parts.kind];
+      poolOf.set(turnId, pool);
+      const size = pools.findLast(({ from }) => from <= index)!.sizes[pool];
+      if (used(pool) > size) violations.push(`${turnId} is number ${used(pool)} in pool ${pool} of ${size}`);
+    } else if (type === "turn.promoted") poolOf.set(turnId, "side");
+    else if (type === "turn.ended") poolOf.delete(turnId);
+  });
+  return violations;
+}
+
+// ── children ────────────────────────────────────────────────────────────────────────────────
+
+/** A task ends once, as what its record says, and nothing moves it afterwards. */
+export function endedTasksAreFinal({ events, tasks, isOver, removed }: Pick<History, "events" | "tasks" | "isOver" | "removed">): string[] {
+  const violations: string[] = [];
+  const ended = new Map<string, string>();
+  for (const { type, taskId, data } of events) {
+    if (taskId === undefined || (type !== "task.started" && type !== "task.progress" && type !== "task.ended")) continue;
+    if (ended.has(taskId)) violations.push(`${taskId} ended as ${ended.get(taskId)}, then ${type} ${String(data["state"])}`);
+    if (type === "task.ended") ended.set(taskId, String(data["state"]));
+  }
+  for (const { taskId, state, endedAt, session, parentSession } of tasks) {
+    const seen = ended.get(taskId);
+    if (seen !== undefined && seen !== state) violations.push(`${taskId} ended as ${seen} and is ${state}`);
+    if (isOver && endedAt === null) violations.push(`${taskId} is still ${state}`);
+    if (seen === undefined && endedAt !== null && !removed.has(parentSession ?? session)) violations.push(`${taskId} is ${state} and nobody was told`);
+  }
+  return violations;
+}
+
+/** The result of a child stands in its parent's transcript once. */
+export function resultsArriveOnce({ tasks, transcripts, removed, isOver }: Pick<History, "tasks" | "transcripts" | "removed" | "isOver">): string[] {
+  return tasks.flatMap(({ taskId, state, parentSession, delivery }) => {
+    if (parentSession === null || removed.has(parentSession)) return [];
+    const entries = transcripts.get(parentSession) ?? [];
+    const times = entries.reduce((sum, { provenance, content }) => sum + (provenance === "child" ? announcementsIn(content.text ?? "", taskId) : 0), 0);
+    if (times > 1) return [`the result of ${taskId} is in ${parentSession} ${times} times`];
+    const mustArrive = isOver && delivery === "digest" && (state === "succeeded" || state === "failed" || state === "timed_out") && !isChild(parentSession);
+    return mustArrive && times === 0 ? [`the result of ${taskId} (${state}) never came to ${parentSession}`] : [];
+  });
+}
+
+/** How often a digest announces a task; what a child itself said is quoted and does not count. */
+function announcementsIn(digest: string, taskId: string): number {
+  return digest.split("\n").filter((line) => /^\d+\. /.test(line) && line.includes(`(${taskId})`)).length;
+}
+
+function isChild(session: string): boolean {
+  const { kind } = parseSessionKey(session).parts;
+  return kind === "subagent" || kind === "acp";
+}
+
+/** After a child was stopped, nothing starts in it or below it; a turn that has ended spawns nothing. */
+export function stoppedStartNothing({ events, tasks, spawnedBy, isOver }: Pick<History, "events" | "tasks" | "spawnedBy" | "isOver">): string[] {
+  const violations: string[] = [];
+  const parents = new Map(tasks.map((task) => [task.session, task.parentSession]));
+  const stopped = new Set<string>();
+  const endedTurns = new Set<string>();
+  const isStopped = (session: string): boolean => {
+    for (let one: string | null | undefined = session; one !== null && one !== undefined; one = parents.get(one)) if (stopped.has(one)) return true;
+    return false;
+  };
+  for (const { type, session, turnId, taskId, data } of events) {
+    if (type === "turn.started" && isStopped(session)) violations.push(`${turnId} started in ${session}, which is stopped`);
+    if (type === "task.accepted") {
+      if (isStopped(session)) violations.push(`${taskId} was spawned by ${session}, which is stopped`);
+      const turn = taskId === undefined ? undefined : spawnedBy.get(taskId);
+      if (turn !== undefined && endedTurns.has(turn)) violations.push(`${taskId} was spawned by ${turn}, which had ended`);
+    }
+    if (type === "turn.ended" && turnId !== undefined) endedTurns.add(turnId);
+    if (type === "task.ended" && (data["state"] === "cancelled" || data["state"] === "timed_out")) stopped.add(String(data["session"]));
+  }
+  if (isOver) for (const task of tasks) if (task.endedAt === null && isStopped(task.session)) violations.push(`${task.taskId} goes on below something that was stopped`);
+  return violations;
+}
+
+// ── transcripts ─────────────────────────────────────────────────────────────────────────────
+
+/** Every tool call of a transcript is answered right after it. */
+export function callsAreAnswered({ transcripts }: Pick<History, "transcripts">): string[] {
+  return [...transcripts].flatMap(([session, entries]) => {
+    const problem = conversationProblem(entries.map(({ content }) => content as ChatMessage).filter(({ role }) => role === "user" || role === "assistant" || role === "tool"));
+    return problem === null ? [] : [`${session}: ${problem}`];
+  });
+}
+
+/** Why a provider would refuse this conversation; null = it would not. */
+export function conversationProblem(messages: readonly ChatMessage[]): string | null {
+  let open: readonly string[] = [];
+  for (const [index, message] of messages.entries()) {
+    if (message.role === "tool") {
+      const answered = message.results.map(({ callId }) => callId);
+      const missing = open.filter((callId) => !answered.includes(callId));
+      const strange = answered.filter((callId) => !open.includes(callId));
+      if (missing.length > 0) return `message ${index} leaves ${missing.join()} without a result`;
+      if (strange.length > 0) return `message ${index} has results without a call: ${strange.join()}`;
+      open = [];
+      continue;
+    }
+    if (open.length > 0) return `message ${index} (${message.role}) stands where the results of ${open.join()} should be`;
+    if (message.role === "assistant") open = toolCallsOf(message.parts).map(({ callId }) => callId);
+  }
+  return open.length > 0 ? `the results of ${open.join()} are missing at the end` : null;
+}

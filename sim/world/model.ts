@@ -1,0 +1,200 @@
+/**
+ * A model whose answers come from the seed: words, tool calls, silence, garbage, refusals.
+ *
+ * What it answers depends on what it is asked, not on how many calls came before, so that leaving
+ * an action out of a run leaves the other answers as they were. It also listens: a conversation
+ * that no provider would accept, or a question whose answer is on disk already, is reported.
+ */
+import type { Clock } from "../../src/base/clock.ts";
+import type { JsonObject } from "../../src/base/json.ts";
+import { NO_USAGE, type AssistantPart, type ChatMessage, type ModelAnswer, type ModelClient, type ModelFrame, type ModelRequest, type ToolCallPart } from "../../src/model/chat.ts";
+import { Fault } from "../../src/model/faults.ts";
+import { conversationProblem } from "./checkers.ts";
+import { Dice, hashOf } from "./dice.ts";
+
+/** Rounds of tools after which the model always comes to an end. */
+const ROUNDS_MAX = 4;
+/** How long a healed model takes at most, milliseconds. */
+const HEALED_MS_MAX = 900;
+/** How long the process lives after it began to work on a poisoned message. */
+const POISON_AFTER_MS = 3_000;
+export const POISON = "poison";
+
+type Mood = "text" | "tools" | "slow" | "refuse" | "garbage" | "hang";
+export type Moods = Readonly<Record<Mood, number>>;
+
+export interface WorldModelDeps {
+  readonly seed: number;
+  readonly moods: Moods;
+  /** How eager it is to spawn children, 0..1. */
+  readonly spawning: number;
+  /** Kills the process that asks. */
+  readonly crash: () => void;
+  readonly report: (violation: string) => void;
+}
+
+/** One for the whole life of a world; processes come and go. */
+export class WorldModel {
+  readonly #deps: WorldModelDeps;
+  readonly #asked = new Map<string, number>();
+  /** Calls that an answer made, by the question it answered. */
+  readonly #callsOf = new Map<string, string[]>();
+  readonly #onDisk = new Set<string>();
+  healed = false;
+  calls = 0;
+
+  constructor(deps: WorldModelDeps) {
+    this.#deps = deps;
+  }
+
+  /** The model as one process reaches it. */
+  client(clock: Clock): ModelClient & { defaultModel(): string } {
+    return {
+      call: (request, onFrame) => this.#call(clock, request, onFrame),
+      contextWindow: () => 100_000,
+      knownModels: () => ["sim/one", "sim/two"],
+      defaultModel: () => "sim/one",
+    };
+  }
+
+  /** A tool call was seen in the log: the answer that made it is on disk. */
+  sawToolCall(callId: string): void {
+    this.#onDisk.add(callId);
+  }
+
+  #call(clock: Clock, request: ModelRequest, onFrame: (frame: ModelFrame) => void): Promise<ModelAnswer> {
+    this.calls++;
+    const problem = conversationProblem(request.messages);
+    if (problem !== null) this.#deps.report(`the model is sent a conversation that no provider accepts: ${problem}`);
+    const question = questionOf(request);
+    const committed = this.#callsOf.get(question)?.find((callId) => this.#onDisk.has(callId));
+    if (committed !== undefined) this.#deps.report(`an answer that is on disk is asked for again: ${question}`);
+    const attempt = (this.#asked.get(question) ?? 0) + 1;
+    this.#asked.set(question, attempt);
+
+    const dice = new Dice(this.#deps.seed, "model", question, attempt);
+    return new Promise((resolve, reject) => {
+      if (request.signal.aborted) return reject(request.signal.reason);
+      const behaviour = this.#behaviour(dice, request, question, attempt);
+      const disarm = behaviour.afterMs === null ? () => {} : clock.after(behaviour.afterMs, () => {
+        request.signal.removeEventListener("abort", onAbort);
+        behaviour.then(resolve, reject, onFrame);
+      });
+      function onAbort(): void {
+        disarm();
+        reject(request.signal.reason);
+      }
+      request.signal.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
+  #behaviour(dice: Dice, request: ModelRequest, question: string, attempt: number): Behaviour {
+    const isPoisoned = lastText(request.messages).includes(POISON);
+    if (isPoisoned) return { afterMs: POISON_AFTER_MS, then: () => this.#deps.crash() };
+    const round = roundOf(request.messages);
+    const mood: Mood = this.healed ? "text" : dice.weighted<Mood>(this.#deps.moods);
+    const afterMs = this.healed ? dice.whole(0, HEALED_MS_MAX) : mood === "slow" ? dice.whole(5_000, 90_000) : dice.chance(0.3) ? 0 : dice.spread(1, 8_000);
+    switch (mood) {
+      case "hang":
+        return { afterMs: null, then: () => {} };
+      case "refuse":
+        return { afterMs, then: (_resolve, reject) => reject(refusal(dice)) };
+      case "garbage":
+        return { afterMs, then: (resolve, reject) => (dice.chance(0.5) ? resolve(answerOf(dice.chance(0.5) ? [] : [{ type: "text", text: " \n" }])) : reject(new SyntaxError("Unexpected token < in JSON"))) };
+      default: {
+        const callable = request.tools.length > 0 && round < ROUNDS_MAX && !this.healed;
+        const text = `answer to ${JSON.stringify(lastText(request.messages).slice(0, 60))}, round ${round}`;
+        const parts = callable && (mood === "tools" || dice.chance(0.2)) ? this.#toolCalls(dice, request, question, attempt) : [{ type: "text" as const, text }];
+        return {
+          afterMs,
+          then(resolve, _reject, onFrame) {
+            onFrame({ type: "text", text: text.slice(0, 8) });
+            resolve(answerOf(parts));
+          },
+        };
+      }
+    }
+  }
+
+  #toolCalls(dice: Dice, request: ModelRequest, question: string, attempt: number): AssistantPart[] {
+    const offered = new Set(request.tools.map(({ name }) => name));
+    const name = hashOf(`${question}/${attempt}`).toString(36);
+    const about = lastText(request.messages).slice(0, 12).replaceAll(/\W/g, "");
+    const count = dice.chance(0.6) ? 1 : dice.whole(2, 4);
+    const parts: AssistantPart[] = dice.chance(0.3) ? [{ type: "text", text: "working on it" }] : [];
+    for (let i = 0; i < count; i++) {
+      const { tool, input } = this.#oneCall(dice, `${about}.${name}.${i}`);
+      if (offered.has(tool) || dice.chance(0.1)) parts.push({ type: "tool-call", callId: `call_${name}_${i}`, tool, input });
+    }
+    const calls = parts.filter((part): part is ToolCallPart => part.type === "tool-call");
+    if (calls.length === 0) return [{ type: "text", text: `nothing to do for ${about}` }];
+    this.#callsOf.set(question, [...(this.#callsOf.get(question) ?? []), ...calls.map(({ callId }) => callId)]);
+    return parts;
+  }
+
+  #oneCall(dice: Dice, name: string): { tool: string; input: JsonObject } {
+    const { spawning } = this.#deps;
+    const tool = dice.weighted({ sessions_spawn: 6 * spawning, sessions_yield: 3 * spawning, subagents: 2 * spawning, sessions_send: spawning, look: 2, put: 1, fire: 1, break: 0.5, no_such_tool: 0.1, invalid: 0.1 });
+    switch (tool) {
+      case "sessions_spawn":
+        return {
+          tool,
+          input: {
+            task: `child ${name}`,
+            label: `c-${name}`,
+            ...(dice.chance(0.15) ? { delivery: "notify" } : {}),
+            ...(dice.chance(0.25) ? { deadlineSeconds: dice.whole(1, 120) } : {}),
+            ...(dice.chance(0.2) ? { context: "fork" } : {}),
+          },
+        };
+      case "sessions_yield":
+        return { tool, input: { waitFor: dice.pick(["all", "all", "any", 1, 2]), ...(dice.chance(0.4) ? { timeoutSeconds: dice.whole(1, 120) } : {}) } };
+      case "subagents":
+        return { tool, input: dice.pick([{ action: "list" }, { action: "kill", target: dice.pick(["all", "1", "2", "T1", "T2"]) }, { action: "steer", target: dice.pick(["1", "T1", "T2"]), text: `steer ${name}` }, { action: "log", target: "1" }]) };
+      case "sessions_send":
+        return { tool, input: { session: dice.pick(["1", "2"]), text: `tell ${name}` } };
+      case "invalid":
+        return { tool: "put", input: { $invalid: "{\"path\": " } };
+      default:
+        return { tool, input: { name } };
+    }
+  }
+}
+
+interface Behaviour {
+  /** Null = never. */
+  readonly afterMs: number | null;
+  readonly then: (resolve: (answer: ModelAnswer) => void, reject: (cause: unknown) => void, onFrame: (frame: ModelFrame) => void) => void;
+}
+
+function refusal(dice: Dice): Fault {
+  const provider = "sim";
+  return dice.pick([
+    () => new Fault("PROVIDER_OVERLOADED", { provider, status: 529 }),
+    () => new Fault("PROVIDER_RATE_LIMITED", { provider, waitedMs: 60_000 }),
+    () => new Fault("PROVIDER_BROKEN_STREAM", { provider, problem: "cut in the middle" }),
+    () => new Fault("PROVIDER_REJECTED", { provider, status: 400, problem: "no" }),
+  ])();
+}
+
+function answerOf(parts: readonly AssistantPart[]): ModelAnswer {
+  const stop = parts.some(({ type }) => type === "tool-call") ? "tools" : "end";
+  return { parts, stop, usage: { ...NO_USAGE, input: 10, output: 5, calls: 1 }, model: "sim/one" };
+}
+
+function lastText(messages: readonly ChatMessage[]): string {
+  const last = messages.findLast((message) => message.role === "user");
+  return last?.role === "user" ? last.text : "";
+}
+
+/** How many rounds of tools there were since somebody last said something. */
+function roundOf(messages: readonly ChatMessage[]): number {
+  let round = 0;
+  for (let i = messages.length - 1; i >= 0 && messages[i]!.role !== "user"; i--) if (messages[i]!.role === "tool") round++;
+  return round;
+}
+
+function questionOf(request: ModelRequest): string {
+  const said = request.messages.filter((message) => message.role !== "assistant").map((message) => (message.role === "user" ? message.text : message.results.map(({ callId }) => callId).join()));
+  return `${request.cacheKey ?? "aside"} ${hashOf(said.join("\n")).toString(36)} ${roundOf(request.messages)}`;
+}

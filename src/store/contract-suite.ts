@@ -1,0 +1,817 @@
+/**
+ * What every store must do, as tests: `storeContract(name, open)` registers them for one.
+ *
+ * Each test says one promise of `store.ts` with its reason. After each, the store looks at itself
+ * and must find nothing wrong.
+ */
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import { Fault } from "../model/faults.ts";
+import { hasEnded, type TaskState } from "../model/task.ts";
+import { ATTEMPTS_WITHOUT_PROGRESS_MAX } from "../model/turn.ts";
+import { ANN, answered, BOB, calling, fault, MAIN, MEAN, refOf, resulted, StoreBench, type OpenedStore } from "./store-bench.test-support.ts";
+
+export function storeContract(name: string, open: (t: TestContext) => Promise<OpenedStore>): void {
+  function promise(text: string, story: (bench: StoreBench, t: TestContext) => Promise<void>): void {
+    test(`${name}: ${text}`, async (t) => {
+      const bench = new StoreBench(await open(t));
+      await bench.rules();
+      await story(bench, t);
+      assert.deepEqual(await bench.store.checkIntegrity(), []);
+      assertNoGaps(bench);
+    });
+  }
+
+  // ── the inbox ─────────────────────────────────────────────────────────────────────────────
+
+  promise("a message is stored once per source id, so a client may send again after a lost connection", async (bench) => {
+    const first = await bench.accept(ANN, "hi", { sourceId: "1" });
+    const again = await bench.accept(ANN, "hi", { sourceId: "1" });
+    assert.deepEqual([first.duplicate, again.duplicate], [false, true]);
+    assert.equal(again.messageId, first.messageId);
+    assert.equal((await bench.accept(ANN, "hi", { sourceId: "1", channel: "web" })).duplicate, false, "another channel counts for itself");
+    assert.equal((await bench.accept(BOB, "hi", { sourceId: "1" })).duplicate, false, "another session counts for itself");
+    await bench.drain();
+    assert.equal((await bench.accept(ANN, "hi", { sourceId: "1" })).messageId, first.messageId, "also after it was answered");
+  });
+
+  promise("messages of one session are answered in the order of their acceptance, one turn each", async (bench) => {
+    for (const text of ["one", "two", "three"]) await bench.accept(ANN, text, { mode: "followup" });
+    const ran = await bench.drain();
+    assert.deepEqual(ran.map((turn) => turn.messages.map((message) => message.text)), [["one"], ["two"], ["three"]]);
+    assert.deepEqual(await bench.transcript(ANN), ["user: one", "assistant: answer to one", "user: two", "assistant: answer to two", "user: three", "assistant: answer to three"]);
+  });
+
+  promise("messages that come within messageWaitMs of each other are one batch, so a correction is read with what it corrects", async (bench) => {
+    const first = await bench.accept(ANN, "Book 2pm", { waitMs: 2000 });
+    assert.deepEqual(await bench.started(), []);
+    bench.clock.advance(300);
+    const second = await bench.accept(ANN, "Wait, make that 3pm", { waitMs: 2000 });
+    bench.clock.advance(1999);
+    assert.deepEqual(await bench.started(), [], "the second opened the wait anew");
+    bench.clock.advance(1);
+    const turn = await bench.start();
+    assert.deepEqual(turn.messages.map((message) => message.text), ["Book 2pm", "Wait, make that 3pm"]);
+    await bench.done(turn);
+    assert.deepEqual(bench.replies(ANN)[0]!.replyTo, [first.messageId, second.messageId]);
+  });
+
+  promise("a batch that keeps growing is closed after five waits, so a talkative person is answered too", async (bench) => {
+    for (let sent = 0; sent < 12; sent++) {
+      await bench.accept(ANN, `${sent}`, { waitMs: 1000 });
+      bench.clock.advance(500);
+    }
+    const turn = await bench.start();
+    assert.ok(turn.messages.length >= 10 && turn.messages.length < 12, `${turn.messages.length} in the first batch`);
+  });
+
+  promise("mode collect makes one turn of all that wait", async (bench) => {
+    const running = await bench.begin(ANN, "work");
+    for (const text of ["a", "b", "c"]) await bench.accept(ANN, text, { mode: "collect" });
+    await bench.done(running);
+    assert.deepEqual((await bench.start()).messages.map((message) => message.text), ["a", "b", "c"]);
+  });
+
+  promise("the claim says when to ask again, and never a moment that is past", async (bench) => {
+    await bench.rules({ pools: { main: 1 } });
+    await bench.begin(BOB, "holds the only slot");
+    await bench.accept(ANN, "late", { waitMs: 60_000 });
+    await bench.accept(ANN, "early", { mode: "steer", waitMs: 0, provenance: "operator" });
+    for (let step = 0; step < 200; step++) {
+      const { nextAt } = await bench.claim();
+      assert.ok(nextAt === null || nextAt > bench.clock.now(), `asked to come back ${bench.clock.now() - nextAt!} ms ago`);
+      if (nextAt === null) break;
+      bench.clock.advance(nextAt - bench.clock.now());
+    }
+  });
+
+  promise("a full inbox refuses with a reason and drops nothing", async (bench) => {
+    await bench.rules({ queueCap: 2 });
+    await bench.begin(ANN, "work");
+    await bench.accept(ANN, "1", { mode: "followup" });
+    await bench.accept(ANN, "2", { mode: "followup" });
+    await assert.rejects(bench.accept(ANN, "3", { mode: "followup" }), fault("LANE_FULL"));
+    assert.equal((await bench.store.session(ANN))!.waitingMessages, 2);
+    assert.equal((await bench.accept(BOB, "3")).queuedAhead, 0, "others are not concerned");
+  });
+
+  // ── lanes and pools ───────────────────────────────────────────────────────────────────────
+
+  promise("a session has one main turn at a time, however many slots are free", async (bench) => {
+    const turn = await bench.begin(ANN, "one");
+    await bench.accept(ANN, "two", { mode: "followup" });
+    assert.deepEqual(await bench.started(), []);
+    await bench.done(turn);
+    assert.equal((await bench.start()).messages[0]!.text, "two");
+  });
+
+  promise("a pool's size is exact, and a change takes effect at the next claim without stopping what runs", async (bench) => {
+    const session = (n: number) => `agent:main:api:direct:p${n}` as typeof ANN;
+    for (let n = 0; n < 10; n++) await bench.accept(session(n), "hi");
+    const running = [...(await bench.started())];
+    assert.equal(running.length, 4);
+    await bench.rules({ pools: { main: 7 } });
+    running.push(...(await bench.started()));
+    assert.equal(running.length, 7);
+    await bench.rules({ pools: { main: 2 } });
+    for (const turn of running.splice(0, 5)) await bench.done(turn);
+    assert.deepEqual(await bench.started(), [], "two still run");
+    await bench.done(running.pop()!);
+    assert.equal((await bench.started()).length, 1);
+  });
+
+  promise("a claim starts at most as many as asked for and says that there is more", async (bench) => {
+    for (const session of [ANN, BOB, MAIN]) await bench.accept(session, "hi");
+    const first = await bench.claim(2);
+    assert.deepEqual([first.started.length, first.more], [2, true]);
+    assert.equal((await bench.claim(2)).started.length, 1);
+  });
+
+  promise("people go before background work that waits in the same pool's line no longer than its handicap", async (bench) => {
+    await bench.rules({ pools: { main: 1 } });
+    const holder = await bench.begin(BOB, "hold");
+    await bench.accept(MAIN, "from a webhook", { provenance: "webhook" });
+    bench.clock.advance(5_000);
+    await bench.accept(ANN, "from a person");
+    await bench.done(holder);
+    const first = await bench.start();
+    assert.equal(first.session, ANN);
+    bench.clock.advance(60_000);
+    await bench.accept(BOB, "much later");
+    await bench.done(first);
+    assert.equal((await bench.start()).session, MAIN, "it aged past a newer person's message");
+  });
+
+  promise("one owner's many sessions do not hold up another's first", async (bench) => {
+    await bench.rules({ pools: { subagent: 1 } });
+    const ann = await bench.begin(ANN, "spawn many");
+    for (let n = 0; n < 4; n++) await bench.spawn(ann, `ann ${n}`);
+    const bob = await bench.begin(BOB, "spawn one").catch(async () => (await bench.started()).find((turn) => turn.session === BOB)!);
+    await bench.spawn(bob ?? BOB, "bob");
+    const order: string[] = [];
+    for (let n = 0; n < 5; n++) {
+      const running = await bench.store.tasks({ states: ["running"], limit: 10 });
+      const turns = await bench.started();
+      for (const turn of turns) {
+        order.push(turn.sessionInfo.label!);
+        await bench.done(turn);
+      }
+      assert.ok(running.tasks.length <= 1);
+    }
+    assert.ok(order.indexOf("bob") <= 2, order.join(", "));
+  });
+
+  promise("a wait over two seconds is told once, with place and reason", async (bench) => {
+    await bench.rules({ pools: { main: 1 } });
+    await bench.begin(BOB, "hold");
+    await bench.accept(ANN, "hi");
+    await bench.claim();
+    bench.clock.advance(2_000);
+    await bench.claim();
+    bench.clock.advance(60_000);
+    await bench.claim();
+    const told = bench.eventsOf(ANN, "lane.waiting");
+    assert.equal(told.length, 1);
+    assert.equal(told[0]!.data["why"], "slot");
+    const { lanes, pools } = await bench.store.lanes({ meanTurnMs: MEAN });
+    assert.deepEqual(lanes.find((lane) => lane.session === ANN)!.why, "slot");
+    assert.deepEqual(pools.find((pool) => pool.name === "main"), { name: "main", size: 1, used: 1, waiting: 1 });
+  });
+
+  // ── fencing and the journal ───────────────────────────────────────────────────────────────
+
+  promise("an old epoch writes nothing, so two processes can never both work on one turn", async (bench) => {
+    const turn = await bench.begin(ANN, "hi");
+    const { turns } = await bench.crash();
+    const newer = turns[0]!;
+    assert.ok(newer.epoch > turn.epoch);
+    assert.equal(await bench.store.journal({ turn: refOf(turn), writes: [answered(1, [{ type: "text", text: "old" }])], events: [{ type: "notice", data: {} }] }), false);
+    assert.deepEqual(await bench.store.takeSteering(refOf(turn)), []);
+    assert.equal(await bench.done(turn, "old"), false);
+    assert.equal(await bench.done(newer, "new"), true);
+    assert.deepEqual(bench.replies(ANN).map((reply) => reply.text), ["new"]);
+  });
+
+  promise("after a crash a turn comes back with the steps that were committed", async (bench) => {
+    const turn = await bench.begin(ANN, "list files");
+    await bench.store.journal({ turn: refOf(turn), writes: [answered(1, [{ type: "tool-call", callId: "c1", tool: "list", input: {} }]), calling(1, "c1", "list")], events: [] });
+    const { turns, generation } = await bench.crash();
+    assert.equal(generation, 1);
+    assert.deepEqual(turns[0]!.steps.map((step) => [step.key, step.state]), [["model:1", "done"], ["tool:1:c1", "intent"]]);
+    assert.deepEqual(turns[0]!.messages.map((message) => message.text), ["list files"]);
+    assert.equal(turns[0]!.attempt, 2);
+    await bench.store.endTurn({ turn: refOf(turns[0]!), end: { outcome: "done", text: "two files", usage: turn as never }, writes: [resulted(1, "c1", "list", "a b"), { intent: { key: "model:2", kind: "model", name: "m", effect: "pure", input: null } }, answered(2, [{ type: "text", text: "two files" }])] });
+    assert.deepEqual(await bench.transcript(ANN), ["user: list files", "assistant: (list)", "tool: a b", "assistant: two files"]);
+  });
+
+  promise("recovering twice changes nothing but the epochs", async (bench) => {
+    await bench.begin(ANN, "hi");
+    const once = await bench.crash();
+    const twice = await bench.crash();
+    assert.deepEqual(twice.turns.map((turn) => turn.turnId), once.turns.map((turn) => turn.turnId));
+    await bench.done(twice.turns[0]!);
+    assert.equal((await bench.crash()).turns.length, 0);
+  });
+
+  promise("a turn that the process dies on again and again is set aside, and the lane goes on", async (bench) => {
+    const { messageId } = await bench.accept(ANN, "poison");
+    await bench.accept(ANN, "next", { mode: "followup" });
+    await bench.started();
+    for (let crash = 0; crash < ATTEMPTS_WITHOUT_PROGRESS_MAX; crash++) assert.equal((await bench.crash()).poisoned.length, 0);
+    const { turns, poisoned } = await bench.crash();
+    assert.deepEqual([turns.length, poisoned.length], [0, 1]);
+    const notice = bench.eventsOf(ANN, "notice").at(-1)!;
+    assert.deepEqual([notice.data["code"], notice.data["replyTo"]], ["TURN_POISONED", [messageId]]);
+    assert.equal((await bench.start()).messages[0]!.text, "next");
+  });
+
+  promise("a turn that gets further between crashes is not poison", async (bench) => {
+    await bench.begin(ANN, "long");
+    let { turns } = await bench.crash();
+    for (let round = 1; round <= ATTEMPTS_WITHOUT_PROGRESS_MAX * 2; round++) {
+      const turn = turns[0]!;
+      const intent = round === 1 ? [] : [{ intent: { key: `model:${round}`, kind: "model" as const, name: "m", effect: "pure" as const, input: null } }];
+      await bench.store.journal({ turn: refOf(turn), writes: [...intent, answered(round, [{ type: "text", text: "…" }])], events: [] });
+      ({ turns } = await bench.crash());
+      assert.equal(turns.length, 1);
+    }
+  });
+
+  promise("a turn that fails says so to the person, and its message is not lost in silence", async (bench) => {
+    const { messageId } = await bench.accept(ANN, "hi");
+    await bench.failed(await bench.start(), new Fault("PROVIDER_AUTH", { provider: "p", status: 401 }).toRecord());
+    const [ended] = bench.eventsOf(ANN, "turn.ended");
+    assert.deepEqual([ended!.data["outcome"], (ended!.data["fault"] as { code: string }).code, ended!.data["messageIds"]], ["failed", "PROVIDER_AUTH", [messageId]]);
+    assert.match((await bench.transcript(ANN)).at(-1)!, /^notice: This could not be answered: p refused the credential/);
+  });
+
+  // ── queue modes ───────────────────────────────────────────────────────────────────────────
+
+  promise("mode reject refuses while a turn runs and says when to try again", async (bench) => {
+    const turn = await bench.begin(ANN, "work");
+    await assert.rejects(bench.accept(ANN, "now", { mode: "reject" }), (thrown) => thrown instanceof Fault && thrown.code === "QUEUE_REJECTED" && thrown.retryAfterMs === 1000);
+    await bench.done(turn);
+    assert.equal((await bench.accept(ANN, "now", { mode: "reject" })).duplicate, false);
+  });
+
+  promise("mode interrupt cancels the running turn, and what waits behind it stays in line", async (bench) => {
+    const turn = await bench.begin(ANN, "long work");
+    await bench.accept(ANN, "waits", { mode: "followup" });
+    await bench.accept(ANN, "stop that", { mode: "interrupt" });
+    assert.deepEqual(bench.stopped, [turn.turnId]);
+    assert.equal(await bench.done(turn), false);
+    assert.deepEqual((await bench.drain()).map((each) => each.messages[0]!.text), ["waits", "stop that"]);
+    assert.ok((await bench.transcript(ANN)).includes("notice: cancelled by a newer message"));
+  });
+
+  promise("mode rollback takes the cancelled turn out of the context altogether", async (bench) => {
+    const turn = await bench.begin(ANN, "a mistake");
+    await bench.accept(ANN, "what I meant", { mode: "rollback" });
+    assert.deepEqual(bench.stopped, [turn.turnId]);
+    await bench.drain();
+    assert.deepEqual(await bench.transcript(ANN), ["user: what I meant", "assistant: answer to what I meant"]);
+  });
+
+  promise("mode steer reaches the running turn, and its message is answered by it", async (bench) => {
+    const turn = await bench.begin(ANN, "research");
+    const { messageId } = await bench.accept(ANN, "also cost", { mode: "steer" });
+    assert.deepEqual(await bench.started(), []);
+    assert.deepEqual(await bench.store.takeSteering(refOf(turn)), [{ id: messageId, text: "also cost" }]);
+    assert.deepEqual(await bench.store.takeSteering(refOf(turn)), [], "taken once");
+    await bench.done(turn);
+    assert.ok(bench.replies(ANN)[0]!.replyTo.includes(messageId));
+    assert.ok((await bench.transcript(ANN)).includes("user: also cost"));
+    const { turns } = await bench.crash();
+    assert.equal(turns.length, 0);
+  });
+
+  promise("a steering message that came too late is answered by a turn of its own", async (bench) => {
+    const turn = await bench.begin(ANN, "research");
+    await bench.accept(ANN, "also cost", { mode: "steer" });
+    await bench.done(turn);
+    assert.equal((await bench.start()).messages[0]!.text, "also cost");
+  });
+
+  promise("steering that was taken before a crash is still part of the turn after it", async (bench) => {
+    const turn = await bench.begin(ANN, "research");
+    const { messageId } = await bench.accept(ANN, "also cost", { mode: "steer" });
+    await bench.store.takeSteering(refOf(turn));
+    const { turns } = await bench.crash();
+    assert.equal(turns[0]!.steps.some((step) => step.result?.kind === "steer"), true);
+    await bench.done(turns[0]!);
+    assert.ok(bench.replies(ANN)[0]!.replyTo.includes(messageId));
+  });
+
+  promise("in mode auto a turn older than foregroundMs goes on beside its lane when a person waits, and says so once", async (bench) => {
+    const turn = await bench.begin(ANN, "analyse");
+    await bench.accept(ANN, "quick?");
+    bench.clock.advance(9_999);
+    assert.deepEqual(await bench.started(), []);
+    bench.clock.advance(1);
+    const { promoted, started } = await bench.claim();
+    assert.deepEqual(promoted, [{ turnId: turn.turnId, session: ANN, handle: "T1" }]);
+    assert.deepEqual(started.map((each) => each.messages[0]!.text), ["quick?"]);
+    assert.deepEqual(started[0]!.besides.map((beside) => [beside.handle, beside.about]), [["T1", "analyse"]]);
+    const notices = bench.eventsOf(ANN, "notice").filter((event) => event.data["code"] === "PROMOTED");
+    assert.deepEqual(notices.map((event) => event.data["handle"]), ["T1"]);
+    await bench.done(started[0]!, "quick answer");
+    await bench.done(turn, "analysis");
+    assert.deepEqual(bench.replies(ANN).map((reply) => reply.text), ["quick answer", "analysis"]);
+    assert.match((await bench.transcript(ANN)).at(-2)!, /^notice: T1, about "analyse": started before #\d+, finished after #\d+/);
+  });
+
+  promise("nobody waits, so nothing is promoted, however long a turn takes", async (bench) => {
+    await bench.begin(ANN, "analyse");
+    bench.clock.advance(3_600_000);
+    assert.deepEqual((await bench.claim()).promoted, []);
+  });
+
+  promise("a promotion never waits for a slot of the side pool", async (bench) => {
+    await bench.rules({ pools: { side: 1, main: 8 }, foregroundMs: 0 });
+    const slow = [];
+    for (const session of [ANN, BOB, MAIN]) slow.push(await bench.begin(session, "slow"));
+    for (const { session } of slow) assert.equal((await bench.store.promoteTurn({ session, turnId: null })).outcome, "promoted");
+    const { pools } = await bench.store.lanes({ meanTurnMs: MEAN });
+    assert.deepEqual(pools.filter((pool) => pool.name !== "acp" && pool.name !== "timer").map((pool) => [pool.name, pool.used]), [["main", 0], ["side", 3], ["subagent", 0]]);
+    assert.equal((await bench.store.promoteTurn({ session: ANN, turnId: null })).outcome, "already-side");
+    assert.equal((await bench.store.promoteTurn({ session: "agent:main:api:direct:nobody" as typeof ANN, turnId: null })).outcome, "nothing-runs");
+  });
+
+  promise("mode parallel starts independent messages beside the lane, at most sideTurnsMax of them", async (bench) => {
+    await bench.rules({ sideTurnsMax: 2 });
+    await bench.begin(ANN, "first");
+    for (const text of ["second", "third", "fourth"]) await bench.accept(ANN, text, { mode: "parallel", independence: "independent" });
+    const started = await bench.started();
+    assert.deepEqual(started.map((turn) => [turn.track, turn.messages[0]!.text]), [["side", "second"], ["side", "third"]]);
+    await bench.done(started[0]!);
+    assert.equal((await bench.start()).messages[0]!.text, "fourth");
+  });
+
+  promise("mode background starts beside the lane also when the lane is free, and leaves it free", async (bench) => {
+    await bench.accept(ANN, "in the back", { mode: "background" });
+    await bench.accept(ANN, "in front", { mode: "followup" });
+    const started = await bench.started();
+    assert.deepEqual(started.map((turn) => turn.track).toSorted(), ["main", "side"]);
+    for (const turn of started) await bench.done(turn);
+    assert.equal(bench.replies(ANN).length, 2);
+  });
+
+  promise("a turn beside the lane is left out of the context of others until it is over", async (bench) => {
+    await bench.begin(ANN, "main work");
+    await bench.accept(ANN, "beside", { mode: "parallel", independence: "independent" });
+    const side = await bench.start();
+    assert.equal(side.omit.length, 1);
+    assert.deepEqual(side.besides.map((beside) => beside.about), ["main work"]);
+  });
+
+  // ── children ──────────────────────────────────────────────────────────────────────────────
+
+  promise("a child's end and the message to its parent are one step, and the parent is told once", async (bench) => {
+    const parent = await bench.begin(ANN, "delegate");
+    const task = await bench.spawn(parent, "solar");
+    await bench.done(parent, "started");
+    const child = await bench.start();
+    assert.deepEqual([child.session, child.pool, child.sessionInfo.depth], [task.session, "subagent", 1]);
+    await bench.done(child, "the sun is hot");
+    assert.deepEqual([(await bench.store.task(task.taskId))!.state, (await bench.store.task(task.taskId))!.result], ["succeeded", "the sun is hot"]);
+    const digest = await bench.start();
+    assert.equal(digest.session, ANN);
+    assert.match(digest.messages[0]!.text, /"solar" succeeded[\s\S]*> the sun is hot/);
+    await bench.done(digest);
+    assert.deepEqual(await bench.drain(), [], "never again");
+    assert.equal(bench.eventsOf(ANN, "task.delivered").length, 1);
+  });
+
+  promise("a spawn with the same key is the same child, so a repeated tool call makes no second one", async (bench) => {
+    const parent = await bench.begin(ANN, "delegate");
+    const first = await bench.spawn(parent, "solar", { idempotencyKey: "k" });
+    const again = await bench.spawn(parent, "solar", { idempotencyKey: "k" });
+    assert.equal(again.taskId, first.taskId);
+    await bench.done(parent);
+    await bench.drain();
+  });
+
+  promise("children over the cap wait in line and start as their siblings end, in the order of their spawns", async (bench) => {
+    const parent = await bench.begin(ANN, "delegate");
+    for (let n = 0; n < 4; n++) await bench.spawn(parent, `c${n}`, { childrenMax: 2 });
+    await bench.done(parent);
+    const first = await bench.started();
+    assert.deepEqual(first.map((turn) => turn.sessionInfo.label), ["c0", "c1"]);
+    const { lanes } = await bench.store.lanes({ meanTurnMs: MEAN });
+    assert.equal(lanes.filter((lane) => lane.why === "siblings").length, 2);
+    await bench.done(first[1]!);
+    assert.deepEqual((await bench.started()).map((turn) => turn.sessionInfo.label).filter((label) => label !== null), ["c2"]);
+  });
+
+  promise("children that finish within gatherMs come as one digest, not as one turn each", async (bench) => {
+    await bench.rules({ gatherMs: 1000 });
+    const parent = await bench.begin(ANN, "delegate");
+    for (const label of ["a", "b", "c"]) await bench.spawn(parent, label);
+    await bench.done(parent);
+    const children = await bench.started();
+    await bench.done(children[0]!);
+    bench.clock.advance(400);
+    await bench.done(children[1]!);
+    bench.clock.advance(600);
+    const digest = await bench.start();
+    assert.match(digest.messages[0]!.text, /results of 2 background tasks[\s\S]*\[still running: "c"\]/);
+    await bench.done(digest);
+    await bench.done(children[2]!);
+    bench.clock.advance(1000);
+    assert.match((await bench.start()).messages[0]!.text, /result of a background task[\s\S]*"c" succeeded/);
+  });
+
+  promise("a turn that yields gives its slot back, so one slot carries a tree of any depth", async (bench) => {
+    await bench.rules({ pools: { main: 1, subagent: 1 } });
+    const { messageId } = await bench.accept(ANN, "deep");
+    let turn = await bench.start();
+    const waiting = [];
+    for (let depth = 1; depth <= 4; depth++) {
+      await bench.spawn(turn, `level ${depth}`);
+      await bench.yielded(turn);
+      waiting.push(turn);
+      turn = await bench.start();
+      assert.equal(turn.sessionInfo.depth, depth);
+    }
+    await bench.done(turn, "bottom");
+    const ran = await bench.drain((each) => `up from ${each.sessionInfo.depth}`);
+    assert.deepEqual(ran.map((each) => each.sessionInfo.depth), [3, 2, 1, 0]);
+    assert.deepEqual(bench.replies(ANN).map((reply) => [reply.text, reply.replyTo.includes(messageId)]), [["up from 0", true]]);
+  });
+
+  for (const { waitFor, wakesAfter } of [{ waitFor: "all", wakesAfter: 3 }, { waitFor: "any", wakesAfter: 1 }, { waitFor: 2, wakesAfter: 2 }] as const) {
+    promise(`yield until ${waitFor} wakes the parent after ${wakesAfter} of 3 children, and the answer goes to the person's own message`, async (bench) => {
+      const { messageId } = await bench.accept(ANN, "delegate");
+      const parent = await bench.start();
+      for (const label of ["a", "b", "c"]) await bench.spawn(parent, label);
+      await bench.yielded(parent, { waitFor });
+      assert.equal(bench.replies(ANN).length, 0);
+      const children = [...(await bench.started())];
+      for (let ended = 1; ended <= wakesAfter; ended++) {
+        assert.equal((await bench.store.session(ANN))!.waitingMessages, 0);
+        await bench.done(children.shift()!);
+      }
+      const digest = await bench.start();
+      assert.equal(digest.session, ANN);
+      await bench.done(digest, "summary");
+      assert.ok(bench.replies(ANN)[0]!.replyTo.includes(messageId));
+      for (const child of children) await bench.done(child);
+      await bench.drain();
+    });
+  }
+
+  promise("yield with nothing to wait for says so, so no session waits for nothing", async (bench) => {
+    const turn = await bench.begin(ANN, "hi");
+    assert.deepEqual(await bench.openBarrier(turn), { outcome: "nothing-to-wait-for" });
+    await bench.done(turn);
+  });
+
+  promise("a yield whose time is over wakes the parent and names what still runs", async (bench) => {
+    const { messageId } = await bench.accept(ANN, "delegate");
+    const parent = await bench.start();
+    await bench.spawn(parent, "slow");
+    await bench.yielded(parent, { timeoutMs: 5_000 });
+    const child = await bench.start();
+    bench.clock.advance(5_000);
+    const woken = await bench.start();
+    assert.match(woken.messages[0]!.text, /the time to wait is over; still running: "slow"/);
+    await bench.done(woken, "later");
+    assert.ok(bench.replies(ANN)[0]!.replyTo.includes(messageId));
+    await bench.done(child);
+    assert.match((await bench.start()).messages[0]!.text, /"slow" succeeded/);
+  });
+
+  promise("two turns that wait for the same children are both woken, and each answers its own message", async (bench) => {
+    const first = await bench.accept(ANN, "research solar");
+    const one = await bench.start();
+    await bench.spawn(one, "solar");
+    await bench.yielded(one);
+    const second = await bench.accept(ANN, "and wind");
+    const started = await bench.started();
+    const two = started.find((turn) => turn.session === ANN)!;
+    await bench.spawn(two, "wind");
+    await bench.yielded(two);
+    await bench.done(started.find((turn) => turn.session !== ANN)!, "sun");
+    await bench.drain();
+    const answeredBy = (id: string) => bench.replies(ANN).filter((reply) => reply.replyTo.includes(id)).length;
+    assert.deepEqual([answeredBy(first.messageId), answeredBy(second.messageId)], [1, 1]);
+  });
+
+  promise("a result that was released for one turn is not taken back by a later yield", async (bench) => {
+    const first = await bench.accept(ANN, "research solar");
+    const one = await bench.start();
+    await bench.spawn(one, "solar");
+    const second = await bench.accept(ANN, "and wind", { mode: "followup" });
+    await bench.yielded(one);
+    const started = await bench.started();
+    const two = started.find((turn) => turn.session === ANN)!;
+    await bench.done(started.find((turn) => turn.session !== ANN)!);
+    await bench.spawn(two, "wind");
+    await bench.yielded(two);
+    await bench.drain();
+    const answeredBy = (id: string) => bench.replies(ANN).filter((reply) => reply.replyTo.includes(id)).length;
+    assert.deepEqual([answeredBy(first.messageId), answeredBy(second.messageId)], [1, 1]);
+  });
+
+  promise("a side turn whose children ended before it could yield still answers its message", async (bench) => {
+    const { messageId } = await bench.accept(ANN, "delegate");
+    const turn = await bench.start();
+    await bench.spawn(turn, "quick");
+    await bench.store.promoteTurn({ session: ANN, turnId: turn.turnId });
+    const opened = await bench.openBarrier(turn);
+    assert.ok(opened.outcome === "open");
+    await bench.done(await bench.start(), "child");
+    await bench.done(await bench.start(), "the digest was taken by the lane");
+    await bench.endAt(turn, opened.barrierId);
+    await bench.drain();
+    assert.equal(bench.replies(ANN).filter((reply) => reply.replyTo.includes(messageId)).length, 1);
+  });
+
+  promise("a child that yields to its own children goes on when they are done, and is not over before", async (bench) => {
+    const parent = await bench.begin(ANN, "delegate");
+    const task = await bench.spawn(parent, "middle");
+    await bench.done(parent);
+    const middle = await bench.start();
+    await bench.spawn(middle, "leaf");
+    await bench.yielded(middle);
+    assert.equal((await bench.store.task(task.taskId))!.state, "waiting");
+    await bench.done(await bench.start(), "leaf result");
+    assert.equal((await bench.store.task(task.taskId))!.state, "waiting");
+    await bench.done(await bench.start(), "middle result");
+    assert.equal((await bench.store.task(task.taskId))!.result, "middle result");
+    await bench.drain();
+  });
+
+  promise("a child without any output has failed, whatever its turn says", async (bench) => {
+    const parent = await bench.begin(ANN, "delegate");
+    const task = await bench.spawn(parent, "mute");
+    await bench.done(parent);
+    await bench.done(await bench.start(), "  ");
+    const ended = (await bench.store.task(task.taskId))!;
+    assert.deepEqual([ended.state, ended.fault!.code], ["failed", "CHILD_EMPTY"]);
+    assert.match((await bench.start()).messages[0]!.text, /"mute" failed/);
+  });
+
+  promise("a child over its deadline has timed out, its turn is stopped, and its parent hears of it", async (bench) => {
+    const parent = await bench.begin(ANN, "delegate");
+    const task = await bench.spawn(parent, "slow", { deadlineSeconds: 10 });
+    await bench.done(parent);
+    const child = await bench.start();
+    bench.clock.advance(10_000);
+    const digest = await bench.start();
+    assert.match(digest.messages[0]!.text, /"slow" timed out/);
+    assert.equal((await bench.store.task(task.taskId))!.state, "timed_out");
+    assert.deepEqual(bench.stopped, [child.turnId]);
+    assert.equal(await bench.done(child, "too late"), false);
+    await bench.done(digest);
+  });
+
+  promise("delivery notify tells the person without a turn of the parent", async (bench) => {
+    const parent = await bench.begin(ANN, "delegate");
+    await bench.spawn(parent, "quiet", { delivery: "notify" });
+    await bench.done(parent);
+    await bench.done(await bench.start(), "result");
+    assert.deepEqual(await bench.started(), []);
+    assert.equal(bench.eventsOf(ANN, "notice").at(-1)!.data["code"], "TASK_ENDED");
+  });
+
+  promise("depth is limited, and a parent that is gone has no new children", async (bench) => {
+    const parent = await bench.begin(ANN, "delegate");
+    await assert.rejects(bench.spawn(parent, "deep", { depthMax: 0 }), fault("SPAWN_TOO_DEEP"));
+    const task = await bench.spawn(parent, "child");
+    await bench.store.cancelTask({ task: task.taskId, by: "test" });
+    await assert.rejects(bench.spawn(task.session, "grandchild"), fault("SPAWN_PARENT_GONE"));
+    await assert.rejects(bench.accept(task.session, "hello?"), fault("SPAWN_PARENT_GONE"));
+    await bench.done(parent);
+  });
+
+  promise("a forked child begins with what its parent's conversation holds", async (bench) => {
+    await bench.done(await bench.begin(ANN, "my name is Ann"), "hello Ann");
+    const parent = await bench.begin(ANN, "delegate");
+    const task = await bench.spawn(parent, "fork", { context: "fork" });
+    await bench.done(parent);
+    const child = await bench.start();
+    const context = await bench.store.context({ key: task.session, after: 0, upTo: child.sessionInfo.lastEntry });
+    assert.deepEqual(context!.entries.map(({ content }) => content.role), ["user", "assistant"]);
+    await bench.done(child);
+    await bench.drain();
+  });
+
+  // ── stopping ──────────────────────────────────────────────────────────────────────────────
+
+  promise("a cancelled child stays cancelled: its late result changes nothing and wakes nobody", async (bench) => {
+    const parent = await bench.begin(ANN, "delegate");
+    const task = await bench.spawn(parent, "victim");
+    await bench.done(parent);
+    const child = await bench.start();
+    const { tasks, turns } = (await bench.store.cancelTask({ task: task.taskId, by: "you" }))!;
+    assert.deepEqual([tasks, turns], [[task.taskId], [child.turnId]]);
+    assert.equal(await bench.done(child, "late"), false);
+    assert.deepEqual(await bench.drain(), []);
+    assert.equal((await bench.store.task(task.taskId))!.state, "cancelled");
+    assert.deepEqual((await bench.store.cancelTask({ task: task.taskId, by: "you" }))!.tasks, [], "a second cancel stops nothing");
+    assert.match((await bench.transcript(ANN)).at(-1)!, /notice: background task "victim" .* was stopped/);
+  });
+
+  promise("a cancel reaches every depth, and waits for nobody's consent", async (bench) => {
+    const { tasks, turn } = await threeDeep(bench);
+    const cancelled = (await bench.store.cancelTask({ task: tasks[0]!.taskId, by: "you" }))!;
+    assert.deepEqual(new Set(cancelled.tasks), new Set(tasks.map((task) => task.taskId)));
+    assert.equal(await bench.done(turn, "late"), false);
+    assert.deepEqual((await bench.drain()).map((each) => each.session), [ANN], "only the root hears of it");
+    for (const task of tasks) assert.equal((await bench.store.task(task.taskId))!.state, "cancelled");
+  });
+
+  promise("cancel of a flow stops the whole tree, and a parent that waited for it goes on", async (bench) => {
+    const { messageId } = await bench.accept(ANN, "delegate");
+    const parent = await bench.start();
+    const task = await bench.spawn(parent, "a");
+    await bench.spawn(parent, "b");
+    await bench.yielded(parent);
+    await bench.started();
+    const { flow } = (await bench.store.flow(task.flowId))!;
+    assert.deepEqual([flow.tasks, flow.active], [2, 2]);
+    assert.equal((await bench.store.cancelFlow({ flow: task.flowId, by: "you" }))!.tasks.length, 2);
+    const woken = await bench.start();
+    assert.match(woken.messages[0]!.text, /"b" was cancelled[\s\S]*"a" was cancelled/);
+    await bench.done(woken);
+    assert.ok(bench.replies(ANN)[0]!.replyTo.includes(messageId));
+    assert.equal((await bench.store.flow(task.flowId))!.flow.state, "cancelled");
+  });
+
+  promise("cancel of a session with its tree leaves nothing that runs, waits, or is owed", async (bench) => {
+    const { tasks } = await threeDeep(bench);
+    await bench.accept(ANN, "in line", { mode: "followup" });
+    const cancelled = (await bench.store.cancelSession({ key: ANN, by: "you", tree: true, queue: true }))!;
+    assert.equal(cancelled.messages, 1);
+    for (const task of tasks) assert.equal((await bench.store.task(task.taskId))!.state, "cancelled");
+    assert.deepEqual(await bench.drain(), []);
+    assert.equal((await bench.store.session(ANN))!.state, "idle");
+    assert.deepEqual(await unfinished(bench), []);
+  });
+
+  promise("cancel of a session keeps what waits in line unless it is asked to take that too", async (bench) => {
+    const turn = await bench.begin(ANN, "work");
+    await bench.accept(ANN, "next", { mode: "followup" });
+    await bench.store.cancelSession({ key: ANN, by: "you", tree: true, queue: false });
+    assert.equal(await bench.done(turn), false);
+    assert.equal((await bench.start()).messages[0]!.text, "next");
+  });
+
+  promise("one turn can be stopped by its handle, and the others go on", async (bench) => {
+    const slow = await bench.begin(ANN, "slow");
+    await bench.store.promoteTurn({ session: ANN, turnId: null });
+    const quick = await bench.begin(ANN, "quick");
+    assert.deepEqual((await bench.store.cancelTurn({ session: ANN, handle: "t1", by: "you" }))!.turns, [slow.turnId]);
+    assert.equal(await bench.store.cancelTurn({ session: ANN, handle: "T99", by: "you" }), null);
+    assert.equal(await bench.done(slow), false);
+    assert.equal(await bench.done(quick), true);
+  });
+
+  promise("a child that fails takes its own children with it, and nothing waits for them for ever", async (bench) => {
+    const parent = await bench.begin(ANN, "delegate");
+    const task = await bench.spawn(parent, "middle");
+    await bench.done(parent);
+    const middle = await bench.start();
+    const leaf = await bench.spawn(middle, "leaf");
+    await bench.openBarrier(middle);
+    await bench.failed(middle);
+    assert.deepEqual([(await bench.store.task(task.taskId))!.state, (await bench.store.task(leaf.taskId))!.state], ["failed", "cancelled"]);
+    await bench.drain();
+  });
+
+  promise("an ended child can be tried again, as a new task in the same flow", async (bench) => {
+    const parent = await bench.begin(ANN, "delegate");
+    const task = await bench.spawn(parent, "flaky");
+    await bench.done(parent);
+    await assert.rejects(bench.store.retryTask({ task: task.taskId, by: "you" }), fault("TASK_NOT_FINISHED"));
+    await bench.failed(await bench.start());
+    const again = (await bench.store.retryTask({ task: task.taskId, by: "you" }))!;
+    assert.deepEqual([again.attempt, again.flowId, again.label], [2, task.flowId, "flaky"]);
+    assert.notEqual(again.taskId, task.taskId);
+    await bench.drain();
+    assert.equal((await bench.store.task(again.taskId))!.state, "succeeded");
+    assert.equal(await bench.store.retryTask({ task: "task_none" as typeof task.taskId, by: "you" }), null);
+  });
+
+  // ── sessions and reading ──────────────────────────────────────────────────────────────────
+
+  promise("a reset clears the context and keeps the session, its children and its line", async (bench) => {
+    const turn = await bench.begin(ANN, "remember 42");
+    const task = await bench.spawn(turn, "child");
+    await bench.done(turn);
+    await bench.accept(ANN, "next", { mode: "followup" });
+    await bench.store.resetSession({ key: ANN, by: "you" });
+    const next = (await bench.started()).find((each) => each.session === ANN)!;
+    const context = await bench.store.context({ key: ANN, after: 0, upTo: next.sessionInfo.lastEntry });
+    assert.deepEqual(context!.entries, []);
+    assert.equal(hasEnded((await bench.store.task(task.taskId))!.state), false);
+    await bench.done(next);
+  });
+
+  promise("a summary replaces older entries in the context, and the transcript keeps them", async (bench) => {
+    await bench.done(await bench.begin(ANN, "one"), "1");
+    const turn = await bench.begin(ANN, "two");
+    await bench.store.journal({ turn: refOf(turn), writes: [{ intent: { key: "compaction:2", kind: "compaction", name: "m", effect: "pure", input: null } }, { result: { key: "compaction:2", value: { kind: "compaction", summary: "they counted", upTo: 2, usage: { input: 1, output: 1, cacheRead: 0, cacheWrite: 0, reasoning: 0, calls: 1, costMicros: 0 } } } }], events: [] });
+    const context = (await bench.store.context({ key: ANN, after: 0, upTo: 100 }))!;
+    assert.deepEqual([context.summary, context.summaryUpTo, context.entries.map((entry) => entry.seq)], ["they counted", 2, [3]]);
+    await bench.done(turn);
+    assert.equal((await bench.transcript(ANN)).length, 4);
+  });
+
+  promise("a deleted session is gone with everything it said, and what it ran is stopped", async (bench) => {
+    const { tasks } = await threeDeep(bench);
+    await bench.store.deleteSession({ key: ANN, by: "you" });
+    assert.equal(await bench.store.session(ANN), null);
+    assert.equal(await bench.store.history({ key: ANN, limit: 10 }), null);
+    for (const task of tasks) assert.equal((await bench.store.task(task.taskId))!.state, "cancelled");
+    assert.deepEqual(await bench.drain(), []);
+    await bench.done(await bench.begin(ANN, "anew"), "hello");
+    assert.deepEqual((await bench.store.history({ key: ANN, after: 0, limit: 10 }))!.entries.map((entry) => entry.seq), [1, 2]);
+    bench.events.length = 0;
+  });
+
+  promise("a child that is deleted while it runs is cancelled first", async (bench) => {
+    const parent = await bench.begin(ANN, "delegate");
+    const task = await bench.spawn(parent, "child");
+    await bench.done(parent);
+    const child = await bench.start();
+    await bench.store.deleteSession({ key: task.session, by: "you" });
+    assert.equal(await bench.done(child), false);
+    assert.equal((await bench.store.task(task.taskId))!.state, "cancelled");
+    await bench.drain();
+  });
+
+  promise("sessions of children that ended some time ago are put away and still readable", async (bench) => {
+    const parent = await bench.begin(ANN, "delegate");
+    const task = await bench.spawn(parent, "child");
+    await bench.done(parent);
+    await bench.drain();
+    bench.clock.advance(60_000);
+    assert.equal(await bench.store.archiveIdle({ childrenEndedBefore: bench.clock.now(), limit: 10 }), 1);
+    assert.equal(await bench.store.archiveIdle({ childrenEndedBefore: bench.clock.now(), limit: 10 }), 0);
+    assert.deepEqual((await bench.store.sessions({ archived: true, limit: 10 })).rows.map((row) => row.key), [task.session]);
+    assert.equal((await bench.transcript(task.session)).length, 2);
+  });
+
+  promise("listings page through everything once", async (bench) => {
+    for (let n = 0; n < 7; n++) {
+      await bench.accept(`agent:main:api:direct:p${n}` as typeof ANN, "hi");
+      bench.clock.advance(n % 2);
+    }
+    const keys: string[] = [];
+    for (let after: string | undefined; ; ) {
+      const page = await bench.store.sessions({ limit: 3, ...(after === undefined ? {} : { after }) });
+      keys.push(...page.rows.map((row) => row.key));
+      if (page.next === null) break;
+      after = page.next;
+    }
+    assert.deepEqual([keys.length, new Set(keys).size], [7, 7]);
+    const log = await bench.store.events({ session: null, after: 0, limit: 1000 });
+    assert.deepEqual((await bench.store.events({ session: null, after: log[4]!.cursor, limit: 3 })).map((event) => event.cursor), log.slice(5, 8).map((event) => event.cursor));
+    await bench.drain();
+  });
+
+  promise("what listeners were told and what the log holds are the same events in the same order", async (bench) => {
+    const { tasks } = await threeDeep(bench);
+    await bench.store.cancelTask({ task: tasks[0]!.taskId, by: "you" });
+    await bench.drain();
+    const log = await bench.store.events({ session: null, after: 0, limit: 10_000 });
+    assert.deepEqual(bench.events.map((event) => ({ ...event, data: structuredClone(event.data) })), log);
+    assert.equal(await bench.store.lastCursor(), log.at(-1)!.cursor);
+  });
+
+  promise("processes are remembered until they are forgotten, so the next start can end them", async (bench) => {
+    const process = { pid: 7, startTicks: "99", bootId: "b", marker: "m" };
+    await bench.store.recordProcess(process);
+    await bench.crash();
+    assert.deepEqual(await bench.store.ownedProcesses(), [process]);
+    await bench.store.forgetProcess("m");
+    assert.deepEqual(await bench.store.ownedProcesses(), []);
+  });
+}
+
+/** Ann's turn yields to a child, which yields to a child, which yields to a child that runs. */
+async function threeDeep(bench: StoreBench): Promise<{ tasks: Awaited<ReturnType<StoreBench["spawn"]>>[]; turn: Awaited<ReturnType<StoreBench["start"]>> }> {
+  let turn = await bench.begin(ANN, "delegate");
+  const tasks = [];
+  for (let depth = 1; depth <= 3; depth++) {
+    tasks.push(await bench.spawn(turn, `level ${depth}`));
+    await bench.yielded(turn);
+    turn = await bench.start();
+  }
+  return { tasks, turn };
+}
+
+/** Totals of messages and tasks that are in no final state. */
+async function unfinished(bench: StoreBench): Promise<string[]> {
+  const totals = await bench.store.totals();
+  const open: TaskState[] = ["queued", "running", "waiting"];
+  return Object.keys(totals).filter((name) => ["messages_waiting", "messages_held", "messages_taken", "turns_running", ...open.map((state) => `tasks_${state}`)].includes(name));
+}
+
+function assertNoGaps(bench: StoreBench): void {
+  for (const [session, events] of Map.groupBy(bench.events, (event) => event.session)) {
+    assert.deepEqual(events.map((event) => event.seq), events.map((_event, index) => index + 1), `events of ${session}`);
+  }
+}

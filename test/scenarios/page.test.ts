@@ -1,0 +1,82 @@
+/** The web chat in a real browser, against the real gateway with the rehearsal agent. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { test, type TestContext } from "node:test";
+import { chromium, type Browser, type Page } from "playwright-core";
+import { startGateway } from "../support/gateway.ts";
+
+const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((path) => existsSync(path));
+const WAIT_MS = 15_000;
+const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"];
+
+// In CI the browser must be there; on a person's machine the test is skipped and says so.
+const skip = CHROMIUM === undefined && process.env["CI"] !== "true" ? "no Chromium on this machine" : false;
+
+async function openBrowser(t: TestContext): Promise<Browser> {
+  assert.ok(CHROMIUM, "CI has a Chromium");
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  t.after(() => browser.close());
+  return browser;
+}
+
+async function logIn(page: Page, url: string, token: string): Promise<void> {
+  await page.goto(url);
+  await page.getByTestId("login-token").fill(token);
+  await page.keyboard.press("Enter");
+  await page.getByTestId("composer").waitFor({ timeout: WAIT_MS });
+}
+
+async function say(page: Page, text: string): Promise<void> {
+  await page.getByTestId("composer").fill(text);
+  await page.keyboard.press("Enter");
+}
+
+test("a person delegates, goes on talking meanwhile, and sees the results arrive, all live in the page", { skip, timeout: 60_000 }, async (t) => {
+  const gateway = await startGateway(t, { config: { "messages.messageWaitMs": 0 } });
+  const browser = await openBrowser(t);
+  const page = await browser.newPage({ viewport: { width: 1360, height: 850 } });
+  const problems: string[] = [];
+  page.on("pageerror", (error) => problems.push(error.message));
+
+  await logIn(page, gateway.url, gateway.token);
+  await say(page, "research solar and research wind, then summarise");
+  await page.getByTestId("child").nth(1).waitFor({ timeout: WAIT_MS });
+  await say(page, "what is running?");
+  await page.getByTestId("reply").filter({ hasText: "solar: running" }).waitFor({ timeout: WAIT_MS });
+  await page.getByTestId("reply").filter({ hasText: "Summary:" }).waitFor({ timeout: WAIT_MS });
+
+  assert.equal(await page.getByTestId("reply").filter({ hasText: "Summary:" }).count(), 1, "the digest is answered once");
+  const screenshot = process.env["YARD_SCREENSHOT"];
+  if (screenshot !== undefined) await page.screenshot({ path: screenshot });
+  await page.reload();
+  await page.getByTestId("reply").filter({ hasText: "Summary:" }).waitFor({ timeout: WAIT_MS });
+  assert.deepEqual(problems, [], "no script error in the page");
+});
+
+test("a page whose gateway was killed says so, and goes on by itself when it is back", { skip, timeout: 60_000 }, async (t) => {
+  const gateway = await startGateway(t, { config: { "messages.messageWaitMs": 0 }, args: ["--port", String(await freePort())] });
+  const browser = await openBrowser(t);
+  const page = await browser.newPage();
+  await logIn(page, gateway.url, gateway.token);
+  await page.locator('[data-testid=connection][data-state="open"]').waitFor({ timeout: WAIT_MS });
+
+  await gateway.kill9();
+  await page.locator('[data-testid=connection]:not([data-state="open"])').waitFor({ timeout: WAIT_MS });
+  await say(page, "say I was typed while nobody was there");
+  await gateway.restart();
+
+  await page.getByTestId("reply").filter({ hasText: "I was typed while nobody was there" }).waitFor({ timeout: WAIT_MS });
+  assert.equal(await page.getByTestId("reply").count(), 1);
+});
+
+/** A port that nobody listens on just now, so that the gateway can come back at the same address. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
