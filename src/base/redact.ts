@@ -34,12 +34,15 @@ export function makeRedactor(secrets: readonly string[]): (text: string) => stri
   for (const secret of secrets) {
     if (secret.length < SECRET_LENGTH_MIN) continue;
     needles.add(secret);
-    needles.add(encodeURIComponent(secret));
+    // Half a pair of surrogates cannot be encoded; it would be sent as a replacement character.
+    needles.add(encodeURIComponent(secret.toWellFormed()));
     needles.add(Buffer.from(secret).toString("base64"));
   }
+  // The longest first: a secret that is the beginning of another must not take it apart.
+  const byLength = [...needles].sort((a, b) => b.length - a.length);
   return (text) => {
     let masked = text;
-    for (const needle of needles) if (masked.includes(needle)) masked = masked.replaceAll(needle, MASK);
+    for (const needle of byLength) if (masked.includes(needle)) masked = masked.replaceAll(needle, MASK);
     return redact(masked);
   };
 }

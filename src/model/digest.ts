@@ -19,6 +19,9 @@ export interface FinishedChild {
   readonly ms: number;
 }
 
+/** Everything that some reader takes for the end of a line: a child must not begin one of the gateway's. */
+const LINE_END = /\r\n|[\n\v\f\r\u0085\u2028\u2029]/;
+
 const HOW: Partial<Record<TaskState, string>> = {
   succeeded: "succeeded",
   failed: "failed",
@@ -31,22 +34,29 @@ export function digestText(children: readonly FinishedChild[], stillRunning: rea
   const lines = [children.length === 1 ? "[result of a background task]" : `[results of ${children.length} background tasks]`];
   children.forEach((child, index) => {
     const reason = child.fault === null ? "" : `: ${oneLine(child.fault.message)}`;
-    lines.push(`${index + 1}. ${JSON.stringify(child.label)} ${HOW[child.state] ?? child.state} in ${(child.ms / 1000).toFixed(1)} s (${child.taskId})${reason}`);
+    lines.push(`${index + 1}. ${inQuotes(child.label)} ${HOW[child.state] ?? child.state} in ${(child.ms / 1000).toFixed(1)} s (${child.taskId})${reason}`);
     if (child.result !== null && child.result !== "") lines.push(quote(shorten(child.result)));
   });
-  if (stillRunning.length > 0) lines.push(`[still running: ${stillRunning.map((label) => JSON.stringify(label)).join(", ")}]`);
+  if (stillRunning.length > 0) lines.push(`[still running: ${stillRunning.map(inQuotes).join(", ")}]`);
   return lines.join("\n");
 }
 
 function quote(text: string): string {
-  return text.split("\n").map((line) => `> ${line}`).join("\n");
+  return text.split(LINE_END).map((line) => `> ${line}`).join("\n");
+}
+
+/** As JSON does, and what JSON leaves as it is though it ends a line is escaped too. */
+function inQuotes(label: string): string {
+  return JSON.stringify(label).replace(/[\u0085\u2028\u2029]/g, (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 function shorten(text: string): string {
   if (text.length <= DIGEST_RESULT_MAX_CHARS) return text;
-  return `${text.slice(0, DIGEST_RESULT_MAX_CHARS)}\n(${text.length - DIGEST_RESULT_MAX_CHARS} more characters: subagents {"action":"log"})`;
+  const isPairCut = /[\uD800-\uDBFF]/.test(text[DIGEST_RESULT_MAX_CHARS - 1]!);
+  const end = isPairCut ? DIGEST_RESULT_MAX_CHARS - 1 : DIGEST_RESULT_MAX_CHARS;
+  return `${text.slice(0, end)}\n(${text.length - end} more characters: subagents {"action":"log"})`;
 }
 
 function oneLine(text: string): string {
-  return text.replace(/\s+/g, " ");
+  return text.replace(/[\s\u0085]+/g, " ");
 }

@@ -24,10 +24,14 @@ export function isIndependent(text: string, earlier: EarlierTexts): boolean {
   return !earlier.texts.some((other) => [...entitiesOf(other)].some((entity) => named.has(entity)));
 }
 
-/** Names, quotes, paths, addresses and tags: what two messages share when they are about the same thing. */
+/**
+ * Names, quotes, paths, addresses and tags: what two messages share when they are about the same thing.
+ * Every part of the expression is bounded, and the way to a path begins at the start of a word only:
+ * otherwise a long text without blanks would take minutes.
+ */
 function entitiesOf(text: string): Set<string> {
   const found = new Set<string>();
-  for (const match of text.matchAll(/"([^"\n]{2,80})"|`([^`\n]{2,80})`|((?:https?:\/\/|[\w.-]*\/)[\w./-]{2,200})|([\w.+-]{1,64}@[\w.-]{3,100})|([#@][\w-]{2,60})|(\b[\w-]{1,60}\.[a-z]{2,5}\b)/gi)) {
+  for (const match of text.matchAll(/"([^"\n]{2,80})"|`([^`\n]{2,80})`|((?:https?:\/\/|(?:(?<![\w.-])[\w.-]{1,200})?\/)[\w./-]{2,200})|([\w.+-]{1,64}@[\w.-]{3,100})|([#@][\w-]{2,60})|(\b[\w-]{1,60}\.[a-z]{2,5}\b)/gi)) {
     found.add((match.slice(1).find((part) => part !== undefined) ?? match[0]).toLowerCase());
   }
   for (const match of text.matchAll(/(?<=[a-z0-9,;:]\s)\p{Lu}[\p{L}\d-]{2,40}/gu)) found.add(match[0].toLowerCase());

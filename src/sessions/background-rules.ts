@@ -44,15 +44,16 @@ export function taskHandlingOf(markdown: string): string | null {
 /** "For tasks involving: file analysis, web scraping, …" and list items: short kinds of work, in lower case. */
 function kindsOfTask(section: string): string[] {
   const named = /involving:?([^.\n]*(?:\n(?![-*#\n])[^.\n]*)*)/i.exec(section)?.[1] ?? "";
-  const listed = [...section.matchAll(/^\s*[-*]\s+(.+)$/gm)].map((match) => match[1]!).join(",");
+  const listed = [...section.matchAll(/^[ \t]*[-*][ \t]+(.+)$/gm)].map((match) => match[1]!).join(",");
   return `${named},${listed}`
     .split(/[,;\n]|\bor\b/)
-    .map((kind) => kind.replace(/→.*$|\bover\b.*$|\bmore than\b.*$/i, "").trim().toLowerCase())
+    .map((kind) => kind.replace(/(?:→|\bover\b|\bmore than\b)[^]*/i, "").trim().toLowerCase())
     .filter((kind) => /^[\p{L}][\p{L} -]{3,40}$/u.test(kind) && kind.split(" ").length <= 4);
 }
 
+/** Bounded, and from the start of a word only, so that a long text without blanks costs no more than others. */
 function filesNamed(text: string): string[] {
-  return (text.match(/[\w./-]*\w\.\w{1,8}\b/g) ?? []).slice(0, FILES_LOOKED_AT_MAX);
+  return (text.match(/(?<![\w./-])[\w./-]{0,200}\w\.\w{1,8}\b/g) ?? []).slice(0, FILES_LOOKED_AT_MAX);
 }
 
 function sizeOf(path: string): number {

@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { BarrierId, MessageId, SessionKey, TaskId, TurnId } from "../../base/ids.ts";
+import type { YardEvent } from "../../model/event.ts";
 import { Fault } from "../../model/faults.ts";
 import type { MessageMode } from "../../model/lane.ts";
 import { directSession } from "../../model/session.ts";
@@ -220,7 +221,8 @@ class Walk {
     const replies = new Map<string, number>();
     for (const event of events) if (event.type === "reply") for (const id of event.data["replyTo"] as string[]) replies.set(id, (replies.get(id) ?? 0) + 1);
     for (const [id, count] of replies) assert.equal(count, 1, `${id} has ${count} replies`);
-    const ends = new Set(events.flatMap((event) => (["turn.ended", "message.cancelled"].includes(event.type) ? (event.data["messageIds"] as string[]) : [])));
+    const isEnd = ({ type, data }: YardEvent): boolean => type === "message.cancelled" || (type === "turn.ended" && data["yielded"] !== true);
+    const ends = new Set(events.flatMap((event) => (isEnd(event) ? (event.data["messageIds"] as string[]) : [])));
     for (const id of this.accepted) assert.ok(ends.has(id), `nobody was told what became of ${id}`);
   }
 }

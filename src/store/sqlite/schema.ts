@@ -127,7 +127,7 @@ CREATE TABLE turn (
 CREATE UNIQUE INDEX turn_handle ON turn (session, handle);
 CREATE UNIQUE INDEX turn_main ON turn (session) WHERE state = 'running' AND track = 'main';
 CREATE INDEX turn_running ON turn (pool) WHERE state = 'running';
-CREATE INDEX turn_running_session ON turn (session) WHERE state = 'running';
+CREATE INDEX turn_running_session ON turn (session, handle) WHERE state = 'running';
 
 CREATE TABLE step (
   turn_id TEXT NOT NULL REFERENCES turn (id) ON DELETE CASCADE,

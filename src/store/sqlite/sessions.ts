@@ -61,6 +61,9 @@ export function resetSession(k: Kernel, { key, by }: { key: SessionKey; by: stri
 export function deleteSession(k: Kernel, { key, by }: { key: SessionKey; by: string }): Cancelled | null {
   const cancelled = cancelSession(k, { key, by, tree: true, queue: true });
   if (cancelled === null) return null;
+  // Its children keep their records, but a new session of the same name must not find them as its own.
+  k.run("UPDATE task SET parent_session = NULL WHERE parent_session = ?", key);
+  k.run("UPDATE session SET parent = NULL WHERE parent = ?", key);
   k.run("DELETE FROM session WHERE key = ?", key);
   return cancelled;
 }
