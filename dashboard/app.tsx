@@ -89,17 +89,20 @@ export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNo
           onStopTurn={(handle) => act(api.cancelTurn(open, handle))}
           onPromote={() => act(api.promote(open))}
         />
-        <Chat
-          session={open}
-          conversation={state.conversations.get(open) ?? NO_CONVERSATION}
-          turns={turns}
-          drafts={drafts.current}
-          onSend={(text) => gateway.send(open, text)}
-          onAgain={(item: MessageItem) => gateway.sendAgain(open, item.id, item.text)}
-          onForget={(item: MessageItem) => store.dispatch({ type: "forget", session: open, clientMessageId: item.id })}
-          onOlder={() => gateway.loadOlder(open).catch((thrown: unknown) => complain(problemOf(thrown)))}
-          onReload={() => void gateway.loadConversation(open)}
-        />
+        {/* Before the first listing no session is chosen, and a message would have nowhere to go. */}
+        {open !== "" && (
+          <Chat
+            session={open}
+            conversation={state.conversations.get(open) ?? NO_CONVERSATION}
+            turns={turns}
+            drafts={drafts.current}
+            onSend={(text) => gateway.send(open, text)}
+            onAgain={(item: MessageItem) => gateway.sendAgain(open, item.id, item.text)}
+            onForget={(item: MessageItem) => store.dispatch({ type: "forget", session: open, clientMessageId: item.id })}
+            onOlder={() => gateway.loadOlder(open).catch((thrown: unknown) => complain(problemOf(thrown)))}
+            onReload={() => void gateway.loadConversation(open)}
+          />
+        )}
       </main>
       <Children
         tasks={tasks}

@@ -256,6 +256,7 @@ function apply(draft: Draft, event: ApiEvent): void {
       draft.position = null;
       draft.seen = new Set(draft.seen).add(turnId);
       if (data.track === "side") draft.aside = new Set(draft.aside).add(turnId);
+      takeDigest(draft, event);
       return settle(draft, strings(data.messageIds), "taken");
     case "turn.promoted":
       draft.aside = new Set(draft.aside).add(turnId);
@@ -300,7 +301,8 @@ function apply(draft: Draft, event: ApiEvent): void {
 
 function accept(draft: Draft, event: ApiEvent): void {
   const messageId = string(event.data.messageId);
-  if (messageId === null) return;
+  // A child's result is shown when a turn takes it, together with those of its siblings.
+  if (messageId === null || event.data.provenance === "child") return;
   const clientMessageId = string(event.data.clientMessageId);
   const mine = clientMessageId === null ? undefined : messageOf(draft, clientMessageId);
   const known = messageOf(draft, messageId);
@@ -324,6 +326,13 @@ function accept(draft: Draft, event: ApiEvent): void {
   };
   if (mine === undefined) put(draft, item);
   else replace(draft, mine, item);
+}
+
+function takeDigest(draft: Draft, event: ApiEvent): void {
+  const text = string(event.data.digest);
+  const [id, ...also] = strings(event.data.messageIds);
+  if (text === null || id === undefined || messageOf(draft, id) !== undefined) return;
+  put(draft, { kind: "message", id, at: event.at, order: event.seq ?? 0, also, text, provenance: "child", state: "taken", clientMessageId: null, startsAt: null, fault: null });
 }
 
 function endTurn(draft: Draft, event: ApiEvent, turnId: string): void {

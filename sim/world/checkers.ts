@@ -49,8 +49,8 @@ export interface SeenTask {
 export interface History {
   /** The whole log of all sessions, in order of commit. */
   readonly events: readonly SeenEvent[];
-  /** What readers were given while it happened: session, number, and the event as text. */
-  readonly given: ReadonlyMap<string, ReadonlyMap<number, string>>;
+  /** What readers were given of a session while it happened, in that order: the event's number and {@link eventText}. */
+  readonly given: readonly { readonly session: string; readonly numbers: ReadonlyMap<number, string> }[];
   readonly accepted: readonly AcceptedMessage[];
   readonly transcripts: ReadonlyMap<string, readonly SeenEntry[]>;
   readonly tasks: readonly SeenTask[];
@@ -108,8 +108,8 @@ export function eventText({ type, turnId, taskId, data }: SeenEvent): string {
 export function whatWasGivenStays({ events, given, removed }: Pick<History, "events" | "given" | "removed">): string[] {
   const violations: string[] = [];
   const stored = new Map(events.map((event) => [`${event.session} ${event.seq}`, event]));
-  for (const [session, numbers] of given) {
-    if (removed.has(session)) continue;
+  for (const { session, numbers } of given) {
+    if (removed.has(session) || numbers.size === 0) continue;
     let expected = Math.min(...numbers.keys());
     for (const [seq, text] of numbers) {
       if (seq !== expected) violations.push(`a reader of ${session} got ${seq} after ${expected - 1}`);
@@ -261,19 +261,20 @@ export function poolsAreKept({ events, pools }: Pick<History, "events" | "pools"
 // ── children ────────────────────────────────────────────────────────────────────────────────
 
 /** A task ends once, as what its record says, and nothing moves it afterwards. */
-export function endedTasksAreFinal({ events, tasks, isOver, removed }: Pick<History, "events" | "tasks" | "isOver" | "removed">): string[] {
+export function endedTasksAreFinal({ events, tasks, isOver }: Pick<History, "events" | "tasks" | "isOver">): string[] {
   const violations: string[] = [];
   const ended = new Map<string, string>();
+  const accepted = new Set<string | undefined>(events.filter(({ type }) => type === "task.accepted").map(({ taskId }) => taskId));
   for (const { type, taskId, data } of events) {
     if (taskId === undefined || (type !== "task.started" && type !== "task.progress" && type !== "task.ended")) continue;
     if (ended.has(taskId)) violations.push(`${taskId} ended as ${ended.get(taskId)}, then ${type} ${String(data["state"])}`);
     if (type === "task.ended") ended.set(taskId, String(data["state"]));
   }
-  for (const { taskId, state, endedAt, session, parentSession } of tasks) {
+  for (const { taskId, state, endedAt, parentSession } of tasks) {
     const seen = ended.get(taskId);
     if (seen !== undefined && seen !== state) violations.push(`${taskId} ended as ${seen} and is ${state}`);
     if (isOver && endedAt === null) violations.push(`${taskId} is still ${state}`);
-    if (seen === undefined && endedAt !== null && !removed.has(parentSession ?? session)) violations.push(`${taskId} is ${state} and nobody was told`);
+    if (seen === undefined && endedAt !== null && accepted.has(taskId)) violations.push(`${taskId} is ${state} and nobody was told (child of ${parentSession})`);
   }
   return violations;
 }

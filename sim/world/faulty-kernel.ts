@@ -14,6 +14,8 @@ type Value = Parameters<Kernel["get"]>[1];
 export type DiskFault =
   /** The n-th statement of the next batch fails, and with it its verb. */
   | { readonly at: "statement"; readonly n: number; readonly error: DiskError }
+  /** Every statement that writes fails. */
+  | { readonly at: "writes"; readonly error: DiskError }
   /** The commit fails and nothing of the batch was saved. */
   | { readonly at: "commit"; readonly error: DiskError }
   /** The batch was saved, and the commit reports a failure. */
@@ -22,6 +24,8 @@ export type DiskFault =
 export type DiskError = "full" | "io" | "busy";
 
 const ERROR_CODES: Readonly<Record<DiskError, number>> = { full: 13, io: 10, busy: 5 };
+
+const WRITES = /^\s*(?:INSERT|UPDATE|DELETE)/;
 
 /** Changes what reaches the database; null = the statement does nothing. */
 export type Tamper = (sql: string, values: readonly Value[]) => { readonly sql: string; readonly values: readonly Value[] } | null;
@@ -52,7 +56,7 @@ export class FaultyKernel extends Kernel {
   }
 
   #pass(sql: string, values: readonly Value[]): { readonly sql: string; readonly values: readonly Value[] } | null {
-    this.#disk.statement();
+    this.#disk.statement(sql);
     return this.#tamper === null ? { sql, values } : this.#tamper(sql, values);
   }
 }
@@ -70,15 +74,16 @@ export class Disk {
     this.#statements = 0;
   }
 
-  statement(): void {
+  statement(sql: string): void {
     this.#statements++;
+    if (this.#fault?.at === "writes" && WRITES.test(sql)) throw sqliteError(this.#fault.error);
     if (this.#fault?.at === "statement" && this.#statements === this.#fault.n) throw sqliteError(this.#fault.error);
   }
 
   /** The database as the kernel sees it. */
   under(database: Database): Database {
     const exec = (sql: string): void => {
-      if (sql !== "COMMIT" || this.#fault === null || this.#fault.at === "statement") return database.exec(sql);
+      if (sql !== "COMMIT" || (this.#fault?.at !== "commit" && this.#fault?.at !== "after-commit")) return database.exec(sql);
       const { at, error } = this.#fault;
       database.exec(at === "commit" ? "ROLLBACK" : "COMMIT");
       if (at === "commit" && this.liesAboutCommits) return;

@@ -23,9 +23,11 @@ export interface StoreLineDeps {
 
 export interface StoreLine {
   readonly store: Store;
-  /** Calls that have not run yet never will: the thread that would run them is gone. */
-  drop(): void;
+  /** From now on only the writes of running turns get through, as from a process that lost its place without knowing it. */
+  supersede(): void;
 }
+
+const OF_RUNNING_TURNS: ReadonlySet<string> = new Set(["journal", "endTurn", "takeSteering"]);
 
 /** The store of one process. */
 export function storeOver(deps: StoreLineDeps): StoreLine {
@@ -33,15 +35,17 @@ export function storeOver(deps: StoreLineDeps): StoreLine {
   const answers: BatchAnswer[] = [];
   let piled: VerbCall[] = [];
   let working = false;
+  let superseded = false;
   const client = new StoreClient((calls) => {
     if (!clock.isRunning) return;
-    piled.push(...calls);
-    if (!working) work();
+    piled.push(...(superseded ? calls.filter(({ verb }) => OF_RUNNING_TURNS.has(verb)) : calls));
+    if (!working && piled.length > 0) work();
   });
   return {
     store: client.asStore(async () => {}),
-    drop() {
-      piled = [];
+    supersede() {
+      superseded = true;
+      piled = piled.filter(({ verb }) => OF_RUNNING_TURNS.has(verb));
     },
   };
 

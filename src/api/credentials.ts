@@ -5,7 +5,7 @@
  * that it came from. The token itself is asked for anew each time, so a rotation counts at once.
  * Comparisons take the same time wherever the first difference is.
  */
-import { hash, timingSafeEqual } from "node:crypto";
+import { createHmac, hash, timingSafeEqual } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
 import type { RandomBytes } from "../base/ids.ts";
 
@@ -16,22 +16,18 @@ export interface Pass {
   readonly tokenMark: Buffer;
 }
 
-const PAGES_MAX = 100;
 /** How long a page stays logged in, seconds. */
 export const PAGE_SECONDS_MAX = 30 * 86_400;
-const PAGE_ID_BYTES = 32;
-
-interface Page {
-  readonly pass: Pass;
-  readonly openedAt: number;
-}
+const NONCE_BYTES = 18;
+/** Logged-out pages remembered; older ones have run out or come back only with a stolen cookie. */
+const CLOSED_MAX = 1_000;
 
 export class Credentials {
   readonly #token: () => string;
   readonly #clock: Clock;
   readonly #random: RandomBytes;
-  /** By fingerprint of the page's id, so that the ids themselves are nowhere; the oldest first. */
-  readonly #pages = new Map<string, Page>();
+  /** Pages that were logged out, by fingerprint; the oldest first. */
+  readonly #closed = new Set<string>();
 
   constructor(token: () => string, clock: Clock, random: RandomBytes) {
     this.#token = token;
@@ -47,14 +43,12 @@ export class Credentials {
     return { via: "token", tokenMark };
   }
 
-  /** @returns null when no such page is logged in, or not any more. */
+  /** @returns null when the page was not logged in with this token, was logged out, or its time is over. */
   passOfPage(pageId: string): Pass | null {
-    const name = nameOf(pageId);
-    const page = this.#pages.get(name);
-    if (page === undefined) return null;
-    if (this.isGood(page.pass) && this.#clock.now() - page.openedAt < PAGE_SECONDS_MAX * 1000) return page.pass;
-    this.#pages.delete(name);
-    return null;
+    const [until = "", nonce = "", seal = ""] = pageId.split(".");
+    if (this.#token() === "" || !timingSafeEqual(markOf(seal), markOf(this.#seal(until, nonce)))) return null;
+    if (Number(until) <= this.#clock.now() || this.#closed.has(nameOf(pageId))) return null;
+    return { via: "page", tokenMark: markOf(this.#token()) };
   }
 
   /** False once the token has been changed. */
@@ -62,19 +56,26 @@ export class Credentials {
     return timingSafeEqual(pass.tokenMark, markOf(this.#token()));
   }
 
-  /** Logs a page in; the one that was logged in longest ago makes room. @returns the page's secret id. */
-  openPage(pass: Pass): string {
-    for (const [oldest] of this.#pages) {
-      if (this.#pages.size < PAGES_MAX) break;
-      this.#pages.delete(oldest);
-    }
-    const pageId = Buffer.from(this.#random(PAGE_ID_BYTES)).toString("base64url");
-    this.#pages.set(nameOf(pageId), { pass: { via: "page", tokenMark: pass.tokenMark }, openedAt: this.#clock.now() });
-    return pageId;
+  /**
+   * Logs a page in. Its id is sealed with the token, so it outlives a restart of the gateway and
+   * dies with a rotation. @returns the page's secret id.
+   */
+  openPage(): string {
+    const until = String(this.#clock.now() + PAGE_SECONDS_MAX * 1000);
+    const nonce = Buffer.from(this.#random(NONCE_BYTES)).toString("base64url");
+    return `${until}.${nonce}.${this.#seal(until, nonce)}`;
   }
 
   closePage(pageId: string): void {
-    this.#pages.delete(nameOf(pageId));
+    for (const oldest of this.#closed) {
+      if (this.#closed.size < CLOSED_MAX) break;
+      this.#closed.delete(oldest);
+    }
+    this.#closed.add(nameOf(pageId));
+  }
+
+  #seal(until: string, nonce: string): string {
+    return createHmac("sha256", this.#token()).update(`page ${until} ${nonce}`).digest("base64url");
   }
 }
 

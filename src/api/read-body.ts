@@ -10,7 +10,7 @@ import { isJsonObject, parseJson, type Json, type JsonObject } from "../base/jso
 import type { SessionKey } from "../base/ids.ts";
 import { Fault } from "../model/faults.ts";
 import { parseSessionKey, SESSION_KEY_LENGTH_MAX } from "../model/session.ts";
-import { nearestName } from "./nearest.ts";
+import { nearest } from "../base/nearest.ts";
 
 /** Reads one kind of value; `where` is its path in the request, e.g. `body.session`. */
 export interface Reader<T> {
@@ -205,8 +205,8 @@ export function bad(where: string, problem: string): Fault {
 }
 
 function unknownField(name: string, known: readonly string[], where: string): Fault {
-  const nearest = nearestName(name, known);
-  const advice = nearest !== null ? `did you mean ${nearest}?` : known.length === 0 ? "none is known here" : `known: ${known.join(", ")}`;
+  const meant = nearest(name, known);
+  const advice = meant !== null ? `did you mean ${meant}?` : known.length === 0 ? "none is known here" : `known: ${known.join(", ")}`;
   return bad(`${where}.${name.slice(0, 80)}`, `unknown field; ${advice}`);
 }
 

@@ -316,7 +316,8 @@ function serveSpecial(app: FastifyInstance, { deps, routes, guard, credentials, 
     ...at(SPECIAL_ROUTES.login),
     async handler(request, reply): Promise<LoginAnswer> {
       const { token } = readFields(LOGIN_BODY, request.body, "body");
-      const pageId = credentials.openPage(guard.passOfToken(token, request.ip));
+      guard.passOfToken(token, request.ip);
+      const pageId = credentials.openPage();
       reply.header("set-cookie", `${PAGE_COOKIE}=${pageId}; HttpOnly; SameSite=Strict; Path=/; Max-Age=${PAGE_SECONDS_MAX}`);
       return { loggedIn: true };
     },

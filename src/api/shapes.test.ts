@@ -7,7 +7,7 @@ import type { LaneState, QueueMode } from "../model/lane.ts";
 import type { TaskState } from "../model/task.ts";
 import type { Entry, EntryContent } from "../model/turn.ts";
 import type { LaneRow, SessionRow } from "../store/store.ts";
-import { nearestName } from "./nearest.ts";
+import { nearest } from "../base/nearest.ts";
 import { toApiUsage, toCancelResult, toHistoryEntry } from "./shapes.ts";
 import type { ApiFault, ApiLane, ApiQueueMode, ApiSession, ApiTaskState, HistoryEntry } from "./wire.ts";
 
@@ -58,9 +58,9 @@ test("costs are told in dollars, and a cancel that stopped nothing says so", () 
 
 test("a mistyped name finds the near one, and a wholly different one finds none", () => {
   const known = ["session", "text", "messages.foregroundMs"];
-  assert.equal(nearestName("sesion", known), "session");
-  assert.equal(nearestName("Txt", known), "text");
-  assert.equal(nearestName("messages.foregroundms", known), "messages.foregroundMs");
-  assert.equal(nearestName("elephant", known), null);
-  assert.equal(nearestName("x".repeat(10_000), known), null);
+  assert.equal(nearest("sesion", known), "session");
+  assert.equal(nearest("Txt", known), "text");
+  assert.equal(nearest("messages.foregroundms", known), "messages.foregroundMs");
+  assert.equal(nearest("elephant", known), null);
+  assert.equal(nearest("x".repeat(10_000), known), null);
 });

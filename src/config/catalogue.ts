@@ -10,7 +10,7 @@
 import { assert } from "../base/assert.ts";
 import { BadValue, type Setting } from "../base/setting.ts";
 import { Fault } from "../model/faults.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../base/nearest.ts";
 
 /** How a key that a person wrote relates to the settings. */
 export type Found =

@@ -650,6 +650,16 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     assert.deepEqual(await unfinished(bench), []);
   });
 
+  promise("who waits for an answer that a stopped wait owed is told that none comes", async (bench) => {
+    const { messageId } = await bench.accept(ANN, "delegate");
+    const parent = await bench.start();
+    await bench.spawn(parent, "child");
+    await bench.yielded(parent);
+    await bench.store.cancelSession({ key: ANN, by: "you", tree: true, queue: false });
+    assert.deepEqual(bench.eventsOf(ANN, "message.cancelled").map((event) => event.data["messageIds"]), [[messageId]]);
+    assert.deepEqual(await unfinished(bench), []);
+  });
+
   promise("cancel of a session keeps what waits in line unless it is asked to take that too", async (bench) => {
     const turn = await bench.begin(ANN, "work");
     await bench.accept(ANN, "next", { mode: "followup" });

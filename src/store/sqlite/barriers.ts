@@ -71,11 +71,19 @@ export function oweAnswers(k: Kernel, barrierId: BarrierId, messages: readonly M
   wake(k, barrier["session"], barrierId, NOTHING_LEFT);
 }
 
-/** A session that is stopped waits for nothing any more; what its barriers still owed is not answered. */
-export function cancelBarriers(k: Kernel, session: SessionKey): void {
-  for (const { owed } of k.all("UPDATE barrier SET state = 'cancelled' WHERE session = ? AND state = 'open' RETURNING owed", session)) {
-    for (const id of JSON.parse(owed) as string[]) k.run("UPDATE message SET state = 'cancelled' WHERE id = ? AND state = 'taken'", id);
+/**
+ * A session that is stopped waits for nothing any more, and what its barriers owed is not answered.
+ * Without `released`, those whose digest is in line already are left alone: it pays their debt.
+ */
+export function cancelBarriers(k: Kernel, session: SessionKey, { by, released }: { by: string; released: boolean }): void {
+  const stopped = k.all("SELECT id, owed FROM barrier WHERE session = ?1 AND state = 'open' UNION SELECT id, owed FROM barrier WHERE session = ?1 AND owed <> '[]' AND ?2", session, released ? 1 : 0);
+  const messageIds: MessageId[] = [];
+  for (const { id, owed } of stopped) {
+    k.run("UPDATE barrier SET state = CASE state WHEN 'open' THEN 'cancelled' ELSE state END, owed = '[]' WHERE id = ?", id);
+    k.run("UPDATE message SET state = 'cancelled' WHERE session = ? AND state = 'waiting' AND barrier_id = ? AND provenance = 'system'", session, id);
+    for (const message of JSON.parse(owed) as MessageId[]) if (k.run("UPDATE message SET state = 'cancelled' WHERE id = ? AND state = 'taken'", message) === 1) messageIds.push(message);
   }
+  if (messageIds.length > 0) k.emit(session, { type: "message.cancelled", data: { messageIds, by } });
 }
 
 /** Meets the barrier when enough of its children have ended. @returns whether it is met. */

@@ -2,7 +2,7 @@
  * Group commit: verbs that wait together run in one transaction and become durable together.
  *
  * Each verb has a savepoint of its own, so one that fails takes nothing of the others with it.
- * Nothing is answered before the commit; when the commit fails, every verb of the batch failed.
+ * Nothing is answered before the commit; when nothing was saved, every verb of the batch failed.
  */
 import type { TurnId } from "../../base/ids.ts";
 import type { YardEvent } from "../../model/event.ts";
@@ -29,15 +29,29 @@ export interface BatchAnswer {
 }
 
 export function runBatch(k: Kernel, calls: readonly VerbCall[], file: string): BatchAnswer {
+  let answers: readonly VerbAnswer[] | null = null;
   try {
     k.db.exec("BEGIN IMMEDIATE");
-    const answers = calls.map((call) => runVerb(k, call, file));
+    answers = calls.map((call) => runVerb(k, call, file));
     k.db.exec("COMMIT");
     return { answers, ...k.takeNews() };
   } catch (cause) {
     if (k.db.isTransaction) k.db.exec("ROLLBACK");
-    k.takeNews();
+    const news = k.takeNews();
+    if (answers !== null && wasSaved(k, news.events)) return { answers, ...news };
     return { answers: calls.map(({ id }) => failed(id, cause, file)), events: [], stopped: [] };
+  }
+}
+
+/**
+ * A commit can report a failure and yet be on disk. Then readers must hear of it and started turns
+ * must run, so the log is asked. A batch without events needs neither: its callers may try again.
+ */
+function wasSaved(k: Kernel, events: readonly YardEvent[]): boolean {
+  try {
+    return events.some(({ cursor, session, seq }) => k.get("SELECT 1 FROM event WHERE cursor = ? AND session = ? AND seq = ?", cursor, session, seq) !== undefined);
+  } catch {
+    return false; // The database cannot be read: nobody can be told that anything was saved.
   }
 }
 

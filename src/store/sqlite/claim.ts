@@ -133,7 +133,7 @@ function startTurn(k: Kernel, session: SessionKey, origin: TurnOrigin, messages:
   k.emit(
     session,
     ...messages.filter((message) => message["child_task"] !== null).map((message) => ({ type: "task.delivered" as const, turnId, taskId: message["child_task"] as TaskId, data: {} })),
-    { type: "turn.started", turnId, taskId: task?.["id"] ?? null, data: { messageIds, track, attempt: 1, handle: handleText(handle), agent: row["agent"], model: row["model"], about } },
+    { type: "turn.started", turnId, taskId: task?.["id"] ?? null, data: { messageIds, track, attempt: 1, handle: handleText(handle), agent: row["agent"], model: row["model"], about, ...(messages[0]!["child_task"] === null ? {} : { digest: taken[0]!.text }) } },
   );
   if (task !== undefined) wakeTask(k, task);
   if (origin === "background") tellBackground(k, session, turnId, handleText(handle));

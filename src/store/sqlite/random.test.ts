@@ -31,6 +31,7 @@ type Step =
   | { readonly do: "advance"; readonly ms: number }
   | { readonly do: "journal" | "done" | "mute" | "fail" | "endYield" | "takeSteering" | "cancelTurn"; readonly turn: number }
   | { readonly do: "spawn"; readonly turn: number; readonly childrenMax: number; readonly deadlineSeconds: number | null; readonly delivery: "digest" | "notify"; readonly context: "isolated" | "fork" }
+  | { readonly do: "delegate"; readonly turn: number; readonly children: number; readonly waitFor: "all" | "any" }
   | { readonly do: "openBarrier"; readonly turn: number; readonly waitFor: "all" | "any" | number; readonly timeoutMs: number | null }
   | { readonly do: "spawnFor" | "promote" | "steer" | "reset" | "delete"; readonly who: number }
   | { readonly do: "cancelSession"; readonly who: number; readonly tree: boolean; readonly queue: boolean }
@@ -46,6 +47,7 @@ const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant("advance" as const), ms: fc.constantFrom(1, 100, 1000, 2500, 11_000) }) },
   { weight: 12, arbitrary: fc.record({ do: fc.constantFrom("done" as const, "done" as const, "done" as const, "mute" as const, "fail" as const, "journal" as const, "endYield" as const, "endYield" as const, "takeSteering" as const, "cancelTurn" as const), turn: index }) },
   { weight: 8, arbitrary: fc.record({ do: fc.constant("spawn" as const), turn: index, childrenMax: fc.integer({ min: 1, max: 3 }), deadlineSeconds: fc.constantFrom(null, null, 1, 10), delivery: fc.constantFrom("digest" as const, "digest" as const, "notify" as const), context: fc.constantFrom("isolated" as const, "fork" as const) }) },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant("delegate" as const), turn: index, children: fc.integer({ min: 1, max: 3 }), waitFor: fc.constantFrom("all" as const, "any" as const) }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant("openBarrier" as const), turn: index, waitFor: fc.constantFrom("all" as const, "any" as const, 1, 2), timeoutMs: fc.constantFrom(null, null, 1000) }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constantFrom("spawnFor" as const, "promote" as const, "promote" as const, "steer" as const, "reset" as const, "delete" as const), who }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("cancelSession" as const), who, tree: fc.boolean(), queue: fc.boolean() }) },
@@ -171,6 +173,13 @@ class Walk {
       case "spawn": {
         const { childrenMax, deadlineSeconds, delivery, context } = step;
         if (waitsAt === undefined) this.#tasks.push((await bench.spawn(turn, "child", { childrenMax, deadlineSeconds, delivery, context, depthMax: 3 })).taskId);
+        return;
+      }
+      case "delegate": {
+        if (waitsAt !== undefined) return;
+        for (let child = 0; child < step.children; child++) this.#tasks.push((await bench.spawn(turn, `child ${child}`, { depthMax: 3 })).taskId);
+        this.#barriers.set(turn.turnId, await bench.yielded(turn, { waitFor: step.waitFor, stepKey: `${turn.turnId}/${this.#keys++}` }));
+        this.#running.delete(turn.turnId);
         return;
       }
       case "openBarrier": {

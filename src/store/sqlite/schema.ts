@@ -234,6 +234,7 @@ CREATE TABLE barrier (
   owed TEXT NOT NULL DEFAULT '[]'
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX barrier_open ON barrier (session) WHERE state = 'open';
+CREATE INDEX barrier_owing ON barrier (session) WHERE owed <> '[]';
 CREATE INDEX barrier_deadline ON barrier (deadline_at) WHERE state = 'open' AND deadline_at IS NOT NULL;
 
 CREATE TABLE barrier_task (

@@ -125,7 +125,7 @@ export function settleChild(k: Kernel, session: SessionKey, end: TurnEnd): void 
   const task = k.get("SELECT * FROM task WHERE session = ? AND ended_at IS NULL", session);
   if (task === undefined) return;
   if (end.outcome === "failed") {
-    cancelBarriers(k, session);
+    cancelBarriers(k, session, { by: "the end of its turn", released: true });
     stopBelow(k, session, "the end of its parent");
     return finishTask(k, task, { state: "failed", result: null, fault: end.fault });
   }
@@ -149,11 +149,16 @@ function waitsForOthers(k: Kernel, session: SessionKey): boolean {
   return k.get("SELECT 1 FROM barrier WHERE session = ?1 AND state = 'open' UNION SELECT 1 FROM task WHERE parent_session = ?1 AND ended_at IS NULL AND delivery = 'digest'", session) !== undefined;
 }
 
+/** A child that has not ended and that nothing will wake any more. */
+function isStranded(k: Kernel, session: SessionKey): boolean {
+  return k.get("SELECT 1 FROM task WHERE session = ? AND ended_at IS NULL AND state = 'waiting'", session) !== undefined && !hasWork(k, session) && !waitsForOthers(k, session);
+}
+
 interface TaskEnd {
   readonly state: TaskState;
   readonly result: string | null;
   readonly fault: FaultRecord | null;
-  /** How the parent hears of it; `quiet` = by a line in its transcript, without a turn. */
+  /** How the parent hears of it; `quiet` = by a line in its transcript, without a turn, unless it needs one to end itself. */
   readonly announce?: "message" | "quiet" | "none";
 }
 
@@ -181,7 +186,7 @@ function tellParent(k: Kernel, task: Row, announce: "message" | "quiet" | "none"
     k.emit(parent, { type: "notice", taskId, data: { text: `${task["label"]}: ${task["state"]}`, level: "info", code: "TASK_ENDED" } });
     return;
   }
-  if (barrier === null && announce === "quiet") {
+  if (barrier === null && announce === "quiet" && !isStranded(k, parent)) {
     appendEntry(k, parent, { turnId: null, content: { role: "notice", text: `background task ${JSON.stringify(task["label"])} (${taskId}) was stopped` }, messageIds: [], provenance: "system" });
     return;
   }
@@ -224,7 +229,7 @@ export function expireTasks(k: Kernel, now: number): void {
 /** Ends a child and everything below it, the youngest first. */
 function stopTask(k: Kernel, task: Row, how: { state: TaskState; fault: FaultRecord; by: string; announce: "message" | "quiet" | "none" }): TaskId[] {
   const session = task["session"] as SessionKey;
-  cancelBarriers(k, session);
+  cancelBarriers(k, session, { by: how.by, released: true });
   const below = stopBelow(k, session, how.by);
   k.run("UPDATE session SET closed = 1 WHERE key = ?", session);
   stopSession(k, session, how.by, true);
@@ -241,7 +246,6 @@ function stopBelow(k: Kernel, session: SessionKey, by: string): TaskId[] {
 
 /** Stops a session's turns, barriers and (with `queue`) waiting messages. @returns how many messages. */
 function stopSession(k: Kernel, session: SessionKey, by: string, queue: boolean): number {
-  cancelBarriers(k, session);
   for (const turn of k.all("SELECT * FROM turn WHERE session = ? AND state = 'running' ORDER BY handle DESC", session)) stopTurn(k, turn, { by });
   const which = queue ? "state IN ('waiting','held')" : "state = 'held'";
   const cancelled = k.all(`SELECT id FROM message WHERE session = ? AND ${which}`, session);
@@ -257,7 +261,7 @@ export function cancelSession(k: Kernel, { key, by, tree, queue }: { key: Sessio
   const task = row["task_id"] === null ? undefined : k.get("SELECT * FROM task WHERE id = ? AND ended_at IS NULL", row["task_id"]);
   if (task !== undefined) return cancelTask(k, { task: task["id"], by });
   const running = k.all("SELECT id FROM turn WHERE session = ? AND state = 'running'", key);
-  cancelBarriers(k, key);
+  cancelBarriers(k, key, { by, released: tree || queue });
   const tasks = tree ? stopBelow(k, key, by) : [];
   if (tree) deliverQuietly(k, key);
   const messages = stopSession(k, key, by, queue);
@@ -268,7 +272,7 @@ export function cancelTurn(k: Kernel, { session, handle, by }: { session: Sessio
   const turn = runningTurn(k, session, handle);
   if (turn === undefined) return null;
   stopTurn(k, turn, { by });
-  const task = k.get("SELECT * FROM task WHERE session = ? AND ended_at IS NULL", session);
+  const task = k.get("SELECT id FROM task WHERE session = ? AND ended_at IS NULL", session);
   const isOver = task !== undefined && !hasWork(k, session) && !waitsForOthers(k, session);
   return { turns: [turn["id"]], tasks: isOver ? cancelTask(k, { task: task["id"], by })!.tasks : [], messages: 0 };
 }

@@ -18,8 +18,9 @@ export function writeSteps(k: Kernel, session: SessionKey, turnId: TurnId, write
   const now = k.now();
   for (const { intent, result, unknown } of writes) {
     if (intent !== undefined) {
+      // It may be there already, from a try that was told it had failed.
       k.run(
-        "INSERT INTO step (turn_id, n, key, kind, name, effect, state, input, started_at) VALUES (?,?,?,?,?,?,'intent',?,?)",
+        "INSERT INTO step (turn_id, n, key, kind, name, effect, state, input, started_at) VALUES (?,?,?,?,?,?,'intent',?,?) ON CONFLICT (turn_id, key) DO NOTHING",
         turnId, nextStepNumber(k, turnId), intent.key, intent.kind, intent.name, intent.effect, intent.input === null ? null : JSON.stringify(intent.input), now,
       );
     }

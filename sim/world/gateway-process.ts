@@ -1,0 +1,104 @@
+/**
+ * One gateway process of a world: the production front door, scheduler, turns, trees and store
+ * verbs, from its start to its end, by whatever end.
+ */
+import { seededRandom } from "../../src/base/ids.ts";
+import type { Log } from "../../src/base/log.ts";
+import type { ModelClient } from "../../src/model/chat.ts";
+import type { Tool } from "../../src/model/tool.ts";
+import { wireConversations } from "../../src/main.ts";
+import type { Kernel } from "../../src/store/sqlite/kernel.ts";
+import type { Store } from "../../src/store/store.ts";
+import { storeOver, type StoreLine, type StoreLineDeps } from "./store-line.ts";
+import { ProcessClock, type Timeline } from "./timeline.ts";
+import type { WorldSettings } from "./world-settings.ts";
+
+/** How long running turns get at a stop that is asked for, milliseconds. */
+const DRAIN_MS = 5_000;
+/** There is no such folder: worlds have no files. */
+const WORKSPACE = "/nonexistent/workspace";
+
+export interface ProcessDeps {
+  readonly timeline: Timeline;
+  readonly settings: WorldSettings;
+  readonly log: Log;
+  readonly kernel: (random: ReturnType<typeof seededRandom>) => Kernel;
+  /** A number that no other process of the world has. */
+  readonly randomSeed: number;
+  readonly line: Omit<StoreLineDeps, "kernel" | "clock">;
+  readonly model: (clock: ProcessClock) => ModelClient & { defaultModel(): string };
+  readonly tools: (clock: ProcessClock) => readonly Tool[];
+}
+
+export class GatewayProcess {
+  readonly clock: ProcessClock;
+  readonly store: Store;
+  readonly #line: StoreLine;
+  readonly #parts: ReturnType<typeof wireConversations>;
+  /** True from the moment at which it takes messages. */
+  isReady = false;
+
+  constructor(deps: ProcessDeps) {
+    this.clock = new ProcessClock(deps.timeline);
+    this.#line = storeOver({ ...deps.line, kernel: deps.kernel(seededRandom(deps.randomSeed)), clock: this.clock });
+    this.store = this.#line.store;
+    this.#parts = wireConversations({
+      settings: deps.settings,
+      store: this.store,
+      clock: this.clock,
+      log: deps.log,
+      models: deps.model(this.clock),
+      workspace: WORKSPACE,
+      builtIn: deps.tools(this.clock),
+      commands: { endSession: async () => {}, endTurn: async () => {} },
+    });
+  }
+
+  get frontDoor() {
+    return this.#parts.frontDoor;
+  }
+
+  get grove() {
+    return this.#parts.grove;
+  }
+
+  /** The start as `main.ts` does it: rules, recovery, then work, then messages. */
+  async start(): Promise<void> {
+    await this.store.setRules(this.#parts.rules());
+    const recovered = await this.store.recover();
+    for (const turn of recovered.turns) this.#parts.runner.start(turn);
+    this.#parts.scheduler.start();
+    this.#parts.archivist.start();
+    this.isReady = true;
+  }
+
+  /** Gone in the middle of whatever it did. */
+  kill(): void {
+    this.isReady = false;
+    this.clock.kill();
+  }
+
+  /** It stands still; another takes its place. When it wakes it goes on as if nothing had been. */
+  pause(): void {
+    this.isReady = false;
+    this.#parts.scheduler.drain();
+    this.#parts.archivist.stop();
+    this.#parts.acknowledger.stop();
+    this.#line.supersede();
+    this.clock.pause();
+  }
+
+  /** The stop as `main.ts` does it; resolves when the process may end. */
+  async drain(): Promise<void> {
+    this.#parts.frontDoor.drain();
+    this.#parts.scheduler.drain();
+    const bound = new AbortController();
+    const disarm = this.clock.after(DRAIN_MS, () => bound.abort());
+    await this.#parts.runner.idle(bound.signal);
+    disarm();
+    this.#parts.archivist.stop();
+    this.#parts.acknowledger.stop();
+    this.isReady = false;
+    await this.#parts.runner.letGo();
+  }
+}

@@ -1,0 +1,509 @@
+/**
+ * A simulated world: the gateway's own code, from the front door to SQLite, in one seeded order of
+ * everything that can happen to it. Models answer or do not, disks fill, clocks are set, processes
+ * die between any two moments and start again from what is on disk.
+ *
+ * First everything may go wrong (safety), then all is healed and everything must come to an end
+ * within a bound of virtual time (liveness). No real time passes and no file is touched; the same
+ * seed gives the same trace, to the byte.
+ */
+import { createHash } from "node:crypto";
+import type { SessionKey, TaskId, FlowId } from "../../src/base/ids.ts";
+import { silentLog, type Log } from "../../src/base/log.ts";
+import { mainSlots, sideSlots, subagentSlots } from "../../src/lanes/settings.ts";
+import type { Rules } from "../../src/model/claim.ts";
+import type { YardEvent } from "../../src/model/event.ts";
+import { Fault } from "../../src/model/faults.ts";
+import type { PoolName } from "../../src/model/lane.ts";
+import { DEFAULT_AGENT, directSession, mainSession } from "../../src/model/session.ts";
+import type { NewSpawn } from "../../src/model/task.ts";
+import { foregroundMs, messageWaitMs, parallelJudge, queueCap, queueMode, sideTools, sideTurnsMax } from "../../src/sessions/settings.ts";
+import type { BatchAnswer, VerbCall } from "../../src/store/sqlite/batch.ts";
+import { openDatabase } from "../../src/store/sqlite/database.ts";
+import { checkIntegrity } from "../../src/store/sqlite/integrity.ts";
+import { Kernel } from "../../src/store/sqlite/kernel.ts";
+import { VERBS } from "../../src/store/sqlite/verbs.ts";
+import { gatherMs, maxChildrenPerAgent, maxSpawnDepth } from "../../src/trees/settings.ts";
+import { contextEntriesMax, progressTimeoutSeconds, turnTimeoutSeconds } from "../../src/turns/settings.ts";
+import { checkHistory, type History, type SeenEntry } from "./checkers.ts";
+import { Dice, hashOf } from "./dice.ts";
+import { Disk, FaultyKernel, type Database, type DiskFault } from "./faulty-kernel.ts";
+import { GatewayProcess } from "./gateway-process.ts";
+import { WorldModel } from "./model.ts";
+import { CHANNEL, Reader, Senders, type PeopleDeps } from "./people.ts";
+import { planOf, type Action, type WorldPlan } from "./plan.ts";
+import type { Sabotage } from "./sabotages.ts";
+import { Timeline } from "./timeline.ts";
+import { Ledger, worldTools } from "./tools.ts";
+import { WorldSettings } from "./world-settings.ts";
+
+/** Everything must have ended this long after the faults were healed, virtual milliseconds. */
+export const LIVENESS_MS = 4 * 3_600_000;
+/** After the last thing has ended, readers get this long to hear of it. */
+const LAST_NEWS_MS = 30_000;
+/** Things that happen in one world at most; more is a loop. */
+const STEPS_MAX = 200_000;
+/** Batches between two looks at the tables. */
+const LOOK_EVERY_BATCHES = 64;
+/** A process that could not start is started again after this, milliseconds. */
+const START_AGAIN_MS = 1_000;
+/** Processes that woke late are ended this long after the healing, milliseconds. */
+const LATE_PROCESS_MS = 30_000;
+const EVENTS_READ_MAX = 1_000_000;
+
+export interface WorldOptions {
+  readonly seed: number;
+  /** The numbers of the actions that happen; null = all. */
+  readonly keep?: ReadonlySet<number> | null;
+  readonly sabotage?: Sabotage | null;
+  /** Looks at the tables after every batch: slow, and says when it first went wrong. */
+  readonly closely?: boolean;
+  readonly onTrace?: (line: string) => void;
+}
+
+export interface Outcome {
+  readonly seed: number;
+  /** Empty = nothing was wrong. The run ends with the first step that was. */
+  readonly violations: readonly string[];
+  /** SHA-256 of everything that happened, in order. */
+  readonly trace: string;
+  readonly virtualMs: number;
+  readonly counts: Readonly<Record<"steps" | "batches" | "processes" | "modelCalls" | "events" | "turns" | "children", number>>;
+}
+
+export async function runWorld(options: WorldOptions): Promise<Outcome> {
+  const world = new World(options);
+  try {
+    return await world.run();
+  } finally {
+    world.close();
+  }
+}
+
+class World {
+  readonly #options: WorldOptions;
+  readonly #plan: WorldPlan;
+  readonly #timeline: Timeline;
+  readonly #settings = new WorldSettings();
+  readonly #database: Database;
+  readonly #observer: Kernel;
+  readonly #disk = new Disk();
+  readonly #model: WorldModel;
+  readonly #ledger: Ledger;
+  readonly #senders: Senders;
+  readonly #everyone: Reader;
+  readonly #readers: readonly Reader[];
+  readonly #sessions: readonly SessionKey[];
+  readonly #trace = createHash("sha256");
+  readonly #violations: string[] = [];
+  readonly #tasks: TaskId[] = [];
+  readonly #flows: FlowId[] = [];
+  readonly #childSessions: SessionKey[] = [];
+  readonly #removed = new Set<string>();
+  readonly #spawnedBy = new Map<string, string>();
+  readonly #late: GatewayProcess[] = [];
+  #pools: { from: number; sizes: Record<PoolName, number> }[] = [];
+  #gateway: GatewayProcess | null = null;
+  #processes = 0;
+  #batches = 0;
+  #steps = 0;
+  #crashAfterBatches: number | null = null;
+  #downMs = 0;
+  #diskFaults: DiskFault[] = [];
+  #diskFullUntil = 0;
+  #slow = { untilMs: 0, workMs: 0 };
+
+  constructor(options: WorldOptions) {
+    const { seed } = options;
+    this.#options = options;
+    this.#plan = planOf(seed, options.keep ?? null);
+    this.#timeline = new Timeline(new Dice(seed, "order"));
+    this.#database = openDatabase(":memory:");
+    options.sabotage?.prepare?.(this.#database);
+    this.#observer = new Kernel(this.#database, () => this.#timeline.wallMs, () => new Uint8Array(16));
+    this.#disk.liesAboutCommits = options.sabotage?.liesAboutCommits ?? false;
+    const report = (violation: string): void => this.#report(violation);
+    this.#model = new WorldModel({ seed, moods: this.#plan.moods, spawning: this.#plan.spawning, crash: () => this.#crash(0), report });
+    this.#ledger = new Ledger(report);
+    const people: PeopleDeps = { timeline: this.#timeline, dice: new Dice(seed, "people"), gateway: () => this.#gateway, report };
+    this.#senders = new Senders(people);
+    this.#sessions = Array.from({ length: this.#plan.sessions }, (_, n) => (n === 0 ? mainSession(DEFAULT_AGENT) : directSession(DEFAULT_AGENT, CHANNEL, `p${n}`)));
+    this.#everyone = new Reader(null, people, (event) => this.#learn(event));
+    this.#readers = this.#sessions.map((session) => new Reader(session, people));
+    this.#applySettings();
+  }
+
+  async run(): Promise<Outcome> {
+    const { healAtMs, actions } = this.#plan;
+    for (const action of actions) this.#timeline.after(action.atMs, () => this.#do(action));
+    this.#timeline.after(healAtMs, () => this.#heal());
+    this.#start();
+    await this.#goOnUntil(healAtMs, () => false);
+    const wasOver = await this.#goOnUntil(healAtMs + LIVENESS_MS, () => this.#isOver());
+    await this.#goOnUntil(this.#timeline.nowMs + LAST_NEWS_MS, () => false);
+    if (this.#violations.length === 0) this.#judge(wasOver);
+    return this.#outcome();
+  }
+
+  close(): void {
+    this.#gateway?.kill();
+    for (const process of this.#late) process.kill();
+    this.#database.close();
+  }
+
+  /** @returns whether `done` came true. */
+  async #goOnUntil(untilMs: number, done: () => boolean): Promise<boolean> {
+    for (;;) {
+      await allMicrotasks();
+      if (this.#violations.length > 0) return false;
+      if (done()) return true;
+      if (!this.#timeline.step(untilMs)) return false;
+      if (++this.#steps > STEPS_MAX) {
+        this.#report(`more than ${STEPS_MAX} steps: something goes round in circles`);
+        return false;
+      }
+    }
+  }
+
+  // ── processes ─────────────────────────────────────────────────────────────────────────────
+
+  #start(): void {
+    this.#settings.forgetListeners();
+    const number = ++this.#processes;
+    const { seed } = this.#plan;
+    const delays = new Dice(seed, "store", number);
+    const tamper = this.#options.sabotage?.tamper?.(this.#database) ?? null;
+    const gateway: GatewayProcess = new GatewayProcess({
+      timeline: this.#timeline,
+      settings: this.#settings,
+      log: this.#log(),
+      kernel: (random) => new FaultyKernel(this.#database, () => this.#timeline.wallMs, random, this.#disk, tamper),
+      randomSeed: hashOf(`${seed}/ids/${number}`),
+      line: {
+        delays: () => {
+          const isSlow = this.#timeline.nowMs < this.#slow.untilMs;
+          return { workMs: isSlow ? this.#slow.workMs : delays.whole(0, this.#plan.storeMsMax), answerMs: delays.whole(0, this.#plan.storeMsMax) };
+        },
+        beforeBatch: () => this.#disk.prepare(this.#nextDiskFault()),
+        afterBatch: (calls, answer) => this.#afterBatch(gateway, calls, answer),
+      },
+      model: (clock) => this.#model.client(clock),
+      tools: (clock) => worldTools(seed, clock, this.#ledger),
+    });
+    this.#gateway = gateway;
+    this.#note(`process ${number} starts`);
+    gateway.start().then(
+      () => gateway.clock.isRunning && this.#ready(gateway),
+      (cause: unknown) => {
+        if (!gateway.clock.isRunning) return;
+        if (!(cause instanceof Fault)) this.#report(`the start failed by a defect: ${String(cause)}`);
+        this.#crash(START_AGAIN_MS);
+      },
+    );
+  }
+
+  #ready(gateway: GatewayProcess): void {
+    this.#note(`process ${this.#processes} is ready`);
+    this.#look();
+    this.#everyone.connect(gateway);
+    for (const reader of this.#readers) reader.connect(gateway);
+    this.#senders.reconnect();
+  }
+
+  #crash(downMs: number): void {
+    const gateway = this.#gateway;
+    if (gateway === null) return;
+    this.#note("crash");
+    this.#gateway = null;
+    this.#crashAfterBatches = null;
+    gateway.kill();
+    this.#timeline.after(downMs, () => this.#gateway === null && this.#start());
+  }
+
+  async #restart(): Promise<void> {
+    const gateway = this.#gateway;
+    if (gateway?.isReady !== true) return;
+    await gateway.drain();
+    if (this.#gateway === gateway && gateway.clock.isRunning) this.#crash(START_AGAIN_MS);
+  }
+
+  #pause(forMs: number): void {
+    const gateway = this.#gateway;
+    if (gateway?.isReady !== true) return;
+    this.#note("pause");
+    gateway.pause();
+    this.#gateway = null;
+    this.#late.push(gateway);
+    this.#timeline.after(forMs, () => gateway.clock.wake());
+    this.#start();
+  }
+
+  #log(): Log {
+    return {
+      ...silentLog,
+      error: (event, fields) => {
+        if (event === "turn.not-closed") this.#report(`a turn was never closed: ${String(fields?.["cause"])}`);
+      },
+    };
+  }
+
+  // ── the disk ──────────────────────────────────────────────────────────────────────────────
+
+  #nextDiskFault(): DiskFault | null {
+    if (this.#timeline.nowMs < this.#diskFullUntil) return { at: "writes", error: "full" };
+    return this.#diskFaults.shift() ?? null;
+  }
+
+  #afterBatch(gateway: GatewayProcess, calls: readonly VerbCall[], { answers, events }: BatchAnswer): void {
+    this.#disk.prepare(null);
+    this.#batches++;
+    this.#note(`batch ${calls.map(({ verb }, index) => verb + ("value" in answers[index]! ? "" : "!")).join()}`);
+    for (const { session, seq, type } of events) this.#note(`  ${session} ${seq} ${type}`);
+    calls.forEach(({ verb, input }, index) => {
+      const answer = answers[index]!;
+      if ("defect" in answer) this.#report(`a defect in ${verb}: ${answer.defect}`);
+      if (verb === "admitSpawn" && "value" in answer) {
+        const { task, created } = answer.value as { task: { taskId: string }; created: boolean };
+        const { turnId } = (input as { spawn: NewSpawn }).spawn;
+        if (created && turnId !== null) this.#spawnedBy.set(task.taskId, turnId);
+      }
+      if (verb === "setRules") this.#poolsMayBe((input as Rules).pools, events[0]?.cursor, "value" in answer);
+      if (verb === "deleteSession") this.#forget(input as { key: SessionKey });
+    });
+    if (this.#options.closely === true || this.#batches % LOOK_EVERY_BATCHES === 0) this.#look();
+    if (gateway !== this.#gateway || this.#crashAfterBatches === null) return;
+    if (--this.#crashAfterBatches <= 0) this.#crash(this.#downMs);
+  }
+
+  /** While it is not sure that new sizes hold, both the old and the new ones are right. */
+  #poolsMayBe(sizes: Rules["pools"], cursor: number | undefined, isSure: boolean): void {
+    const now = (cursor ?? VERBS.lastCursor(this.#observer) + 1) - 1;
+    const before = this.#pools.at(-1)?.sizes ?? sizes;
+    const either = Object.fromEntries(Object.entries(sizes).map(([pool, size]) => [pool, Math.max(size, before[pool as PoolName])])) as Record<PoolName, number>;
+    this.#pools.push({ from: now, sizes: either });
+    if (isSure) this.#pools.push({ from: VERBS.lastCursor(this.#observer) + 1, sizes: { ...sizes } });
+  }
+
+  #forget({ key }: { key: SessionKey }): void {
+    this.#removed.add(key);
+    for (const reader of [this.#everyone, ...this.#readers]) reader.forget(key);
+  }
+
+  // ── what happens ──────────────────────────────────────────────────────────────────────────
+
+  #do(action: Action): void {
+    this.#note(`action ${JSON.stringify(action)}`);
+    const gateway = this.#gateway?.isReady === true ? this.#gateway : null;
+    switch (action.kind) {
+      case "send":
+        return this.#send(this.#sessionOf(action.session), action);
+      case "resend": {
+        const again = pickBy(this.#senders.sent, action.which);
+        if (again !== undefined) this.#senders.send(again);
+        return;
+      }
+      case "send-to-child": {
+        const session = pickBy(this.#childSessions, action.which);
+        if (session !== undefined) this.#send(session, { ...action, mode: null });
+        return;
+      }
+      case "slots":
+        return this.#settings.set({ main: mainSlots, side: sideSlots, subagent: subagentSlots }[action.pool], action.size);
+      case "wall-jump":
+        return this.#timeline.jumpWall(action.byMs);
+      case "disk":
+        return void this.#diskFaults.push(...action.faults);
+      case "disk-full":
+        this.#diskFullUntil = this.#timeline.nowMs + action.forMs;
+        return;
+      case "slow-disk":
+        this.#slow = { untilMs: this.#timeline.nowMs + action.forMs, workMs: action.workMs };
+        return;
+      case "crash":
+        if (action.afterBatches === null) return this.#crash(action.downMs);
+        this.#crashAfterBatches = action.afterBatches;
+        this.#downMs = action.downMs;
+        return;
+      case "pause":
+        return this.#pause(action.forMs);
+      case "restart":
+        return void this.#restart();
+      case "reader-away":
+        return this.#readers[action.session % this.#readers.length]!.leave(action.forMs);
+      default:
+        if (gateway !== null) this.#ask(gateway, action);
+    }
+  }
+
+  #send(session: SessionKey, { text, sourceId, mode }: { text: string; sourceId: string; mode: Extract<Action, { kind: "send" }>["mode"] }): void {
+    this.#senders.send({ session, text, sourceId, mode });
+  }
+
+  /** What people ask of the gateway besides sending messages. They do not ask again. */
+  #ask(gateway: GatewayProcess, action: Action): void {
+    const { frontDoor, grove, store } = gateway;
+    const by = "a person";
+    const asking = (): Promise<unknown> | null => {
+      switch (action.kind) {
+        case "command":
+          return frontDoor.accept({ session: this.#sessionOf(action.session), text: action.text, provenance: "user", channel: CHANNEL, mayCommand: true });
+        case "cancel":
+          return frontDoor.cancel(this.#sessionOf(action.session), { by, tree: action.tree, queue: action.queue });
+        case "promote":
+          return frontDoor.promote(this.#sessionOf(action.session));
+        case "reset":
+          return frontDoor.reset(this.#sessionOf(action.session), by);
+        case "remove":
+          return frontDoor.remove(this.#sessionOf(action.session), by);
+        case "queue-mode":
+          return store.patchSession({ key: this.#sessionOf(action.session), patch: { queueMode: action.mode } });
+        case "spawn":
+          return grove.spawn({
+            task: action.text, label: null, parent: action.parent === null ? null : this.#sessionOf(action.parent), turnId: null, agent: DEFAULT_AGENT, kind: "subagent", model: null,
+            context: "isolated", cwd: null, deadlineSeconds: action.deadlineSeconds, delivery: "digest", cleanup: "keep", claims: [], idempotencyKey: null,
+          });
+        case "cancel-flow": {
+          const flow = pickBy(this.#flows, action.which);
+          return flow === undefined ? null : grove.cancelFlow(flow, by);
+        }
+        case "cancel-task":
+        case "steer-task":
+        case "retry-task": {
+          const task = pickBy(this.#tasks, action.which);
+          if (task === undefined) return null;
+          return action.kind === "cancel-task" ? grove.cancelTask(task, by) : action.kind === "retry-task" ? grove.retry(task, by) : grove.steer(task, action.text, "operator");
+        }
+        default:
+          return null;
+      }
+    };
+    asking()?.catch((cause: unknown) => {
+      if (gateway.clock.isRunning && (!(cause instanceof Fault) || cause.code === "INTERNAL")) this.#report(`${action.kind} was answered with a defect: ${String(cause)}`);
+    });
+  }
+
+  #sessionOf(n: number): SessionKey {
+    return this.#sessions[n % this.#sessions.length]!;
+  }
+
+  #learn(event: YardEvent): void {
+    if (event.type === "tool.started") this.#model.sawToolCall(String(event.data["callId"]));
+    if (event.type !== "task.accepted" || event.taskId === undefined) return;
+    this.#tasks.push(event.taskId);
+    this.#childSessions.push(event.data["session"] as SessionKey);
+    const flow = event.data["flowId"] as FlowId;
+    if (!this.#flows.includes(flow)) this.#flows.push(flow);
+  }
+
+  #heal(): void {
+    this.#note("healed");
+    this.#model.healed = true;
+    this.#diskFaults = [];
+    this.#diskFullUntil = 0;
+    this.#slow = { untilMs: 0, workMs: 0 };
+    this.#crashAfterBatches = null;
+    this.#timeline.after(LATE_PROCESS_MS, () => this.#late.forEach((process) => process.kill()));
+  }
+
+  #applySettings(): void {
+    const plan = this.#plan;
+    const settings = this.#settings;
+    settings.set(mainSlots, plan.slots.main);
+    settings.set(sideSlots, plan.slots.side);
+    settings.set(subagentSlots, plan.slots.subagent);
+    settings.set(queueMode, plan.queueMode);
+    settings.set(messageWaitMs, plan.messageWaitMs);
+    settings.set(foregroundMs, plan.foregroundMs);
+    settings.set(gatherMs, plan.gatherMs);
+    settings.set(maxSpawnDepth, plan.depthMax);
+    settings.set(maxChildrenPerAgent, plan.childrenMax);
+    settings.set(sideTurnsMax, plan.sideTurnsMax);
+    settings.set(queueCap, plan.queueCap);
+    settings.set(progressTimeoutSeconds, plan.progressSeconds);
+    settings.set(turnTimeoutSeconds, plan.turnSeconds);
+    settings.set(contextEntriesMax, plan.contextEntries);
+    settings.set(parallelJudge, plan.judge);
+    settings.set(sideTools, plan.sideTools);
+  }
+
+  // ── judging ───────────────────────────────────────────────────────────────────────────────
+
+  #report(violation: string): void {
+    this.#note(`violation ${violation}`);
+    this.#violations.push(violation);
+  }
+
+  #note(line: string): void {
+    const text = `${this.#timeline.nowMs} ${line}\n`;
+    this.#trace.update(text);
+    this.#options.onTrace?.(text);
+  }
+
+  /** What must be true of the tables at every moment. */
+  #look(): void {
+    for (const problem of checkIntegrity(this.#observer)) this.#report(`tables: ${problem}`);
+  }
+
+  #isOver(): boolean {
+    if (this.#gateway?.isReady !== true || this.#senders.waiting > 0) return false;
+    const totals = VERBS.totals(this.#observer);
+    return ["messages_waiting", "messages_held", "messages_taken", "turns_running", "tasks_queued", "tasks_running", "tasks_waiting"].every((name) => (totals[name] ?? 0) === 0);
+  }
+
+  #judge(wasOver: boolean): void {
+    this.#look();
+    const history = this.#history(wasOver);
+    for (const violation of checkHistory(history)) this.#report(violation);
+    if (!wasOver) {
+      this.#report(`not everything ended within ${LIVENESS_MS / 3_600_000} h: ${JSON.stringify(VERBS.totals(this.#observer))}, ${this.#senders.waiting} senders wait, ${JSON.stringify(VERBS.lanes(this.#observer, { meanTurnMs: { main: 1, side: 1, subagent: 1, acp: 1, timer: 1 } }).lanes)}`);
+      return;
+    }
+    for (const { session, seq } of history.events) {
+      if (!this.#removed.has(session) && this.#everyone.given.get(session as SessionKey)?.has(seq) !== true) return this.#report(`a reader of everything was never given ${session} ${seq}`);
+    }
+  }
+
+  #history(isOver: boolean): History {
+    const events = VERBS.events(this.#observer, { session: null, after: 0, limit: EVENTS_READ_MAX });
+    const { tasks } = VERBS.tasks(this.#observer, { limit: EVENTS_READ_MAX });
+    const transcripts = new Map<string, readonly SeenEntry[]>();
+    for (const { session } of events) {
+      if (!transcripts.has(session)) transcripts.set(session, VERBS.history(this.#observer, { key: session, limit: EVENTS_READ_MAX })!.entries as readonly SeenEntry[]);
+    }
+    const pools = this.#pools.map(({ from, sizes }) => {
+      const index = events.findIndex(({ cursor }) => cursor >= from);
+      return { from: index === -1 ? events.length : index, sizes };
+    });
+    return {
+      events,
+      given: [this.#everyone, ...this.#readers].flatMap(({ given }) => [...given].map(([session, numbers]) => ({ session, numbers }))),
+      accepted: this.#senders.accepted,
+      transcripts,
+      tasks,
+      removed: this.#removed,
+      spawnedBy: this.#spawnedBy,
+      pools,
+      isOver,
+    };
+  }
+
+  #outcome(): Outcome {
+    const totals = VERBS.totals(this.#observer);
+    return {
+      seed: this.#plan.seed,
+      violations: this.#violations,
+      trace: this.#trace.digest("hex"),
+      virtualMs: this.#timeline.nowMs,
+      counts: { steps: this.#steps, batches: this.#batches, processes: this.#processes, modelCalls: this.#model.calls, events: totals["events"] ?? 0, turns: totals["turns"] ?? 0, children: totals["tasks"] ?? 0 },
+    };
+  }
+}
+
+/** Resolves when no microtask is left: everything that can go on without time has gone on. */
+function allMicrotasks(): Promise<void> {
+  return new Promise((resolve) => process.nextTick(resolve));
+}
+
+function pickBy<T>(from: readonly T[], n: number): T | undefined {
+  return from[n % from.length];
+}

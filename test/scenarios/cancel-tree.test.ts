@@ -1,0 +1,78 @@
+/** Stopping a tree leaves no process of it, however stubborn. */
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+import type { ApiTask, CancelResult, SpawnAccepted } from "../../src/api/wire.ts";
+import { MARK_VARIABLE } from "../../src/base/process-table.ts";
+import { startGateway, standinConfig } from "../support/gateway.ts";
+import { startModel } from "../support/model.ts";
+
+/** What the contract allows. */
+const GONE_AFTER_MAX_MS = 10_000;
+/** Ignores SIGTERM, and has a child of its own in another group that does so too. */
+const STUBBORN = `trap '' TERM; setsid sh -c "trap '' TERM; while :; do sleep 1; done" & while :; do sleep 1; done`;
+
+const noProc = process.platform === "linux" ? false : "needs /proc";
+
+test("cancel of a flow ends its commands within ten seconds, also those that ignore SIGTERM and leave their group", { skip: noProc }, async (t) => {
+  const model = await startModel(t);
+  const gateway = await startGateway(t, { config: standinConfig(model.url, { "agents.defaults.subagents.maxSpawnDepth": 2 }) });
+  const mark = `scenario-${process.pid}-${Date.now()}`;
+  t.after(() => endMarked(mark));
+  const task = `! call exec ${JSON.stringify({ command: `: ${mark}; ${STUBBORN}` })} then say never`;
+  const { flowId, taskId } = await gateway.api<SpawnAccepted>("POST", "/api/spawns", { task, label: "stubborn" });
+  await until(() => marked(mark).length >= 2, 10_000);
+
+  const cancelled = await gateway.api<CancelResult>("POST", `/api/flows/${flowId}/cancel`, {});
+  assert.deepEqual([cancelled.cancelled, cancelled.tasks], [true, [taskId]]);
+  assert.equal((await gateway.api<ApiTask>("GET", `/api/tasks/${taskId}`)).state, "cancelled");
+  await until(() => marked(mark).length === 0, GONE_AFTER_MAX_MS);
+});
+
+test("what a killed gateway left running is gone within ten seconds of the next start", { skip: noProc }, async (t) => {
+  const model = await startModel(t);
+  const gateway = await startGateway(t, { config: standinConfig(model.url) });
+  const mark = `scenario-${process.pid}-${Date.now()}`;
+  t.after(() => endMarked(mark));
+  const { messageId } = await gateway.send(`! call exec ${JSON.stringify({ command: `: ${mark}; ${STUBBORN}` })} then echo`);
+  await until(() => marked(mark).length >= 2, 10_000);
+  await gateway.kill9();
+  await gateway.start();
+  await until(() => marked(mark).length === 0, GONE_AFTER_MAX_MS);
+  assert.match(await gateway.waitReply(messageId), /outcome unknown/, "a command is not run a second time; the model is told");
+});
+
+/** Process ids whose command line holds the mark, or that such a process started. */
+function marked(mark: string): number[] {
+  const owned = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && read(`/proc/${name}/environ`).includes(`${MARK_VARIABLE}=`));
+  const tokens = new Set(owned.filter((pid) => read(`/proc/${pid}/cmdline`).includes(mark)).map(tokenOf));
+  for (const token of tokens) seenTokens.add(`${mark} ${token}`);
+  return owned.filter((pid) => seenTokens.has(`${mark} ${tokenOf(pid)}`) && !/^\S+ \(.*\) Z/.test(read(`/proc/${pid}/stat`))).map(Number);
+}
+
+const seenTokens = new Set<string>();
+
+function tokenOf(pid: string): string {
+  return read(`/proc/${pid}/environ`).split("\0").find((entry) => entry.startsWith(`${MARK_VARIABLE}=`)) ?? "";
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, "latin1");
+  } catch {
+    return "";
+  }
+}
+
+/** When a test fails, nothing of it may be left either. */
+function endMarked(mark: string): void {
+  for (const pid of marked(mark)) process.kill(pid, "SIGKILL");
+}
+
+async function until(isTrue: () => boolean, maxMs: number): Promise<void> {
+  const since = performance.now();
+  while (!isTrue()) {
+    assert.ok(performance.now() - since < maxMs, `not within ${maxMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

@@ -1,0 +1,82 @@
+/** What a stop, a kill and a full disk leave behind: nothing that was promised. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, rmSync, unlinkSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { ApiFault } from "../../src/api/wire.ts";
+import { startGateway, standinConfig } from "../support/gateway.ts";
+import { startModel } from "../support/model.ts";
+
+test("SIGTERM during a turn exits 0, and the turn goes on after the next start without asking a committed answer again", async (t) => {
+  const model = await startModel(t);
+  const gateway = await startGateway(t, { config: standinConfig(model.url, { "gateway.drainSeconds": 0 }) });
+  const { messageId } = await gateway.send('! say first then call subagents {"action":"list"} then wait 1s then say second');
+  await gateway.waitEvent((event) => event.type === "tool.ended" || event.type === "tool.started");
+  while ((await model.log()).length < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.equal(await gateway.stop(), 0);
+  await gateway.start();
+  assert.equal(await gateway.waitReply(messageId), "second");
+  assert.deepEqual((await model.log()).map((request) => request.round), [0, 1, 1], "the first answer was committed, the second was cut off");
+});
+
+test("while it shuts down it says that it takes nothing new, and then lets running turns end", async (t) => {
+  const model = await startModel(t);
+  const gateway = await startGateway(t, { config: standinConfig(model.url, { "gateway.drainSeconds": 5 }) });
+  const { messageId } = await gateway.send("! wait 700ms then say made it");
+  await gateway.waitEvent((event) => event.type === "turn.started");
+  const answer = gateway.waitReply(messageId);
+  const stopped = gateway.stop();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const refused = await gateway.call("POST", "/api/messages", { text: "too late" });
+  assert.deepEqual([refused.status, refused.body.code, refused.body.retryable], [503, "DRAINING", true]);
+  assert.equal(await answer, "made it");
+  assert.equal(await stopped, 0);
+});
+
+const DISK_BYTES = 12 * 1024 * 1024;
+
+test("a full disk is said, accepts nothing that it could not keep, and is over when there is space again", async (t) => {
+  const disk = mkdtempSync(join(tmpdir(), "yard-disk-"));
+  t.after(() => rmSync(disk, { recursive: true, force: true }));
+  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${DISK_BYTES},mode=0700`, "tmpfs", disk]);
+  if (mounted.status !== 0) return t.skip("needs the right to mount a small disk");
+  t.after(() => spawnSync("umount", ["-l", disk]));
+
+  const model = await startModel(t);
+  const gateway = await startGateway(t, { home: disk, config: standinConfig(model.url) });
+  assert.equal(await gateway.ask("! say before"), "before");
+  const { messageId: running } = await gateway.send("! wait 500ms then say kept");
+  await gateway.waitEvent((event) => event.type === "turn.started" && (event.data["messageIds"] as string[]).includes(running));
+  fill(join(disk, "ballast"));
+
+  const texts = Array.from({ length: 20 }, (_none, index) => `${index} ${"x".repeat(200_000)}`);
+  const answers = [];
+  for (const text of texts) answers.push({ text, answer: await gateway.call<ApiFault & { messageId?: string }>("POST", "/api/messages", { text, session: "agent:main:api:direct:big" }) });
+  const refused = answers.find(({ answer }) => answer.status !== 202)!;
+  assert.ok(refused !== undefined, "nothing was refused");
+  assert.deepEqual([refused.answer.status, refused.answer.body.code, refused.answer.body.retryable], [507, "DISK_FULL", true]);
+
+  unlinkSync(join(disk, "ballast"));
+  assert.equal(await gateway.waitReply(running), "kept", "the turn that ran meanwhile is not lost");
+  for (const { answer } of answers) if (answer.status === 202) await gateway.waitReply(answer.body.messageId!);
+  assert.equal(await gateway.ask("! say after"), "after");
+  assert.equal(await gateway.stop(), 0);
+});
+
+/** Writes until nothing more fits. */
+function fill(file: string): void {
+  const handle = openSync(file, "w");
+  try {
+    for (let size = 1024 * 1024; size >= 512; ) {
+      try {
+        writeSync(handle, Buffer.alloc(size));
+      } catch {
+        size /= 2;
+      }
+    }
+  } finally {
+    closeSync(handle);
+  }
+}
