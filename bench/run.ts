@@ -33,18 +33,32 @@ if (values.help) {
   for (const { name, question } of BENCHES) console.log(`${name.padEnd(18)} ${question}`);
 } else {
   const rows: Row[] = [];
+  let failed = false;
   for (const bench of chosen()) {
-    const hangs = setTimeout(() => {
-      console.error(`${bench.name} did not end within ${BENCH_MS_MAX / 1000} s`);
-      process.exit(1);
-    }, BENCH_MS_MAX);
-    const found = await bench.run({ quick: values.quick, profileInto: values.profile ?? null });
-    clearTimeout(hangs);
-    for (const row of found) console.log(lineOf(row));
-    rows.push(...found);
+    try {
+      const found = await inTime(bench);
+      for (const row of found) console.log(lineOf(row));
+      rows.push(...found);
+    } catch (cause) {
+      failed = true;
+      console.error(`${bench.name} failed:`, cause);
+    }
   }
-  if (positionals.length === 0 && !values.quick && values.profile === undefined) writeResults(rows);
-  process.exit(rows.every(meetsMust) ? 0 : 1);
+  if (positionals.length === 0 && !values.quick && values.profile === undefined && !failed) writeResults(rows);
+  process.exit(!failed && rows.every(meetsMust) ? 0 : 1);
+}
+
+/** Runs one bench; one that hangs ends everything, because its processes would spoil the figures of the next. */
+async function inTime(bench: Bench): Promise<Row[]> {
+  const hangs = setTimeout(() => {
+    console.error(`${bench.name} did not end within ${BENCH_MS_MAX / 1000} s`);
+    process.exit(1);
+  }, BENCH_MS_MAX);
+  try {
+    return await bench.run({ quick: values.quick, profileInto: values.profile ?? null });
+  } finally {
+    clearTimeout(hangs);
+  }
 }
 
 function chosen(): readonly Bench[] {

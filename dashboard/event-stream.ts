@@ -19,7 +19,9 @@ export async function* eventsIn(body: ReadableStream<Uint8Array>, onBytes?: () =
       const { value, done } = await reader.read();
       if (done) return;
       onBytes?.();
-      const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
+      // Only what is new is searched for line ends, so that a long line in many pieces stays cheap.
+      const lines = decoder.decode(value, { stream: true }).split("\n");
+      lines[0] = rest + lines[0]!;
       rest = lines.pop()!;
       for (const raw of lines) {
         const line = raw.endsWith("\r") ? raw.slice(0, -1) : raw;

@@ -93,8 +93,8 @@ export interface Variant {
   readonly plan: Plan;
 }
 
-/** Turns of all columns and runs together. */
-export const TURNS_MAX = 100_000;
+/** Model requests of all columns and runs together; a turn makes one or more. */
+export const REQUESTS_MAX = 100_000;
 const VARIANTS_MAX = 8;
 export const BASE_NAME = "as asked";
 
@@ -120,8 +120,8 @@ export function readRequest(given: Readonly<Record<string, unknown>>): readonly 
   }
   const base = readVariant(BASE_NAME, Object.entries(values));
   const variants = [base, ...compare.map((text: string) => readVariant(text.trim(), [...Object.entries(base.asked), ...changesIn(text)]))];
-  const turns = variants.reduce((sum, { plan }) => sum + turnsOf(plan), 0);
-  if (turns > TURNS_MAX) throw bad("customers", `${turns} turns in all are more than the ${TURNS_MAX} that a simulation may have; ask for fewer customers, messages, children or runs`);
+  const requests = variants.reduce((sum, { plan }) => sum + requestsOf(plan), 0);
+  if (requests > REQUESTS_MAX) throw bad("customers", `${requests} model requests in all are more than the ${REQUESTS_MAX} that a simulation may have; ask for fewer customers, messages, children, calls or runs`);
   return variants;
 }
 
@@ -156,8 +156,8 @@ function changesIn(text: string): readonly (readonly [string, unknown])[] {
   });
 }
 
-/** Turns that a plan makes, at most: one a message, one a child, and one that reads results for each that has children. */
-function turnsOf({ customers, messages, spawn, depth, runs }: Plan): number {
+/** What a plan asks of the model, at most: a turn a message, one a child, and one that reads results for each that has children. */
+function requestsOf({ customers, messages, calls, spawn, depth, runs }: Plan): number {
   let generation = 1;
   let perMessage = 1;
   for (let level = 0; level < depth && spawn > 0; level++) {
@@ -165,7 +165,7 @@ function turnsOf({ customers, messages, spawn, depth, runs }: Plan): number {
     generation *= spawn;
     perMessage += generation;
   }
-  return customers * messages * perMessage * runs;
+  return customers * messages * perMessage * calls * runs;
 }
 
 function readYesNo(text: string): boolean {

@@ -5,6 +5,7 @@
  * Always true: the order of work, slots, batches, side tracks and caps come from the code that the
  * gateway runs; only what a turn does in its time is made up.
  */
+import { assert } from "../src/base/assert.ts";
 import { ManualClock } from "../src/base/clock.ts";
 import { seededRandom } from "../src/base/ids.ts";
 import { silentLog } from "../src/base/log.ts";
@@ -20,7 +21,7 @@ import { openStoreInProcess } from "../src/store/sqlite/open-store.ts";
 import type { Store } from "../src/store/store.ts";
 import { gatherMs } from "../src/trees/settings.ts";
 import { arrivalTimes } from "./arrivals.ts";
-import type { Plan } from "./options.ts";
+import { REQUESTS_MAX, type Plan } from "./options.ts";
 import { Recorder } from "./recorder.ts";
 import { SimulatedTurns } from "./turns.ts";
 
@@ -44,6 +45,8 @@ export interface Run {
 }
 
 const CHANNEL = "simulation";
+/** Far more moments than the largest plan has; beyond it something feeds itself. */
+const MOMENTS_MAX = 20 * REQUESTS_MAX;
 
 interface Sending {
   readonly atMs: number;
@@ -175,7 +178,8 @@ function sendingsOf(plan: Plan, seed: number): readonly Sending[] {
 
 /** Moves the clock on, one moment at a time, until nothing more is going to happen. */
 async function untilQuiet(clock: ManualClock, check: () => void): Promise<void> {
-  for (;;) {
+  for (let moments = 0; ; moments++) {
+    assert(moments < MOMENTS_MAX, "a simulation comes to its end");
     // Everything that this moment set off is promises of this thread; after a round of the loop they have all run.
     await new Promise((resolve) => setImmediate(resolve));
     check();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault } from "../src/model/faults.ts";
-import { TURNS_MAX } from "./options.ts";
+import { REQUESTS_MAX } from "./options.ts";
 import { reportText, simulate, timelineSvg } from "./simulate.ts";
 
 const CPU_MAX_MS = 2_000;
@@ -52,6 +52,11 @@ test("a message whose turn was interrupted, or that was refused, is counted as s
   const refused = await one({ customers: 1, messages: 2, queueMode: "reject" });
   assert.deepEqual(refused.messages.map(({ outcome, waitMs }) => [outcome, waitMs]), [["answered", 0], ["refused", null]]);
   assert.match(refused.answer, /1 refused/);
+});
+
+test("an interrupted turn asks the model nothing more, so it does not use up the provider's limit", async () => {
+  const { summary } = await one({ customers: 1, messages: 2, gap: "2500ms", turn: "5s", calls: 5, queueMode: "interrupt" });
+  assert.equal(summary.requests, 3 + 5);
 });
 
 test("a steered message joins the running turn at its next model request, and shares its answer", async () => {
@@ -129,7 +134,7 @@ test("what cannot be simulated is refused with the option's name and what it mus
   assert.match(await refusal({ compare: ["max-concurrent"] }), /^compare: max-concurrent needs a value/);
   assert.match(await refusal({ compare: ["nothing=1"] }), /^nothing: is no option/);
   assert.match(await refusal({ compare: "max-concurrent=8" }), /^compare: must be a list/);
-  assert.match(await refusal({ customers: 100, spawn: 100, depth: 5 }), new RegExp(`more than the ${TURNS_MAX}`));
+  assert.match(await refusal({ customers: 100, spawn: 100, depth: 5 }), new RegExp(`more than the ${REQUESTS_MAX}`));
 });
 
 test("the picture has a row for each lane and is well-formed, whatever stands in a name", async () => {

@@ -57,6 +57,10 @@ export async function startGateway({ settings, home: givenHome, nodeOptions = []
     stdio: ["ignore", "pipe", "pipe"],
     env: { HOME: home, YARD_HOME: home, ...environment },
   });
+  // A bench that fails leaves nothing running.
+  const kill = (): void => void child.kill("SIGKILL");
+  process.once("exit", kill);
+  child.once("exit", () => process.off("exit", kill));
   const { url, tokenFile } = await firstLine(child);
   const readyMs = performance.now() - startedAt;
   const http = new HttpClient(url, { token: readFileSync(tokenFile, "utf8").trim(), connectionsMax: CONNECTIONS_MAX });

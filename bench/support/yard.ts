@@ -6,8 +6,6 @@ import { EventReader } from "./event-reader.ts";
 import { startGateway, type Gateway } from "./gateway.ts";
 import { ModelFloor } from "./model-floor.ts";
 
-/** The API that the gateway speaks to the stand-in. */
-const MODEL_API = "anthropic-messages";
 const WARM_UP_TURNS = 60;
 
 export interface Yard {
@@ -20,13 +18,17 @@ export interface Yard {
   stop(): Promise<void>;
 }
 
-/** Settings that name the stand-in as the model, and let every message be answered at once. */
+/** Settings that name the stand-in as the model (`standin` as Anthropic, `chat` as OpenAI), and let every message be answered at once. */
 export function settingsFor(standinUrl: string, recorderUrl: string): Record<string, unknown> {
-  const provider = (baseUrl: string): object => ({ api: MODEL_API, baseUrl, apiKey: "bench" });
+  const provider = (api: string, baseUrl: string): object => ({ api, baseUrl, apiKey: "bench" });
   return {
     "agents.defaults.model": "standin/standin",
     "agents.list": [{ id: "recorded", model: "recorder/standin" }],
-    "models.providers": { standin: provider(standinUrl), recorder: provider(recorderUrl) },
+    "models.providers": {
+      standin: provider("anthropic-messages", standinUrl),
+      chat: provider("openai-completions", standinUrl),
+      recorder: provider("anthropic-messages", recorderUrl),
+    },
     "messages.messageWaitMs": 0,
   };
 }

@@ -28,7 +28,12 @@ const ERROR_CODES: Readonly<Record<DiskError, number>> = { full: 13, io: 10, bus
 const WRITES = /^\s*(?:INSERT|UPDATE|DELETE)/;
 
 /** Changes what reaches the database; null = the statement does nothing. */
-export type Tamper = (sql: string, values: readonly Value[]) => { readonly sql: string; readonly values: readonly Value[] } | null;
+export type Tamper = (statement: Statement) => Statement | null;
+
+export interface Statement {
+  readonly sql: string;
+  readonly values: readonly Value[];
+}
 
 export class FaultyKernel extends Kernel {
   readonly #disk: Disk;
@@ -55,9 +60,9 @@ export class FaultyKernel extends Kernel {
     return statement === null ? 0 : super.run(statement.sql, ...statement.values);
   }
 
-  #pass(sql: string, values: readonly Value[]): { readonly sql: string; readonly values: readonly Value[] } | null {
+  #pass(sql: string, values: readonly Value[]): Statement | null {
     this.#disk.statement(sql);
-    return this.#tamper === null ? { sql, values } : this.#tamper(sql, values);
+    return this.#tamper === null ? { sql, values } : this.#tamper({ sql, values });
   }
 }
 

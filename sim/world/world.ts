@@ -101,7 +101,8 @@ class World {
   readonly #childSessions: SessionKey[] = [];
   readonly #removed = new Set<string>();
   readonly #spawnedBy = new Map<string, string>();
-  readonly #late: GatewayProcess[] = [];
+  /** Processes that were paused, and whether another one has taken their place by now. */
+  readonly #late = new Map<GatewayProcess, { superseded: boolean }>();
   #pools: { from: number; sizes: Record<PoolName, number> }[] = [];
   #gateway: GatewayProcess | null = null;
   #processes = 0;
@@ -147,7 +148,7 @@ class World {
 
   close(): void {
     this.#gateway?.kill();
-    for (const process of this.#late) process.kill();
+    for (const late of this.#late.keys()) late.kill();
     this.#database.close();
   }
 
@@ -233,7 +234,7 @@ class World {
     this.#note("pause");
     gateway.pause();
     this.#gateway = null;
-    this.#late.push(gateway);
+    this.#late.set(gateway, { superseded: false });
     this.#timeline.after(forMs, () => gateway.clock.wake());
     this.#start();
   }
@@ -262,6 +263,8 @@ class World {
     calls.forEach(({ verb, input }, index) => {
       const answer = answers[index]!;
       if ("defect" in answer) this.#report(`a defect in ${verb}: ${answer.defect}`);
+      if (verb === "recover" && "value" in answer) for (const late of this.#late.values()) late.superseded = true;
+      if (this.#late.get(gateway)?.superseded === true && "value" in answer && answer.value === true) this.#report(`a process that lost its place wrote by ${verb}`);
       if (verb === "admitSpawn" && "value" in answer) {
         const { task, created } = answer.value as { task: { taskId: string }; created: boolean };
         const { turnId } = (input as { spawn: NewSpawn }).spawn;
@@ -402,7 +405,7 @@ class World {
     this.#diskFullUntil = 0;
     this.#slow = { untilMs: 0, workMs: 0 };
     this.#crashAfterBatches = null;
-    this.#timeline.after(LATE_PROCESS_MS, () => this.#late.forEach((process) => process.kill()));
+    this.#timeline.after(LATE_PROCESS_MS, () => this.#late.forEach((_, process) => process.kill()));
   }
 
   #applySettings(): void {

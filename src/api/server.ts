@@ -123,7 +123,7 @@ export function makeApi(deps: ApiDeps): ApiServer {
     stopping.abort(new Fault("DRAINING", {}));
     metrics.stop();
     connections.closeAll();
-    const stopSweeping = sweepConnections(app, deps.clock);
+    const stopSweeping = sweepConnections(app, deps.clock, sockets);
     try {
       await app.close();
     } finally {
@@ -174,8 +174,18 @@ function noSchemas(): never {
   throw new BrokenInvariant("a route has a schema, and nothing here compiles one");
 }
 
+/** All open sockets: for Node a connection that never asked anything is not idle, and browsers open such ones in advance. */
+function socketsOf(app: FastifyInstance): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>();
+  app.server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  return sockets;
+}
+
 /** Closes connections as they fall idle, and after a while all of them. @returns ends it. */
-function sweepConnections(app: FastifyInstance, clock: Clock): () => void {
+function sweepConnections(app: FastifyInstance, clock: Clock, sockets: ReadonlySet<Socket>): () => void {
   const until = clock.monotonic() + CLOSE_WITHIN_MS;
   let disarm = clock.after(SWEEP_EVERY_MS, sweep);
   return () => disarm();
@@ -183,6 +193,7 @@ function sweepConnections(app: FastifyInstance, clock: Clock): () => void {
   function sweep(): void {
     if (clock.monotonic() >= until) return app.server.closeAllConnections();
     app.server.closeIdleConnections();
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
     disarm = clock.after(SWEEP_EVERY_MS, sweep);
   }
 }

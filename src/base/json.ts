@@ -7,7 +7,7 @@ export const JSON_DEPTH_MAX = 64;
 
 /**
  * Parses JSON and refuses what could poison objects or the stack.
- * @throws {SyntaxError} not JSON, nested deeper than {@link JSON_DEPTH_MAX}, or holding a `__proto__` key.
+ * @throws {SyntaxError} not JSON, nested deeper than {@link JSON_DEPTH_MAX}, or holding a `__proto__` key or a number that no double can hold.
  */
 export function parseJson(text: string): Json {
   const value = JSON.parse(text) as Json;
@@ -16,6 +16,7 @@ export function parseJson(text: string): Json {
 }
 
 function checkShape(value: Json, depth: number): void {
+  if (typeof value === "number" && !Number.isFinite(value)) throw new SyntaxError("JSON number is out of range");
   if (value === null || typeof value !== "object") return;
   if (depth >= JSON_DEPTH_MAX) throw new SyntaxError(`JSON nested deeper than ${JSON_DEPTH_MAX} levels`);
   if (Array.isArray(value)) {

@@ -8,11 +8,13 @@ export async function* eventsIn(body: AsyncIterable<Uint8Array>): AsyncGenerator
   let rest = "";
   let data: string[] = [];
   for await (const chunk of body) {
-    rest += decoder.decode(chunk, { stream: true });
-    if (rest.length > LINE_LENGTH_MAX) throw new Error("an event is too long");
-    const lines = rest.split(/\r\n|\n/);
+    // Only what is new is searched for line ends, so that a long line in many pieces stays cheap.
+    const lines = decoder.decode(chunk, { stream: true }).split("\n");
+    lines[0] = rest + lines[0]!;
     rest = lines.pop()!;
-    for (const line of lines) {
+    if (rest.length > LINE_LENGTH_MAX) throw new Error("an event is too long");
+    for (const raw of lines) {
+      const line = raw.endsWith("\r") ? raw.slice(0, -1) : raw;
       if (line.startsWith("data:")) data.push(line.slice(line[5] === " " ? 6 : 5));
       else if (line === "" && data.length > 0) {
         yield data.join("\n");

@@ -109,11 +109,16 @@ export function isPlainObject(value: unknown): value is Record<string, unknown> 
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** True for names that mean something else than a member of an object. */
+export function isPoison(name: string): boolean {
+  return name === "__proto__" || name === "constructor" || name === "prototype";
+}
+
 function refusePoison(value: unknown, depth: number): void {
   if (typeof value !== "object" || value === null) return;
   if (depth >= NESTING_MAX) throw new BadValue(`nested at most ${NESTING_MAX} levels deep`);
   for (const [key, inner] of Object.entries(value)) {
-    if (key === "__proto__" || key === "constructor" || key === "prototype") throw new BadValue(`without a key ${key}`);
+    if (isPoison(key)) throw new BadValue(`without a key ${key}`);
     refusePoison(inner, depth + 1);
   }
 }

@@ -17,7 +17,7 @@ import { LOG_LEVELS, type LogLevel } from "../base/log.ts";
 import { oneOf, type Setting, type Settings } from "../base/setting.ts";
 import { Fault } from "../model/faults.ts";
 import { ALL_SETTINGS } from "./all-settings.ts";
-import { Catalogue, isPlainObject, parseValue, type Written } from "./catalogue.ts";
+import { Catalogue, isPlainObject, isPoison, parseValue, type Written } from "./catalogue.ts";
 import { childEnvironmentOf, READABLE_NAMES, SECRET_NAMES, type Environment } from "./environment.ts";
 import { EMPTY_JSON5, lineInJson5, setInJson5, unsetInJson5 } from "./json5-text.ts";
 import { gatewayPort } from "./settings.ts";
@@ -27,6 +27,8 @@ import { configFileIn, openStateDir, readIfThere, readOrMakeToken, replaceToken,
 export const SECRET_SHOWN = "[secret]";
 
 const CONFIG_LENGTH_MAX = 1_000_000;
+/** Readers of the text call themselves for each level. */
+const CONFIG_DEPTH_MAX = 200;
 /** Fields inside a secret setting whose text is a credential itself. */
 const CREDENTIAL_FIELD = /key|token|secret|password|authorization|cookie/i;
 
@@ -191,16 +193,18 @@ class FileConfig implements Config {
       const found = this.#catalogue.find(key);
       if (found.is !== "setting" && found.is !== "part") this.#catalogue.refuse(key, "config");
       const { setting } = found;
-      const inside = found.is === "part" ? found.inside : [];
+      const inside = found.is === "part" ? namesInside(expected.get(setting), found.inside) : [];
+      const poison = inside.find(isPoison);
+      if (poison !== undefined) throw new Fault("SETTING_INVALID", { key: setting.key, expected: `without a key ${poison}`, got: key, where: "config" });
       if (value === SECRET_SHOWN) throw new Fault("SETTING_INVALID", { key, expected: "the value itself", got: "its mask", where: "config" });
 
       const stored = value === null || inside.length > 0 ? value : canonical(value, parseValue(setting, value, "config"));
-      const raw = inside.length === 0 ? stored : replacedInside(expected.get(setting), inside, stored);
+      const raw = inside.length === 0 ? stored : stored === null ? withoutInside(expected.get(setting), inside) : replacedInside(expected.get(setting), inside, stored);
       const spelling = (writtenBefore.get(setting)?.spelling ?? setting.key).split(".");
       const reached = inside.slice(0, depthWritten(expected.get(setting), inside));
       const path = [...spelling, ...reached];
       text = stored === null ? unsetInJson5(text, [...spelling, ...inside]) : setInJson5(text, path, valueInside(raw, reached));
-      if (raw === null) expected.delete(setting);
+      if (raw === null || raw === undefined) expected.delete(setting);
       else expected.set(setting, raw);
     }
 
@@ -247,6 +251,7 @@ class FileConfig implements Config {
       throw broken(lineNumber ?? 1, columnNumber ?? 1, message.replace(/^JSON5: /, "").replace(/ at \d+:\d+$/, ""), cause);
     }
     if (!isPlainObject(document)) throw broken(1, 1, "the file holds no object; it must begin with {");
+    if (isDeeperThan(document, CONFIG_DEPTH_MAX)) throw broken(1, 1, `values are nested deeper than ${CONFIG_DEPTH_MAX} levels`);
     return document;
   }
 
@@ -309,15 +314,32 @@ function canonical(value: unknown, parsed: unknown): unknown {
   return typeof parsed === "object" && parsed !== null ? value : parsed;
 }
 
-/** A copy of a map with the value at a path inside it replaced, or taken out when `value` is null. */
+/** The names that a path inside a map leads through: one that is there already may hold dots, as `gpt-4.1` does. */
+function namesInside(map: unknown, path: readonly string[]): readonly string[] {
+  if (!isPlainObject(map)) return path;
+  for (let count = 1; count <= path.length; count++) {
+    const name = path.slice(0, count).join(".");
+    if (Object.hasOwn(map, name)) return [name, ...namesInside(map[name], path.slice(count))];
+  }
+  return path;
+}
+
+/** A copy of a map with the value at a path inside it replaced. */
 function replacedInside(map: unknown, path: readonly string[], value: unknown): unknown {
   const [name, ...rest] = path;
   assert(name !== undefined, "a path inside a map has a segment");
   const copy: Record<string, unknown> = isPlainObject(map) ? { ...map } : {};
-  const inner = rest.length === 0 ? value : replacedInside(copy[name], rest, value);
-  if (inner === null) delete copy[name];
-  else copy[name] = inner;
+  copy[name] = rest.length === 0 ? value : replacedInside(copy[name], rest, value);
   return copy;
+}
+
+/** A copy of a map without what is at a path inside it; the map itself when nothing is there. */
+function withoutInside(map: unknown, path: readonly string[]): unknown {
+  const [name, ...rest] = path;
+  assert(name !== undefined, "a path inside a map has a segment");
+  if (!isPlainObject(map) || !Object.hasOwn(map, name)) return map;
+  const { [name]: inner, ...others } = map;
+  return rest.length === 0 ? others : { ...map, [name]: withoutInside(inner, rest) };
 }
 
 /** How many segments of a path inside a map must be written out: down to the first one that is not there yet. */
@@ -329,6 +351,10 @@ function depthWritten(map: unknown, path: readonly string[]): number {
 
 function valueInside(map: unknown, path: readonly string[]): unknown {
   return path.reduce((at, name) => (at as Record<string, unknown>)[name], map);
+}
+
+function isDeeperThan(value: unknown, levels: number): boolean {
+  return typeof value === "object" && value !== null && (levels === 0 || Object.values(value).some((inner) => isDeeperThan(inner, levels - 1)));
 }
 
 /** Calls `visit` with every text inside a value and the name of the field that holds it. */

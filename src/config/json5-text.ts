@@ -40,10 +40,10 @@ export function setInJson5(text: string, path: readonly string[], value: unknown
   return insertMember(text, object, keyText(rest.join(".")), value);
 }
 
-/** Takes the value at a dotted path out; the same text when it is not there. */
+/** Takes the value at a dotted path out, also when it is written more than once; the same text when it is not there. */
 export function unsetInJson5(text: string, path: readonly string[]): string {
   const { object, member } = locate(readRoot(text), path);
-  return member === null ? text : removeMember(text, object, member);
+  return member === null ? text : unsetInJson5(removeMember(text, object, member), path);
 }
 
 /** The 1-based line on which the member at a dotted path begins, or null when it is not there. */
@@ -59,7 +59,12 @@ export function printJson5(value: unknown, indent = ""): string {
     const members = Object.entries(value).map(([key, item]) => `${keyText(key)}: ${printJson5(item, indent + STEP)}`);
     return printItems("{", "}", members, indent);
   }
-  return JSON.stringify(value);
+  return quoted(value);
+}
+
+/** As JSON; what the json5 library warns about, and editors take for the end of a line, is escaped. */
+function quoted(value: unknown): string {
+  return JSON.stringify(value).replace(/[\u2028\u2029]/g, (end) => (end === "\u2028" ? "\\u2028" : "\\u2029"));
 }
 
 const STEP = "  ";
@@ -72,7 +77,7 @@ function printItems(open: string, close: string, items: readonly string[], inden
 }
 
 function keyText(key: string): string {
-  return /^[A-Za-z_$][A-Za-z0-9_$]*$/.test(key) ? key : JSON.stringify(key);
+  return /^[A-Za-z_$][A-Za-z0-9_$]*$/.test(key) ? key : quoted(key);
 }
 
 // ── finding the place ───────────────────────────────────────────────────────────────────────

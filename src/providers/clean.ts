@@ -11,8 +11,9 @@ const CONTROLS = /[\p{Cc}--[\t\n\r]]/gv;
 export const INVALID_INPUT_CHARACTERS_MAX = 2000;
 
 export function cleanText(text: string): string {
-  const visible = CONTROL.test(text) ? text.replace(CONTROLS, "") : text;
-  return visible.isWellFormed() ? visible : visible.toWellFormed();
+  // Halves of pairs first: one that only meets its other half when a control character between them is gone is no pair.
+  const whole = text.isWellFormed() ? text : text.toWellFormed();
+  return CONTROL.test(whole) ? whole.replace(CONTROLS, "") : whole;
 }
 
 /** The arguments of a tool call, or `{ "$invalid": text }` when they are no JSON object. */

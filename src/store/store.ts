@@ -252,7 +252,7 @@ export interface StoreVerbs {
 
   /**
    * Admits a child: task, flow, session and its first message.
-   * @throws {Fault} SPAWN_TOO_DEEP, SPAWN_PARENT_GONE.
+   * @throws {Fault} SPAWN_TOO_DEEP, SPAWN_PARENT_GONE, TURN_NOT_FOUND (the turn that asked has ended).
    */
   admitSpawn(input: { spawn: NewSpawn; limits: SpawnLimits }): { readonly task: Task; readonly created: boolean };
   openBarrier(request: BarrierRequest): BarrierOpened;

@@ -45,14 +45,10 @@ export class WorkspaceFiles {
   }
 
   #skills(folder: string): string[] {
-    let names: string[];
-    try {
-      names = readdirSync(folder).sort().slice(0, SKILLS_MAX);
-    } catch {
-      return [];
-    }
+    // Asking first is cheaper than the error of a folder that is not there, which is the usual case.
+    if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) return [];
     const lines: string[] = [];
-    for (const name of names) {
+    for (const name of readdirSync(folder).sort().slice(0, SKILLS_MAX)) {
       const text = this.#read(join(folder, name, "SKILL.md"));
       if (text === "") continue;
       const description = /^description:\s*(.+)$/m.exec(text)?.[1] ?? text.split("\n").find((line) => line.trim() !== "" && !/^[#-]/.test(line)) ?? "";

@@ -177,7 +177,8 @@ function problemOf(error: unknown): string {
 const SHOWN_CHARS_MAX = 1500;
 
 function shown(input: unknown): string {
-  const text = fc.stringify(input);
+  // What a terminal does not show is what is wrong with most of these inputs.
+  const text = fc.stringify(input).replace(/[^\x20-\x7e]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
   return text.length <= SHOWN_CHARS_MAX ? text : `${text.slice(0, SHOWN_CHARS_MAX)}... (${text.length} characters)`;
 }
 

@@ -36,7 +36,7 @@ test("a correction that comes at once is read together with what it corrects", a
   await gateway.waitReply(second.messageId);
   const log = await model.log();
   assert.equal(log.length, 1, "one request");
-  assert.deepEqual(log[0]!.userTexts, ["Book 2pm tomorrow", "Wait, make that 3pm"]);
+  assert.deepEqual(log[0]!.userTexts, ["Book 2pm tomorrow\nWait, make that 3pm"]);
   await gateway.waitReply(first.messageId);
 });
 

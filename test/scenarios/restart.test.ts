@@ -6,13 +6,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { ApiFault } from "../../src/api/wire.ts";
-import { startGateway, standinConfig } from "../support/gateway.ts";
+import { Gateway, startGateway, standinConfig } from "../support/gateway.ts";
 import { startModel } from "../support/model.ts";
 
 test("SIGTERM during a turn exits 0, and the turn goes on after the next start without asking a committed answer again", async (t) => {
   const model = await startModel(t);
   const gateway = await startGateway(t, { config: standinConfig(model.url, { "gateway.drainSeconds": 0 }) });
-  const { messageId } = await gateway.send('! say first then call subagents {"action":"list"} then wait 1s then say second');
+  const { messageId } = await gateway.send('! say first then call subagents {"action":"list"} then stall times 1 then say second');
   await gateway.waitEvent((event) => event.type === "tool.ended" || event.type === "tool.started");
   while ((await model.log()).length < 2) await new Promise((resolve) => setTimeout(resolve, 10));
   assert.equal(await gateway.stop(), 0);
@@ -39,13 +39,19 @@ const DISK_BYTES = 12 * 1024 * 1024;
 
 test("a full disk is said, accepts nothing that it could not keep, and is over when there is space again", async (t) => {
   const disk = mkdtempSync(join(tmpdir(), "yard-disk-"));
-  t.after(() => rmSync(disk, { recursive: true, force: true }));
   const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${DISK_BYTES},mode=0700`, "tmpfs", disk]);
-  if (mounted.status !== 0) return t.skip("needs the right to mount a small disk");
-  t.after(() => spawnSync("umount", ["-l", disk]));
-
+  if (mounted.status !== 0) {
+    rmSync(disk, { recursive: true });
+    return t.skip("needs the right to mount a small disk");
+  }
   const model = await startModel(t);
-  const gateway = await startGateway(t, { home: disk, config: standinConfig(model.url) });
+  const gateway = new Gateway({ home: disk, config: standinConfig(model.url) });
+  t.after(async () => {
+    await gateway.close();
+    spawnSync("umount", ["-l", disk]);
+    rmSync(disk, { recursive: true });
+  });
+  await gateway.start();
   assert.equal(await gateway.ask("! say before"), "before");
   const { messageId: running } = await gateway.send("! wait 500ms then say kept");
   await gateway.waitEvent((event) => event.type === "turn.started" && (event.data["messageIds"] as string[]).includes(running));

@@ -84,6 +84,7 @@ export function cancelBarriers(k: Kernel, session: SessionKey, { by, released }:
     for (const message of JSON.parse(owed) as MessageId[]) if (k.run("UPDATE message SET state = 'cancelled' WHERE id = ? AND state = 'taken'", message) === 1) messageIds.push(message);
   }
   if (messageIds.length > 0) k.emit(session, { type: "message.cancelled", data: { messageIds, by } });
+  refreshLane(k, session);
 }
 
 /** Meets the barrier when enough of its children have ended. @returns whether it is met. */

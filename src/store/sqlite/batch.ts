@@ -37,6 +37,7 @@ export function runBatch(k: Kernel, calls: readonly VerbCall[], file: string): B
     return { answers, ...k.takeNews() };
   } catch (cause) {
     if (k.db.isTransaction) k.db.exec("ROLLBACK");
+    k.forget();
     const news = k.takeNews();
     if (answers !== null && wasSaved(k, news.events)) return { answers, ...news };
     return { answers: calls.map(({ id }) => failed(id, cause, file)), events: [], stopped: [] };
@@ -67,6 +68,7 @@ function runVerb(k: Kernel, { id, verb, input }: VerbCall, file: string): VerbAn
     if (!k.db.isTransaction) throw cause;
     k.db.exec("ROLLBACK TO verb; RELEASE verb");
     k.forgetNewsSince(mark);
+    k.forget();
     return failed(id, cause, file);
   }
 }

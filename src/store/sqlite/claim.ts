@@ -13,9 +13,9 @@ import { expireBarriers, wakeTask } from "./barriers.ts";
 import { writeDigest } from "./digests.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
-import { poolSize, promotionDueAt, refreshLane, slotsUsed } from "./lane-state.ts";
+import { promotionDueAt, refreshLane, slotsUsed } from "./lane-state.ts";
 import { handleText } from "./rows.ts";
-import { rulesOf } from "./rules.ts";
+import { generationOf, poolSize, rulesOf } from "./rules.ts";
 import { besideOf, sessionInfoOf } from "./started-turn.ts";
 import { expireTasks } from "./tasks.ts";
 
@@ -119,7 +119,7 @@ function startTurn(k: Kernel, session: SessionKey, origin: TurnOrigin, messages:
   const owed = owedByBarriers(k, messages);
   const { epoch, last_handle: handle } = k.get("UPDATE lane SET epoch = epoch + 1, last_handle = last_handle + 1, noticed = 0 WHERE session = ? RETURNING epoch, last_handle", session)!;
   const about = String(messages[0]!["child_task"] === null ? messages[0]!["text"] : "results of background tasks").trim().split("\n")[0]!.slice(0, ABOUT_LENGTH_MAX);
-  const generation = k.count("SELECT value FROM meta WHERE name = 'generation'");
+  const generation = generationOf(k);
   k.run(
     "INSERT INTO turn (id, session, handle, track, origin, pool, state, epoch, generation, task_id, about, context_upto, owed, started_at) VALUES (?,?,?,?,?,?,'running',?,?,?,?,?,?,?)",
     turnId, session, handle, track, origin, pool, epoch, generation, task?.["id"] ?? null, about, contextUpTo, JSON.stringify(owed), now,

@@ -18,10 +18,10 @@ export function writeDigest(k: Kernel, session: SessionKey, turnId: TurnId | nul
 
 /**
  * For a session that is told to stop: results that were on their way go into the transcript, but
- * wake nobody.
+ * wake nobody. Without `waiting`, only those that a barrier held.
  */
-export function deliverQuietly(k: Kernel, session: SessionKey): void {
-  const announcements = k.all("SELECT * FROM message WHERE session = ? AND state IN ('waiting','held') AND child_task IS NOT NULL ORDER BY n", session);
+export function deliverQuietly(k: Kernel, session: SessionKey, { waiting }: { waiting: boolean }): void {
+  const announcements = k.all("SELECT * FROM message WHERE session = ? AND (state = 'held' OR (state = 'waiting' AND ?)) AND child_task IS NOT NULL ORDER BY n", session, waiting ? 1 : 0);
   if (announcements.length === 0) return;
   writeDigest(k, session, null, announcements);
   for (const message of announcements) {

@@ -8,11 +8,23 @@ import type { NewEvent, YardEvent } from "../../model/event.ts";
 
 export type Row = Record<string, any>;
 
+interface Prepared {
+  readonly statement: StatementSync;
+  readonly columns: readonly string[];
+}
+
+function rowOf(columns: readonly string[], values: readonly unknown[]): Row {
+  const row: Row = {};
+  for (let i = 0; i < columns.length; i++) row[columns[i]!] = values[i];
+  return row;
+}
+
 export class Kernel {
   readonly db: DatabaseSync;
   readonly ids: IdMaker;
   readonly #now: () => number;
-  readonly #statements = new Map<string, StatementSync>();
+  readonly #statements = new Map<string, Prepared>();
+  readonly #remembered = new Map<string, unknown>();
   #events: YardEvent[] = [];
   #stopped: TurnId[] = [];
 
@@ -28,29 +40,46 @@ export class Kernel {
   }
 
   get(sql: string, ...values: SQLInputValue[]): Row | undefined {
-    return this.#statement(sql).get(...values) as Row | undefined;
+    const { statement, columns } = this.#prepared(sql);
+    const found = statement.get(...values) as unknown as unknown[] | undefined;
+    return found === undefined ? undefined : rowOf(columns, found);
   }
 
   all(sql: string, ...values: SQLInputValue[]): Row[] {
-    return this.#statement(sql).all(...values) as Row[];
+    const { statement, columns } = this.#prepared(sql);
+    return (statement.all(...values) as unknown as unknown[][]).map((found) => rowOf(columns, found));
   }
 
   /** How many rows changed. */
   run(sql: string, ...values: SQLInputValue[]): number {
-    return Number(this.#statement(sql).run(...values).changes);
+    return Number(this.#prepared(sql).statement.run(...values).changes);
   }
 
   count(sql: string, ...values: SQLInputValue[]): number {
     return Number(Object.values(this.get(sql, ...values)!)[0]);
   }
 
-  #statement(sql: string): StatementSync {
-    let statement = this.#statements.get(sql);
-    if (statement === undefined) {
-      statement = this.db.prepare(sql);
-      this.#statements.set(sql, statement);
+  /** Rows come as arrays and are named here: the library takes twice as long to make an object of twenty columns. */
+  #prepared(sql: string): Prepared {
+    let prepared = this.#statements.get(sql);
+    if (prepared === undefined) {
+      const statement = this.db.prepare(sql);
+      statement.setReturnArrays(true);
+      prepared = { statement, columns: statement.columns().map(({ name }) => name) };
+      this.#statements.set(sql, prepared);
     }
-    return statement;
+    return prepared;
+  }
+
+  /** A value that changes so rarely that reading it for every verb would cost more than the verb. */
+  remember<T>(name: string, read: () => T): T {
+    if (!this.#remembered.has(name)) this.#remembered.set(name, read());
+    return this.#remembered.get(name) as T;
+  }
+
+  /** After what was remembered was changed, or a change of it was rolled back. */
+  forget(): void {
+    this.#remembered.clear();
   }
 
   /** Appends events to a session's log, with the next numbers. */
@@ -62,10 +91,9 @@ export class Kernel {
     let seq = lane["last_seq"] - events.length;
     for (const event of events) {
       seq++;
-      const row = this.get(
-        "INSERT INTO event (session, seq, at, type, turn_id, task_id, data) VALUES (?,?,?,?,?,?,?) RETURNING cursor",
+      const { lastInsertRowid } = this.#prepared("INSERT INTO event (session, seq, at, type, turn_id, task_id, data) VALUES (?,?,?,?,?,?,?)").statement.run(
         session, seq, at, event.type, event.turnId ?? null, event.taskId ?? null, JSON.stringify(event.data),
-      )!;
+      );
       this.#events.push({
         seq,
         session,
@@ -74,7 +102,7 @@ export class Kernel {
         ...(event.turnId ? { turnId: event.turnId } : {}),
         ...(event.taskId ? { taskId: event.taskId } : {}),
         data: event.data,
-        cursor: row["cursor"],
+        cursor: Number(lastInsertRowid),
       });
     }
   }

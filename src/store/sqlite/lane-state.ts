@@ -79,7 +79,3 @@ function isChildKey(k: Kernel, session: SessionKey): boolean {
 export function slotsUsed(k: Kernel, pool: PoolName): number {
   return k.count("SELECT count(*) FROM turn WHERE pool = ? AND state = 'running'", pool);
 }
-
-export function poolSize(k: Kernel, pool: PoolName): number {
-  return k.count("SELECT size FROM pool WHERE name = ?", pool);
-}

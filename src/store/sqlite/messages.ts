@@ -8,9 +8,9 @@ import type { TurnRef } from "../../model/turn.ts";
 import type { AcceptRules } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { insertMessage } from "./inbox.ts";
-import { poolSize, refreshLane, slotsUsed } from "./lane-state.ts";
+import { refreshLane, slotsUsed } from "./lane-state.ts";
 import { openSession } from "./open-session.ts";
-import { rulesOf } from "./rules.ts";
+import { poolSize, rulesOf } from "./rules.ts";
 import { nextStepNumber, runningTurn, stopTurn } from "./turn-rows.ts";
 
 /** Unanswered texts that a new one is compared with. */

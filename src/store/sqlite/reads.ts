@@ -8,7 +8,8 @@ import type { YardEvent } from "../../model/event.ts";
 import type { FlowRow, LaneRow, LanesView, PoolRow, SessionContext, TaskQuery, TurnRow } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { placeOf } from "./claim.ts";
-import { poolSize, slotsUsed, waitsForBeside } from "./lane-state.ts";
+import { slotsUsed, waitsForBeside } from "./lane-state.ts";
+import { generationOf, poolSize } from "./rules.ts";
 import { entryOf, taskOf, turnOf, usageOf } from "./rows.ts";
 
 /** Lanes that one listing shows; the pools count all of them. */
@@ -126,7 +127,7 @@ export function lanes(k: Kernel, { meanTurnMs }: { meanTurnMs: Readonly<Record<P
     `SELECT l.* FROM lane l WHERE l.state <> 'idle' OR EXISTS (SELECT 1 FROM turn t WHERE t.session = l.session AND t.state = 'running') ORDER BY l.state = 'ready', l.sort_key, l.session LIMIT ?`,
     LANES_SHOWN_MAX,
   );
-  return { generation: k.count("SELECT value FROM meta WHERE name = 'generation'"), pools, lanes: rows.map((row) => laneOf(k, row, now, meanTurnMs)) };
+  return { generation: generationOf(k), pools, lanes: rows.map((row) => laneOf(k, row, now, meanTurnMs)) };
 }
 
 function laneOf(k: Kernel, lane: Row, now: number, meanTurnMs: Readonly<Record<PoolName, number>>): LaneRow {

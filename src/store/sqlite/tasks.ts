@@ -18,7 +18,7 @@ import { refreshLane } from "./lane-state.ts";
 import { insertSession } from "./open-session.ts";
 import { taskOf } from "./rows.ts";
 import { rulesOf } from "./rules.ts";
-import { runningTurn, stopTurn } from "./turn-rows.ts";
+import { isRunning, runningTurn, stopTurn } from "./turn-rows.ts";
 
 /** Entries of the parent's transcript that a forked child starts with. */
 const FORK_ENTRIES_MAX = 200;
@@ -31,6 +31,8 @@ export function admitSpawn(k: Kernel, { spawn, limits }: { spawn: NewSpawn; limi
     if (known !== undefined) return { task: taskOf(known), created: false };
   }
   const parent = spawn.parent === null ? undefined : livingParent(k, spawn.parent);
+  // A call that was on its way when its turn was stopped.
+  if (spawn.turnId !== null && !isRunning(k, spawn.turnId)) throw new Fault("TURN_NOT_FOUND", { turn: spawn.turnId });
   const depth = (parent?.["depth"] ?? 0) + 1;
   if (depth > limits.depthMax) throw new Fault("SPAWN_TOO_DEEP", { depth, depthMax: limits.depthMax });
   const parentTask = parent?.["task_id"] ?? null;
@@ -151,7 +153,7 @@ function waitsForOthers(k: Kernel, session: SessionKey): boolean {
 
 /** A child that has not ended and that nothing will wake any more. */
 function isStranded(k: Kernel, session: SessionKey): boolean {
-  return k.get("SELECT 1 FROM task WHERE session = ? AND ended_at IS NULL AND state = 'waiting'", session) !== undefined && !hasWork(k, session) && !waitsForOthers(k, session);
+  return k.get("SELECT 1 FROM task WHERE session = ? AND ended_at IS NULL", session) !== undefined && !hasWork(k, session) && !waitsForOthers(k, session);
 }
 
 interface TaskEnd {
@@ -263,7 +265,7 @@ export function cancelSession(k: Kernel, { key, by, tree, queue }: { key: Sessio
   const running = k.all("SELECT id FROM turn WHERE session = ? AND state = 'running'", key);
   cancelBarriers(k, key, { by, released: tree || queue });
   const tasks = tree ? stopBelow(k, key, by) : [];
-  if (tree) deliverQuietly(k, key);
+  deliverQuietly(k, key, { waiting: tree || queue });
   const messages = stopSession(k, key, by, queue);
   return { turns: running.map((turn) => turn["id"]), tasks, messages };
 }

@@ -92,7 +92,8 @@ export function stopTurn(k: Kernel, row: Row, { by, forget = false }: { by: stri
   const fault = new Fault("TURN_CANCELLED", { by }).toRecord();
   k.run("UPDATE turn SET state = 'cancelled', ended_at = ?, fault = ? WHERE id = ?", k.now(), JSON.stringify(fault), turnId);
   if (forget) {
-    k.run("DELETE FROM entry WHERE session = ? AND turn_id = ?", session, turnId);
+    // What children found out was not said by this turn.
+    k.run("DELETE FROM entry WHERE session = ? AND turn_id = ? AND provenance <> 'child'", session, turnId);
   } else {
     fold(k, row, []);
     appendEntry(k, session, { turnId, content: { role: "notice", text: `cancelled by ${by}` }, messageIds: [], provenance: "system", replyTo: messagesOf(k, turnId) });
@@ -103,6 +104,10 @@ export function stopTurn(k: Kernel, row: Row, { by, forget = false }: { by: stri
   k.emit(session, { type: "turn.ended", turnId, taskId: row["task_id"], data });
   k.stopped(turnId);
   refreshLane(k, session);
+}
+
+export function isRunning(k: Kernel, turn: TurnId): boolean {
+  return k.get("SELECT 1 FROM turn WHERE id = ? AND state = 'running'", turn) !== undefined;
 }
 
 /** The running turn of a session that goes by a handle such as `T7`. */

@@ -72,6 +72,7 @@ function finishTurn(k: Kernel, row: Row, end: TurnEnd): void {
 
 export function recover(k: Kernel): { generation: number; turns: StartedTurn[]; poisoned: TurnId[] } {
   const { value: generation } = k.get("UPDATE meta SET value = value + 1 WHERE name = 'generation' RETURNING value")!;
+  k.forget();
   const turns: StartedTurn[] = [];
   const poisoned: TurnId[] = [];
   for (const found of k.all("SELECT * FROM turn WHERE state = 'running' ORDER BY started_at, id")) {

@@ -1,0 +1,79 @@
+/**
+ * Runs simulated worlds from the command line.
+ *
+ *     node sim/world/run.ts --seeds 5000 [--from N] [--seconds 600]     many worlds; a failing one is made smaller
+ *     node sim/world/run.ts --seed 123 [--actions 0,4,17] [--closely] [--trace]     one world again
+ *
+ * Exit code 1 when anything was violated.
+ */
+import { parseArgs } from "node:util";
+import { systemClock } from "../../src/base/clock.ts";
+import { shrink } from "./shrink.ts";
+import { runWorld } from "./world.ts";
+
+const PROGRESS_EVERY_MS = 10_000;
+const MS_PER_DAY = 86_400_000;
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: "string" },
+    from: { type: "string", default: "1" },
+    seconds: { type: "string" },
+    seed: { type: "string" },
+    actions: { type: "string" },
+    closely: { type: "boolean", default: false },
+    trace: { type: "boolean", default: false },
+  },
+});
+
+process.exitCode = values.seed === undefined ? await runMany() : await runOne(Number(values.seed));
+
+async function runOne(seed: number): Promise<number> {
+  const keep = values.actions === undefined ? null : new Set(values.actions.split(",").filter((word) => word !== "").map(Number));
+  const outcome = await runWorld({ seed, keep, closely: values.closely, ...(values.trace ? { onTrace: (line: string) => process.stdout.write(line) } : {}) });
+  for (const violation of outcome.violations) process.stdout.write(`${violation}\n`);
+  process.stdout.write(`seed ${seed}: ${outcome.violations.length} violations, ${days(outcome.virtualMs)} simulated, ${JSON.stringify(outcome.counts)}, trace ${outcome.trace.slice(0, 16)}\n`);
+  return outcome.violations.length > 0 ? 1 : 0;
+}
+
+async function runMany(): Promise<number> {
+  const from = Number(values.from);
+  const count = Number(values.seeds ?? 1_000);
+  const startedMs = systemClock.monotonic();
+  const untilMs = values.seconds === undefined ? Infinity : startedMs + Number(values.seconds) * 1_000;
+  const sums = { worlds: 0, virtualMs: 0, turns: 0, children: 0, processes: 0, batches: 0, events: 0 };
+  let failed = 0;
+  let toldMs = startedMs;
+  for (let seed = from; seed < from + count && systemClock.monotonic() < untilMs; seed++) {
+    const { violations, virtualMs, counts } = await runWorld({ seed });
+    sums.worlds++;
+    sums.virtualMs += virtualMs;
+    for (const name of ["turns", "children", "processes", "batches", "events"] as const) sums[name] += counts[name];
+    if (violations.length > 0) {
+      failed++;
+      await tellFailure(seed, violations);
+    }
+    if (systemClock.monotonic() - toldMs > PROGRESS_EVERY_MS) {
+      toldMs = systemClock.monotonic();
+      process.stdout.write(`${summary()}\n`);
+    }
+    // Signals and timers of the real process get their moment.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  process.stdout.write(`${summary()}\nseeds ${from} to ${from + sums.worlds - 1}\n`);
+  return failed > 0 ? 1 : 0;
+
+  function summary(): string {
+    const seconds = (systemClock.monotonic() - startedMs) / 1_000;
+    return `${sums.worlds} worlds in ${seconds.toFixed(0)} s (${(sums.worlds / seconds).toFixed(1)}/s), ${days(sums.virtualMs)} simulated, ${sums.processes} processes, ${sums.turns} turns, ${sums.children} children, ${sums.batches} batches, ${sums.events} events, ${failed} failed`;
+  }
+}
+
+async function tellFailure(seed: number, violations: readonly string[]): Promise<void> {
+  const actions = await shrink({ seed });
+  process.stdout.write(`seed ${seed}: ${violations[0]}\n  node sim/world/run.ts --seed ${seed} --actions ${actions.join(",") || '""'}\n`);
+}
+
+function days(ms: number): string {
+  return `${(ms / MS_PER_DAY).toFixed(2)} days`;
+}

@@ -1,0 +1,41 @@
+/**
+ * Shows that the checks bite: runs each deliberately broken gateway until it is caught.
+ *
+ *     node sim/world/sabotage.ts [WORD...]     those whose name holds a word; without one, all
+ *
+ * Exit code 1 when one survives.
+ */
+import { SABOTAGES, type Sabotage } from "./sabotages.ts";
+import { runWorld } from "./world.ts";
+
+/** A check that has not noticed by then is worthless. */
+export const SEEDS_MAX = 2_000;
+
+export interface Caught {
+  /** How many seeds it took; null = it survived them all. */
+  readonly seeds: number | null;
+  readonly violation: string;
+}
+
+/** Runs a broken gateway from seed 1 on until something is noticed. */
+export async function catchSabotage(sabotage: Sabotage, seedsMax = SEEDS_MAX): Promise<Caught> {
+  for (let seed = 1; seed <= seedsMax; seed++) {
+    const { violations } = await runWorld({ seed, sabotage });
+    if (violations.length > 0) return { seeds: seed, violation: violations[0]! };
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return { seeds: null, violation: "" };
+}
+
+if (import.meta.main) {
+  const words = process.argv.slice(2);
+  let survivors = 0;
+  for (const sabotage of SABOTAGES) {
+    if (words.length > 0 && !words.some((word) => sabotage.name.includes(word))) continue;
+    const { seeds, violation } = await catchSabotage(sabotage);
+    if (seeds === null) survivors++;
+    const text = violation.split("\n")[0]!.slice(0, 110);
+    process.stdout.write(`${seeds === null ? `SURVIVES ${SEEDS_MAX}` : String(seeds).padStart(4)}  ${sabotage.name} (${sabotage.breaks})${text === "" ? "" : `: ${text}`}\n`);
+  }
+  process.exitCode = survivors > 0 ? 1 : 0;
+}

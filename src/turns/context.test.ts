@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { SessionKey, TurnId } from "../base/ids.ts";
+import type { Entry, StartedTurn } from "../model/turn.ts";
+import type { Store } from "../store/store.ts";
+import { compactionCut } from "./compact.ts";
+import { Contexts } from "./context.ts";
+
+const KEY = "agent:main:main" as SessionKey;
+
+function entry(seq: number, text: string, role: "user" | "notice" = "user", turnId: string | null = null): Entry {
+  return { seq, turnId: turnId as TurnId | null, at: 0, content: { role, text }, messageIds: [], provenance: "user", replyTo: [] };
+}
+
+/** A transcript that contexts read from, and what they asked for. */
+function transcript(): { entries: Entry[]; summary: { text: string; upTo: number } | null; asked: number[]; store: Pick<Store, "context"> } {
+  const made = {
+    entries: [] as Entry[],
+    summary: null as { text: string; upTo: number } | null,
+    asked: [] as number[],
+    store: {
+      async context({ after, upTo }: { after: number; upTo: number }) {
+        made.asked.push(after);
+        const from = Math.max(after, made.summary?.upTo ?? 0);
+        return { summary: made.summary?.text ?? null, summaryUpTo: made.summary?.upTo ?? 0, entries: made.entries.filter(({ seq }) => seq > from && seq <= upTo) };
+      },
+    } as Pick<Store, "context">,
+  };
+  return made;
+}
+
+function turnAt(lastEntry: number, omit: readonly string[] = []): StartedTurn {
+  return { session: KEY, omit, sessionInfo: { key: KEY, lastEntry } } as unknown as StartedTurn;
+}
+
+async function texts(contexts: Contexts, turn: StartedTurn): Promise<string[]> {
+  return (await contexts.of(turn)).entries.map(({ content }) => (content as { text: string }).text);
+}
+
+test("only what is new is read for the next turn, so a long conversation costs no more than a short one", async () => {
+  const log = transcript();
+  const contexts = new Contexts(log.store);
+  log.entries.push(entry(1, "a"), entry(2, "b"));
+  assert.deepEqual(await texts(contexts, turnAt(2)), ["a", "b"]);
+  log.entries.push(entry(3, "c"));
+  assert.deepEqual(await texts(contexts, turnAt(3)), ["a", "b", "c"]);
+  assert.deepEqual(log.asked, [0, 2]);
+});
+
+test("turns that are not over yet are left out, and are there once they are", async () => {
+  const log = transcript();
+  const contexts = new Contexts(log.store);
+  log.entries.push(entry(1, "a"), entry(2, "beside", "user", "t1"));
+  assert.deepEqual(await texts(contexts, turnAt(2, ["t1"])), ["a"]);
+  assert.deepEqual(await texts(contexts, turnAt(2)), ["a", "beside"]);
+});
+
+test("after a summary the older entries are gone from the context, also those that were kept in mind", async () => {
+  const log = transcript();
+  const contexts = new Contexts(log.store);
+  log.entries.push(entry(1, "a"), entry(2, "b"), entry(3, "c"));
+  await contexts.of(turnAt(3));
+  log.summary = { text: "a and b", upTo: 2 };
+  const context = await contexts.of(turnAt(3));
+  assert.deepEqual([context.summary, context.entries.map(({ seq }) => seq)], ["a and b", [3]]);
+});
+
+test("a conversation is cut just before something that a person said, never between a call and its result", () => {
+  const tool = (seq: number): Entry => ({ ...entry(seq, ""), content: { role: "tool", results: [{ callId: "c", tool: "t", text: "r", isError: false }] } });
+  const entries = [entry(1, "q1"), tool(2), entry(3, "q2"), tool(4), tool(5), entry(6, "q3")];
+  assert.equal(compactionCut(entries, { tokensMax: 1000, entriesMax: 10 }), null);
+  assert.equal(compactionCut(entries, { tokensMax: 1000, entriesMax: 5 }), 5, "5 and 4 follow a call, so the cut moves on to q3");
+  assert.equal(compactionCut([entry(1, "x".repeat(10_000)), entry(2, "short")], { tokensMax: 1000, entriesMax: 10 }), 1, "by size");
+});
