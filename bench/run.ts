@@ -32,6 +32,8 @@ if (values.help) {
   console.log("node bench/run.ts [name...] [--quick] [--profile FOLDER]\n");
   for (const { name, question } of BENCHES) console.log(`${name.padEnd(18)} ${question}`);
 } else {
+  // An ordinary exit takes the gateways along; a signal alone would leave them.
+  process.once("SIGINT", () => process.exit(1)).once("SIGTERM", () => process.exit(1));
   const rows: Row[] = [];
   let failed = false;
   for (const bench of chosen()) {

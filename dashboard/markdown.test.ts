@@ -47,3 +47,11 @@ test("hostile text takes linear time, so a reply cannot freeze the page", () => 
   for (const piece of ["**a", "*", "`", "[", "[a](", "> ", "  - a\n", "http://", "- \n", "~~~\n"]) parseMarkdown(piece.repeat(20_000));
   assert.ok(performance.now() - started < 5000);
 });
+
+test("a long line of blanks before a line separator costs no more than its length", () => {
+  for (const mark of ["- ", "# ", "1. "]) {
+    const from = performance.now();
+    parseMarkdown(`${mark}${" ".repeat(50_000)}x\u2028y`);
+    assert.ok(performance.now() - from < 500);
+  }
+});

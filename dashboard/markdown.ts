@@ -31,8 +31,9 @@ const LINK_TEXT_MAX_CHARS = 500;
 const URL_MAX_CHARS = 2000;
 
 const FENCE = /^ {0,3}(```+|~~~+)\s*([\w+#.-]{0,40})/;
-const HEADING = /^(#{1,6})\s+(.*)$/;
-const BULLET = /^(\s*)(?:[-*+]|(\d{1,9})[.)])\s+(.*)$/;
+// What follows is anything at all: a dot would stop at U+2028, and then every blank before it is tried again.
+const HEADING = /^(#{1,6})\s+([^]*)$/;
+const BULLET = /^(\s*)(?:[-*+]|(\d{1,9})[.)])\s+([^]*)$/;
 const RULE = /^ {0,3}(?:-{3,}|\*{3,}|_{3,})\s*$/;
 
 export function parseMarkdown(text: string, depth = 0): Block[] {

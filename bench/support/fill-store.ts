@@ -14,6 +14,8 @@ import type { AcceptRules, Store } from "../../src/store/store.ts";
 
 /** Turns in one transaction. */
 const BATCH_TURNS = 2_000;
+const CACHE_KIB = 1_000_000;
+const CHECKPOINT_PAGES = 100_000;
 const ACCEPT_RULES: AcceptRules = { waitMs: 0, defaultMode: "followup", meanTurnMs: 1, independence: "dependent" };
 const CLAIM_RULES: ClaimRules = { turnsMax: BATCH_TURNS, meanTurnMs: { main: 1, side: 1, subagent: 1, acp: 1, timer: 1 } };
 const STORE_RULES = { pools: { main: BATCH_TURNS, side: 1, subagent: 1, acp: 1, timer: 1 }, foregroundMs: 10_000, gatherMs: 1_000, sideTurnsMax: 3, queueCap: 1_000 };
@@ -38,8 +40,8 @@ export function fillMessages(home: string, session: string, count: number): Prom
 
 async function withStore(home: string, fill: (store: Store) => Promise<void>): Promise<void> {
   const { store, kernel } = openStoreInProcess({ file: join(home, "yard.sqlite"), clock: systemClock, random: systemRandom });
-  // What is filled here is only ever measured, so it need not survive a power cut while it is filled.
-  kernel.db.exec("PRAGMA synchronous = OFF");
+  // What is filled here is only ever measured: it need not survive a power cut, and all of it may stay in memory meanwhile.
+  kernel.db.exec(`PRAGMA synchronous = OFF; PRAGMA cache_size = -${CACHE_KIB}; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
   await store.setRules(STORE_RULES);
   await fill(store);
   await store.close();

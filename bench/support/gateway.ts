@@ -61,7 +61,10 @@ export async function startGateway({ settings, home: givenHome, nodeOptions = []
   const kill = (): void => void child.kill("SIGKILL");
   process.once("exit", kill);
   child.once("exit", () => process.off("exit", kill));
-  const { url, tokenFile } = await firstLine(child);
+  const { url, tokenFile } = await firstLine(child).catch((cause: unknown) => {
+    if (givenHome === undefined) removeHome(home);
+    throw cause;
+  });
   const readyMs = performance.now() - startedAt;
   const http = new HttpClient(url, { token: readFileSync(tokenFile, "utf8").trim(), connectionsMax: CONNECTIONS_MAX });
 

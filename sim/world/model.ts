@@ -62,6 +62,11 @@ export class WorldModel {
     this.#onDisk.add(callId);
   }
 
+  /** A session was removed: what is asked in one of the same name is asked for the first time. */
+  forget(session: string): void {
+    for (const question of this.#callsOf.keys()) if (question.startsWith(`${session} `)) this.#callsOf.delete(question);
+  }
+
   #call(clock: Clock, request: ModelRequest, onFrame: (frame: ModelFrame) => void): Promise<ModelAnswer> {
     this.calls++;
     const problem = conversationProblem(request.messages);

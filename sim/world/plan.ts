@@ -13,6 +13,12 @@ import { POISON, type Moods } from "./model.ts";
 /** Actions of one seed at most. */
 const ACTIONS_MAX = 40;
 
+/**
+ * How far the machine's clock is set back at most. What waits in the store waits for a moment of the
+ * wall clock, so work stands still for as long as the clock was set back.
+ */
+const BACKWARDS_MS_MAX = 600_000;
+
 export type Action =
   | { readonly kind: "send"; readonly session: number; readonly text: string; readonly sourceId: string; readonly mode: MessageMode | null }
   | { readonly kind: "resend"; readonly which: number }
@@ -71,7 +77,7 @@ export interface WorldPlan {
 export function planOf(seed: number, keep: ReadonlySet<number> | null = null): WorldPlan {
   const dice = new Dice(seed, "plan");
   const sessions = dice.whole(1, 4);
-  const healAtMs = dice.spread(20_000, 1_200_000);
+  const healAtMs = dice.chance(0.8) ? dice.spread(20_000, 1_200_000) : dice.spread(1_200_000, 43_200_000);
   const calm = dice.chance(0.15);
   const weights = weightsOf(dice, calm);
   const actions: PlannedAction[] = Array.from({ length: dice.whole(3, ACTIONS_MAX) }, (_, n) => {
@@ -164,7 +170,7 @@ function actionOf(dice: Dice, n: number, kind: ActionKind, sessions: number): Ac
     case "slots":
       return { kind, pool: dice.pick(["main", "side", "subagent"]), size: dice.whole(1, 5) };
     case "wall-jump":
-      return { kind, byMs: (dice.chance(0.5) ? 1 : -1) * dice.spread(10, 172_800_000) };
+      return { kind, byMs: dice.chance(0.5) ? dice.spread(10, 172_800_000) : -dice.spread(10, BACKWARDS_MS_MAX) };
     case "disk":
       return { kind, faults: Array.from({ length: dice.whole(1, 4) }, () => diskFault(dice)) };
     case "disk-full":

@@ -20,7 +20,7 @@ import type { NewSpawn } from "../../src/model/task.ts";
 import { foregroundMs, messageWaitMs, parallelJudge, queueCap, queueMode, sideTools, sideTurnsMax } from "../../src/sessions/settings.ts";
 import type { BatchAnswer, VerbCall } from "../../src/store/sqlite/batch.ts";
 import { openDatabase } from "../../src/store/sqlite/database.ts";
-import { checkIntegrity } from "../../src/store/sqlite/integrity.ts";
+import { INVARIANTS, checkIntegrity } from "../../src/store/sqlite/integrity.ts";
 import { Kernel } from "../../src/store/sqlite/kernel.ts";
 import { VERBS } from "../../src/store/sqlite/verbs.ts";
 import { gatherMs, maxChildrenPerAgent, maxSpawnDepth } from "../../src/trees/settings.ts";
@@ -107,6 +107,8 @@ class World {
   #gateway: GatewayProcess | null = null;
   #processes = 0;
   #batches = 0;
+  #lookedAfter = 0;
+  #wasOpenAfter = -1;
   #steps = 0;
   #crashAfterBatches: number | null = null;
   #downMs = 0;
@@ -121,7 +123,7 @@ class World {
     this.#timeline = new Timeline(new Dice(seed, "order"));
     this.#database = openDatabase(":memory:");
     options.sabotage?.prepare?.(this.#database);
-    this.#observer = new Kernel(this.#database, () => this.#timeline.wallMs, () => new Uint8Array(16));
+    this.#observer = new Kernel(this.#disk.under(this.#database), () => this.#timeline.wallMs, () => new Uint8Array(16));
     this.#disk.liesAboutCommits = options.sabotage?.liesAboutCommits ?? false;
     const report = (violation: string): void => this.#report(violation);
     this.#model = new WorldModel({ seed, moods: this.#plan.moods, spawning: this.#plan.spawning, crash: () => this.#crash(0), report });
@@ -141,8 +143,9 @@ class World {
     this.#start();
     await this.#goOnUntil(healAtMs, () => false);
     const wasOver = await this.#goOnUntil(healAtMs + LIVENESS_MS, () => this.#isOver());
+    const lastCursor = VERBS.lastCursor(this.#observer);
     await this.#goOnUntil(this.#timeline.nowMs + LAST_NEWS_MS, () => false);
-    if (this.#violations.length === 0) this.#judge(wasOver);
+    if (this.#violations.length === 0) this.#judge(wasOver, lastCursor);
     return this.#outcome();
   }
 
@@ -205,7 +208,6 @@ class World {
 
   #ready(gateway: GatewayProcess): void {
     this.#note(`process ${this.#processes} is ready`);
-    this.#look();
     this.#everyone.connect(gateway);
     for (const reader of this.#readers) reader.connect(gateway);
     this.#senders.reconnect();
@@ -273,7 +275,7 @@ class World {
       if (verb === "setRules") this.#poolsMayBe((input as Rules).pools, events[0]?.cursor, "value" in answer);
       if (verb === "deleteSession") this.#forget(input as { key: SessionKey });
     });
-    if (this.#options.closely === true || this.#batches % LOOK_EVERY_BATCHES === 0) this.#look();
+    if (this.#options.closely === true || this.#batches - this.#lookedAfter >= LOOK_EVERY_BATCHES) this.#look();
     if (gateway !== this.#gateway || this.#crashAfterBatches === null) return;
     if (--this.#crashAfterBatches <= 0) this.#crash(this.#downMs);
   }
@@ -289,6 +291,7 @@ class World {
 
   #forget({ key }: { key: SessionKey }): void {
     this.#removed.add(key);
+    this.#model.forget(key);
     for (const reader of [this.#everyone, ...this.#readers]) reader.forget(key);
   }
 
@@ -444,29 +447,31 @@ class World {
 
   /** What must be true of the tables at every moment. */
   #look(): void {
-    for (const problem of checkIntegrity(this.#observer)) this.#report(`tables: ${problem}`);
+    this.#lookedAfter = this.#batches;
+    for (const { name, sql } of INVARIANTS) for (const { what } of this.#observer.all(sql)) this.#report(`tables: ${name}: ${what}`);
   }
 
   #isOver(): boolean {
-    if (this.#gateway?.isReady !== true || this.#senders.waiting > 0) return false;
+    if (this.#gateway?.isReady !== true || this.#senders.waiting > 0 || this.#batches === this.#wasOpenAfter) return false;
+    this.#wasOpenAfter = this.#batches;
     const totals = VERBS.totals(this.#observer);
     return ["messages_waiting", "messages_held", "messages_taken", "turns_running", "tasks_queued", "tasks_running", "tasks_waiting"].every((name) => (totals[name] ?? 0) === 0);
   }
 
-  #judge(wasOver: boolean): void {
-    this.#look();
+  #judge(wasOver: boolean, lastCursor: number): void {
+    for (const problem of checkIntegrity(this.#observer)) this.#report(`tables: ${problem}`);
     const history = this.#history(wasOver);
     for (const violation of checkHistory(history)) this.#report(violation);
     if (!wasOver) {
       this.#report(`not everything ended within ${LIVENESS_MS / 3_600_000} h: ${JSON.stringify(VERBS.totals(this.#observer))}, ${this.#senders.waiting} senders wait, ${JSON.stringify(VERBS.lanes(this.#observer, { meanTurnMs: { main: 1, side: 1, subagent: 1, acp: 1, timer: 1 } }).lanes)}`);
       return;
     }
-    for (const { session, seq } of history.events) {
-      if (!this.#removed.has(session) && this.#everyone.given.get(session as SessionKey)?.has(seq) !== true) return this.#report(`a reader of everything was never given ${session} ${seq}`);
+    for (const { session, seq, cursor } of history.events) {
+      if (cursor <= lastCursor && !this.#removed.has(session) && this.#everyone.given.get(session as SessionKey)?.has(seq) !== true) return this.#report(`a reader of everything was never given ${session} ${seq}`);
     }
   }
 
-  #history(isOver: boolean): History {
+  #history(isOver: boolean): History & { readonly events: readonly YardEvent[] } {
     const events = VERBS.events(this.#observer, { session: null, after: 0, limit: EVENTS_READ_MAX });
     const { tasks } = VERBS.tasks(this.#observer, { limit: EVENTS_READ_MAX });
     const transcripts = new Map<string, readonly SeenEntry[]>();

@@ -91,6 +91,7 @@ export function makeApi(deps: ApiDeps): ApiServer {
   const stopping = new AbortController();
   const routes = routeTable(deps);
   const app = makeServer(deps.log);
+  const sockets = socketsOf(app);
   let closed: Promise<void> | null = null;
 
   app.register(websocket, { options: { maxPayload: FRAME_BYTES_MAX }, errorHandler: (_error, socket) => socket.terminate(), preClose: (done) => done() });

@@ -227,3 +227,31 @@ test("commands find a running gateway and are not misled by the file of a dead o
   await writeGatewayFile(home, { ...gateway, pid: 2 ** 30 });
   assert.equal(await readGatewayFile(home), null);
 });
+
+test("what is not in a map can be taken out of it, and nothing changes", async (t) => {
+  const text = "{ models: { prices: { x: { input: 1, output: 2 } } } }";
+  const config = await open(await stateDir(t, text));
+  await config.unset("models.prices.y.input");
+  await config.unset("models.providers.none.apiKey");
+  assert.equal(await readFile(config.file, "utf8"), text);
+});
+
+test("a name in a map may hold dots when it is there, because names of models do", async (t) => {
+  const config = await open(await stateDir(t, "{ models: { prices: { 'gpt-4.1': { input: 1, output: 2 } } } }"));
+  await config.set({ "models.prices.gpt-4.1.input": 3 });
+  assert.match(await readFile(config.file, "utf8"), /'gpt-4\.1': \{ input: 3, output: 2 \}/);
+  await config.unset("models.prices.gpt-4.1");
+  assert.doesNotMatch(await readFile(config.file, "utf8"), /gpt/);
+});
+
+test("a part of a map that would poison an object is refused", async (t) => {
+  const config = await open(await stateDir(t, "{}"));
+  for (const name of ["__proto__", "constructor", "prototype"]) {
+    await assert.rejects(config.set({ [`models.prices.${name}.input`]: 1 }), fault("SETTING_INVALID", /without a key/));
+    await assert.rejects(config.unset(`models.prices.${name}.input`), fault("SETTING_INVALID", /without a key/));
+  }
+});
+
+test("a file that is nested without end is refused, and not read until the stack is full", async (t) => {
+  await assert.rejects(open(await stateDir(t, `{a:${"[".repeat(20_000)}${"]".repeat(20_000)}}`)), fault("CONFIG_SYNTAX", /nested deeper/));
+});

@@ -93,3 +93,17 @@ test("whatever is written, one change changes one value and nothing else", () =>
     { numRuns: 500 },
   );
 });
+
+test("a value that is written twice is taken out twice, because else the first one would count again", () => {
+  assert.deepEqual(JSON5.parse(unsetInJson5("{a: 1, b: 2, a: 3}", ["a"])), { b: 2 });
+});
+
+test("line separators are escaped, because the json5 library warns about them each time that it reads", () => {
+  const text = setInJson5("{}", ["a"], { "\u2028": "\u2029" });
+  assert.doesNotMatch(text, /[\u2028\u2029]/);
+  assert.deepEqual(JSON5.parse(text), { a: { "\u2028": "\u2029" } });
+});
+
+test("-0 stays -0, because what is written must read back as what was asked for", () => {
+  assert.ok(Object.is(JSON5.parse(setInJson5("{}", ["a"], -0)).a, -0));
+});

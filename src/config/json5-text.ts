@@ -62,8 +62,9 @@ export function printJson5(value: unknown, indent = ""): string {
   return quoted(value);
 }
 
-/** As JSON; what the json5 library warns about, and editors take for the end of a line, is escaped. */
+/** As JSON, but for -0, which JSON turns into 0; what the json5 library warns about, and editors take for the end of a line, is escaped. */
 function quoted(value: unknown): string {
+  if (Object.is(value, -0)) return "-0";
   return JSON.stringify(value).replace(/[\u2028\u2029]/g, (end) => (end === "\u2028" ? "\\u2028" : "\\u2029"));
 }
 

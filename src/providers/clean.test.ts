@@ -31,3 +31,10 @@ test("a tool input is an object or says what came instead", () => {
 test("names and values deep in a tool input are cleaned too", () => {
   assert.deepEqual(readToolInput('{"k\\u0001":["a\\u0007",{"b":"\\ud800"}]}'), { k: ["a", { b: "\ufffd" }] });
 });
+
+test("two halves with a control character between them are no pair, in one piece as in two", () => {
+  const cleaner = new TextCleaner();
+  const inPieces = cleaner.take("\ud83c\u0085") + cleaner.take("\udf88") + cleaner.rest();
+  assert.equal(inPieces, "\ufffd\ufffd");
+  assert.equal(cleanText("\ud83c\u0085\udf88"), inPieces);
+});

@@ -1,20 +1,26 @@
 /**
- * The fetch that the libraries are given: no redirects (they would carry the key to another
- * host), no web pages or plain JSON where an event stream belongs, no endless answers.
+ * What holds for every fetch that the libraries are given: no redirects (they would carry the key
+ * to another host), no web pages or plain JSON where an event stream belongs, no endless answers.
  */
 import { BadAnswer, oneLine } from "./failure.ts";
 
 /** The most bytes of one answer. */
 export const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
-const ERROR_BYTES_MAX = 1024 * 1024;
+export const ERROR_BYTES_MAX = 1024 * 1024;
 const EXCERPT_BYTES_MAX = 4096;
 
+/** @throws {BadAnswer} when a good status comes with a page or plain JSON. */
+export async function checkIsStream(response: Response): Promise<void> {
+  const type = response.headers.get("content-type") ?? "";
+  if (/text\/html|application\/json/.test(type)) throw new BadAnswer(`${type.split(";")[0]} instead of an event stream: ${oneLine(await excerpt(response))}`);
+}
+
+/** For a fetch that knows none of this by itself. */
 export function guardedFetch(fetchIt: typeof fetch): typeof fetch {
   return async (input, init) => {
     const response = await fetchIt(input, { ...init, redirect: "manual" });
     if (!response.ok) return bounded(response, ERROR_BYTES_MAX);
-    const type = response.headers.get("content-type") ?? "";
-    if (/text\/html|application\/json/.test(type)) throw new BadAnswer(`${type.split(";")[0]} instead of an event stream: ${oneLine(await excerpt(response))}`);
+    await checkIsStream(response);
     return bounded(response, ANSWER_BYTES_MAX);
   };
 }

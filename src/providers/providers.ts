@@ -22,6 +22,7 @@ import { AnswerBuilder, type Assembled } from "./answer.ts";
 import { attempt } from "./attempt.ts";
 import { Catalogue, OLLAMA_URL, type ProviderSource, type Route } from "./catalogue.ts";
 import { readFailure } from "./failure.ts";
+import { makeHttpFetch } from "./http-fetch.ts";
 import { guardedFetch } from "./http.ts";
 import type { LocalModel } from "./local-model.ts";
 import { isOpenAi, Models } from "./models.ts";
@@ -74,7 +75,7 @@ export function makeProviders(deps: ProvidersDeps): Providers {
   const ids = new IdMaker(deps.random);
   const fetchIt = deps.fetch ?? fetch;
   const catalogue = new Catalogue(settings, deps.environment);
-  const models = new Models(guardedFetch(fetchIt), () => ids.bare());
+  const models = new Models(deps.fetch === undefined ? makeHttpFetch() : guardedFetch(deps.fetch), () => ids.bare());
   const refused = new RefusedKeys(clock);
   const stop = settings.onChange(() => {
     models.clear();

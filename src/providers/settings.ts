@@ -74,8 +74,7 @@ export const maxWaitSeconds: Setting<number> = {
   doc: "How long one model call may wait between its attempts, in all.",
 };
 
-/** The HTTP client that Node has built in gives up by itself after 300 s without a byte. */
-const SILENCE = wholeNumber({ min: 1, max: 290 });
+const SILENCE = wholeNumber({ min: 1, max: 3_600 });
 
 export const firstByteSeconds: Setting<number> = {
   key: "models.deadlines.firstByteSeconds",

@@ -491,7 +491,8 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     const two = started.find((turn) => turn.session === ANN)!;
     await bench.spawn(two, "wind");
     await bench.yielded(two);
-    await bench.done(started.find((turn) => turn.session !== ANN)!, "sun");
+    await bench.done(await bench.start(), "wind first");
+    await bench.done(started.find((turn) => turn.session !== ANN)!, "then sun");
     await bench.drain();
     const answeredBy = (id: string) => bench.replies(ANN).filter((reply) => reply.replyTo.includes(id)).length;
     assert.deepEqual([answeredBy(first.messageId), answeredBy(second.messageId)], [1, 1]);

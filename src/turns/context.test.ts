@@ -12,19 +12,26 @@ function entry(seq: number, text: string, role: "user" | "notice" = "user", turn
   return { seq, turnId: turnId as TurnId | null, at: 0, content: { role, text }, messageIds: [], provenance: "user", replyTo: [] };
 }
 
-/** A transcript that contexts read from, and what they asked for. */
-function transcript(): { entries: Entry[]; summary: { text: string; upTo: number } | null; asked: number[]; store: Pick<Store, "context"> } {
-  const made = {
-    entries: [] as Entry[],
-    summary: null as { text: string; upTo: number } | null,
-    asked: [] as number[],
+interface Transcript {
+  readonly entries: Entry[];
+  summary: { readonly text: string; readonly upTo: number } | null;
+  /** After which entry each read began. */
+  readonly asked: number[];
+  readonly store: Pick<Store, "context">;
+}
+
+function transcript(): Transcript {
+  const made: Transcript = {
+    entries: [],
+    summary: null,
+    asked: [],
     store: {
-      async context({ after, upTo }: { after: number; upTo: number }) {
+      async context({ after, upTo }) {
         made.asked.push(after);
         const from = Math.max(after, made.summary?.upTo ?? 0);
         return { summary: made.summary?.text ?? null, summaryUpTo: made.summary?.upTo ?? 0, entries: made.entries.filter(({ seq }) => seq > from && seq <= upTo) };
       },
-    } as Pick<Store, "context">,
+    },
   };
   return made;
 }
@@ -53,6 +60,25 @@ test("turns that are not over yet are left out, and are there once they are", as
   log.entries.push(entry(1, "a"), entry(2, "beside", "user", "t1"));
   assert.deepEqual(await texts(contexts, turnAt(2, ["t1"])), ["a"]);
   assert.deepEqual(await texts(contexts, turnAt(2)), ["a", "beside"]);
+});
+
+test("what a running turn said is not kept in mind, because it may be taken back", async () => {
+  const log = transcript();
+  const contexts = new Contexts(log.store);
+  log.entries.push(entry(1, "a"), entry(2, "a mistake", "user", "t1"), entry(3, "b"));
+  assert.deepEqual(await texts(contexts, turnAt(3, ["t1"])), ["a", "b"]);
+  log.entries.splice(1, 1);
+  assert.deepEqual(await texts(contexts, turnAt(3)), ["a", "b"]);
+});
+
+test("a session that was deleted and made anew begins with nothing of the old one", async () => {
+  const log = transcript();
+  const contexts = new Contexts(log.store);
+  log.entries.push(entry(1, "old a"), entry(2, "old b"));
+  await contexts.of(turnAt(2));
+  log.entries.splice(0, 2, entry(1, "new a"), entry(2, "new b"));
+  assert.deepEqual(await texts(contexts, turnAt(0)), []);
+  assert.deepEqual(await texts(contexts, turnAt(2)), ["new a", "new b"]);
 });
 
 test("after a summary the older entries are gone from the context, also those that were kept in mind", async () => {

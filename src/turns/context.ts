@@ -31,16 +31,30 @@ export class Contexts {
   /** The context of a turn that starts now. */
   async of(started: StartedTurn): Promise<SessionContext> {
     const { key, lastEntry } = started.sessionInfo;
-    if (lastEntry === 0) return { summary: null, summaryUpTo: 0, entries: [] };
+    if (lastEntry === 0) {
+      // Nothing was said yet: what is kept is of a session of the same name that was deleted.
+      this.#forget(key);
+      return { summary: null, summaryUpTo: 0, entries: [] };
+    }
     const known = this.#cache.get(key);
     const reusable = known !== undefined && known.upTo <= lastEntry ? known : undefined;
     const news = await this.#store.context({ key, after: reusable?.upTo ?? 0, upTo: lastEntry });
     if (news === null) return { summary: null, summaryUpTo: 0, entries: [] };
     const old = (reusable?.entries ?? []).filter((entry) => entry.seq > news.summaryUpTo);
     const entries = [...old, ...news.entries];
-    this.#keep(key, { summary: news.summary, summaryUpTo: news.summaryUpTo, entries, upTo: lastEntry, chars: entries.reduce((sum, entry) => sum + sizeOf(entry), 0) });
     const omit = new Set<string>(started.omit);
-    return { summary: news.summary, summaryUpTo: news.summaryUpTo, entries: omit.size === 0 ? entries : entries.filter((entry) => entry.turnId === null || !omit.has(entry.turnId)) };
+    const isOmitted = (entry: Entry): boolean => entry.turnId !== null && omit.has(entry.turnId);
+    // What a turn that still runs said may be taken back, so it is not kept.
+    const open = entries.find(isOmitted);
+    const upTo = open === undefined ? lastEntry : open.seq - 1;
+    const kept = open === undefined ? entries : entries.filter((entry) => entry.seq <= upTo);
+    this.#keep(key, { summary: news.summary, summaryUpTo: news.summaryUpTo, entries: kept, upTo, chars: kept.reduce((sum, entry) => sum + sizeOf(entry), 0) });
+    return { summary: news.summary, summaryUpTo: news.summaryUpTo, entries: open === undefined ? entries : entries.filter((entry) => !isOmitted(entry)) };
+  }
+
+  #forget(key: SessionKey): void {
+    this.#chars -= this.#cache.get(key)?.chars ?? 0;
+    this.#cache.delete(key);
   }
 
   #keep(key: SessionKey, context: Cached): void {

@@ -225,7 +225,7 @@ const cleaner = target({
 const mistyped = target({
   name: "nearest-names",
   fact: "the nearest known name is found for any name of any length, and a known name is its own nearest",
-  share: 6,
+  share: 2,
   open() {
     const known = ALL_SETTINGS.map(({ key }) => key);
     return {

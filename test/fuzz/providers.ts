@@ -102,16 +102,22 @@ function expectSound({ parts, usage }: ModelAnswer): void {
   for (const [name, count] of Object.entries(usage)) assert.ok(Number.isFinite(count) && count >= 0, `usage.${name} is ${count}`);
 }
 
+/** Some APIs give calls no ids; ours are new each time. */
+function withoutIds(answer: ModelAnswer | null): unknown {
+  return answer === null ? null : { ...answer, parts: answer.parts.map((part) => (part.type === "tool-call" ? { ...part, callId: "" } : part)) };
+}
+
 const streamTargets = APIS.map((api) =>
   target({
     name: `stream-${api}`,
     fact: "any bytes from a provider become a sound answer or a fault, and a whole stream the same answer however it is cut",
-    share: 3,
+    share: 0.5,
     open() {
       let one = world(api);
       return {
         close: () => one.stop(),
         inputs: broken,
+        bytesOf: ({ pieces }) => eventsOf(api, pieces).join("").length * 2,
         async check({ pieces, order, damage, sizes, status, breaks, foreign }) {
           const { call } = one;
           one.onRefused(() => {
@@ -132,7 +138,7 @@ const streamTargets = APIS.map((api) =>
           }
           if (!isWhole) return;
           const again = await call(() => streamed([bytes], { breaks, status }));
-          assert.deepEqual(again.answer, first.answer);
+          assert.deepEqual(withoutIds(again.answer), withoutIds(first.answer));
           const texts = pieces.filter((each) => each.kind === "text").map((each) => each.text).join("");
           if (first.answer !== null && texts.isWellFormed() && !/[^\P{Cc}\t\n\r]/u.test(texts)) assert.equal(textOf(first.answer.parts), texts);
           const shown = first.frames.map((frame) => (frame.type === "text" ? frame.text : "")).join("");

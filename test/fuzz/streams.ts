@@ -15,7 +15,7 @@ const stream = fc.record({ lines: fc.array(line, { maxLength: 12 }), end: fc.con
 const sse = target({
   name: "event-streams",
   fact: "the command line and the page read the same events from the same bytes, however the network cut them",
-  share: 12,
+  share: 6,
   open: () => ({
     inputs: stream,
     async check({ lines, end, sizes, damage }) {
@@ -34,7 +34,7 @@ const sse = target({
 const longEvents = target({
   name: "long-events",
   fact: "one long event in many pieces is read within 50 ms per KB",
-  share: 0.2,
+  share: 0.1,
   open: () => ({
     inputs: fc.record({ text: fc.tuple(fc.constantFrom("x", "é", "🎈", "\r"), fc.integer({ min: 500, max: 100_000 })).map(([character, times]) => character.repeat(times)), size: fc.constantFrom(16, 256, 4096) }),
     async check({ text, size }) {

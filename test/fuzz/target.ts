@@ -11,6 +11,8 @@ import { Fault, FAULTS } from "../../src/model/faults.ts";
 export interface Opened<T> {
   readonly inputs: fc.Arbitrary<T>;
   check(input: T): void | Promise<void>;
+  /** Where an input stands for more bytes than it holds. */
+  bytesOf?(input: T): number;
   close?(): void | Promise<void>;
 }
 

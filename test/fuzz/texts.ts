@@ -31,7 +31,7 @@ const finishedChild: fc.Arbitrary<FinishedChild> = fc.record({
 const digest = target({
   name: "digest",
   fact: "nothing that a child says can look like a line of the gateway, whatever a reader takes for the end of a line",
-  share: 8,
+  share: 3,
   msPerKb: LINEAR_MS_PER_KB,
   open: () => ({
     inputs: fc.record({ children: fc.array(finishedChild, { minLength: 1, maxLength: 3 }), running: fc.array(said, { maxLength: 2 }) }),
@@ -72,7 +72,7 @@ const redactor = target({
 const redactorSpeed = target({
   name: "redactor-speed",
   fact: "masking is linear in the length of a text",
-  share: 2,
+  share: 0.5,
   msPerKb: LINEAR_MS_PER_KB,
   open() {
     const mask = makeRedactor(["hunter2hunter2", "correct horse"]);
@@ -87,7 +87,7 @@ const RULE_WORDS = ["no", "wait", "make it", "this", "that week", "it", '"', "`"
 const rules = target({
   name: "rules",
   fact: "whether a message may run beside others, or in the background, is decided in linear time",
-  share: 3,
+  share: 0.3,
   msPerKb: LINEAR_MS_PER_KB,
   open: () => ({
     inputs: fc.record({ text: fc.oneof(textOfWords(RULE_WORDS), pumpedText(RULE_WORDS)), other: fc.oneof(textOfWords(RULE_WORDS), pumpedText(RULE_WORDS)) }),
@@ -108,7 +108,7 @@ const MARKDOWN = ["# ", "## ", "- ", "1. ", "2) ", "> ", "```", "~~~", "``", "`"
 const markdown = target({
   name: "markdown",
   fact: "any text becomes blocks in linear time, links lead to http and https only, and nothing is made up",
-  share: 10,
+  share: 4,
   msPerKb: LINEAR_MS_PER_KB,
   open: () => ({
     inputs: fc.oneof({ weight: 8, arbitrary: textOfWords(MARKDOWN, 20) }, { weight: 1, arbitrary: pumpedText(MARKDOWN) }),
@@ -153,7 +153,7 @@ const HTML = ["<", ">", "</", "<p>", "<script>", "</script>", "<title>", "</titl
 const html = target({
   name: "html",
   fact: "any HTML becomes text in linear time, and no script's text is in it",
-  share: 6,
+  share: 3,
   msPerKb: LINEAR_MS_PER_KB,
   open: () => ({
     inputs: fc.oneof({ weight: 8, arbitrary: textOfWords(HTML, 20) }, { weight: 1, arbitrary: pumpedText(HTML) }),

@@ -35,6 +35,7 @@ export function acceptMessage(k: Kernel, { message, rules }: { message: NewMessa
     if (mode === "interrupt" || mode === "rollback") interrupt(k, message.session, mode);
   }
   const place = mode === "background" ? { readyAt: k.now() } : batchFor(k, message, lane, rules.waitMs);
+  if (mode !== "background") closeEarlier(k, message.session, place.readyAt);
   const messageId = insertMessage(k, message.session, {
     text: message.text,
     provenance: message.provenance,
@@ -82,6 +83,11 @@ export function messagePlace(k: Kernel, { id, meanTurnMs }: { id: MessageId; mea
   const before = k.count("SELECT count(*) FROM lane_message WHERE session = ? AND state = 'waiting' AND batch < ?", message["session"], message["batch"]);
   const others = lane["state"] === "ready" ? k.count("SELECT count(*) FROM lane WHERE pool = ? AND state = 'ready' AND sort_key < ?", lane["pool"], lane["sort_key"]) : 1;
   return { ahead: before + others, etaMs: estimate(k, lane, before, meanTurnMs) };
+}
+
+/** What is open before a message that is ready sooner is ready then too: nothing overtakes in its lane. */
+function closeEarlier(k: Kernel, session: SessionKey, readyAt: number): void {
+  k.run("UPDATE message SET ready_at = ?1 WHERE session = ?2 AND state = 'waiting' AND provenance <> 'child' AND ready_at > ?1", readyAt, session);
 }
 
 /** Joins the batch that is still open, or opens one. All of a batch become ready together. */

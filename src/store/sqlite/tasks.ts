@@ -129,6 +129,8 @@ export function settleChild(k: Kernel, session: SessionKey, end: TurnEnd): void 
   if (end.outcome === "failed") {
     cancelBarriers(k, session, { by: "the end of its turn", released: true });
     stopBelow(k, session, "the end of its parent");
+    deliverQuietly(k, session, { waiting: true });
+    refreshLane(k, session);
     return finishTask(k, task, { state: "failed", result: null, fault: end.fault });
   }
   if (hasWork(k, session)) return;
@@ -233,17 +235,31 @@ function stopTask(k: Kernel, task: Row, how: { state: TaskState; fault: FaultRec
   const session = task["session"] as SessionKey;
   cancelBarriers(k, session, { by: how.by, released: true });
   const below = stopBelow(k, session, how.by);
-  k.run("UPDATE session SET closed = 1 WHERE key = ?", session);
+  k.run(`UPDATE session SET closed = 1 WHERE key = ?1 OR key IN (${BELOW})`, session);
   stopSession(k, session, how.by, true);
   finishTask(k, task, { state: how.state, result: null, fault: how.fault, announce: how.announce });
   return [...below, task["id"]];
 }
 
+/** The sessions below the one that is bound as ?1, at any depth. */
+const BELOW = "WITH RECURSIVE below(key) AS (SELECT key FROM session WHERE parent = ?1 UNION ALL SELECT s.key FROM session s JOIN below ON s.parent = below.key) SELECT key FROM below";
+
+/** Stops everything below a session, the deepest and youngest first, also below children that have ended. */
 function stopBelow(k: Kernel, session: SessionKey, by: string): TaskId[] {
   const fault = new Fault("TURN_CANCELLED", { by }).toRecord();
-  return k
-    .all("SELECT * FROM task WHERE parent_session = ? AND ended_at IS NULL ORDER BY n DESC", session)
-    .flatMap((child) => stopTask(k, child, { state: "cancelled", fault, by, announce: "none" }));
+  const busy = k.all(
+    `SELECT s.key FROM session s JOIN lane l ON l.session = s.key WHERE s.key IN (${BELOW})
+       AND (l.state <> 'idle' OR EXISTS (SELECT 1 FROM turn u WHERE u.session = s.key AND u.state = 'running') OR EXISTS (SELECT 1 FROM task t WHERE t.session = s.key AND t.ended_at IS NULL))
+     ORDER BY s.depth DESC, (SELECT max(t.n) FROM task t WHERE t.session = s.key) DESC`,
+    session,
+  );
+  return busy.flatMap(({ key }) => {
+    const task = k.get("SELECT * FROM task WHERE session = ? AND ended_at IS NULL", key);
+    if (task !== undefined) return stopTask(k, task, { state: "cancelled", fault, by, announce: "none" });
+    cancelBarriers(k, key, { by, released: true });
+    stopSession(k, key, by, true);
+    return [];
+  });
 }
 
 /** Stops a session's turns, barriers and (with `queue`) waiting messages. @returns how many messages. */

@@ -1,0 +1,78 @@
+/** Each checker is shown a small history that breaks its rule, and one that does not. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { JsonObject } from "../../src/base/json.ts";
+import { CHECKERS, checkHistory, eventText, type History, type SeenEvent } from "./checkers.ts";
+
+const MAIN = "agent:main:main";
+const CHILD = "agent:main:subagent:c1";
+
+test("a history in which all went well is found to be good", () => {
+  assert.deepEqual(checkHistory(good()), []);
+});
+
+const BROKEN: Readonly<Record<string, (history: History) => History>> = {
+  numbersHaveNoGaps: (history) => ({ ...history, events: history.events.filter(({ seq, session }) => session !== MAIN || seq !== 2) }),
+  whatWasGivenStays: (history) => ({ ...history, given: [{ session: MAIN, numbers: new Map([[1, "something else"]]) }] }),
+  acceptedIsStored: (history) => ({ ...history, accepted: [{ messageId: "lost", session: MAIN, channel: "api", sourceId: "s9", text: "hello" }] }),
+  oneEndEach: (history) => ({ ...history, events: [...history.events, event(MAIN, 99, "reply", { replyTo: ["m1"] }, "t9")] }),
+  mainTrackKeepsOrder: (history) => ({ ...history, events: [accepted(1, "m1"), accepted(2, "m2"), started(3, "t1", ["m2"]), ended(4, "t1", "done"), started(5, "t2", ["m1"])] }),
+  oneMainTurn: (history) => ({ ...history, events: [started(1, "t1", []), started(2, "t2", [])] }),
+  endedTurnsAreSilent: (history) => ({ ...history, events: [started(1, "t1", []), ended(2, "t1", "cancelled"), event(MAIN, 3, "tool.ended", {}, "t1")] }),
+  endedTasksAreFinal: (history) => ({ ...history, tasks: history.tasks.map((task) => ({ ...task, state: "failed" })) }),
+  resultsArriveOnce: (history) => ({ ...history, transcripts: new Map([[MAIN, [...history.transcripts.get(MAIN)!, ...history.transcripts.get(MAIN)!]]]) }),
+  stoppedStartNothing: (history) => ({ ...history, events: [...history.events, event(MAIN, 50, "task.ended", { session: CHILD, state: "cancelled" }, undefined, "k1"), { ...started(3, "t7", []), session: CHILD }] }),
+  poolsAreKept: (history) => ({ ...history, pools: [{ from: 0, sizes: { main: 0, side: 1, subagent: 1, acp: 1, timer: 1 } }] }),
+  callsAreAnswered: (history) => ({ ...history, transcripts: new Map([[MAIN, [{ seq: 1, turnId: "t1", provenance: "agent", content: { role: "assistant", parts: [{ type: "tool-call", callId: "c" }] } }]]]) }),
+  sideTurnsSayWhereTheyBelong: (history) => ({
+    ...history,
+    events: [event(MAIN, 1, "turn.ended", { track: "side", outcome: "done" }, "t1")],
+    transcripts: new Map([[MAIN, [{ seq: 1, turnId: "t1", provenance: "agent", content: { role: "assistant", parts: [] } }]]]),
+  }),
+};
+
+for (const [name, check] of Object.entries(CHECKERS)) {
+  test(`${name} notices the history that breaks it, so that its silence means something`, () => {
+    assert.deepEqual(check(good()), []);
+    assert.ok(check(BROKEN[name]!(good())).length > 0);
+  });
+}
+
+/** A message, a child, its result, a reply. */
+function good(): History {
+  const events = [
+    accepted(1, "m1"),
+    started(2, "t1", ["m1"]),
+    event(MAIN, 3, "task.accepted", { session: CHILD }, undefined, "k1"),
+    event(MAIN, 4, "reply", { replyTo: ["m1"] }, "t1"),
+    ended(5, "t1", "done"),
+    event(MAIN, 6, "task.ended", { session: CHILD, state: "succeeded" }, undefined, "k1"),
+  ];
+  return {
+    events,
+    given: [{ session: MAIN, numbers: new Map(events.map((one) => [one.seq, eventText(one)])) }],
+    accepted: [{ messageId: "m1", session: MAIN, channel: "api", sourceId: "s-m1", text: "hello" }],
+    transcripts: new Map([[MAIN, [{ seq: 1, turnId: "t2", provenance: "child", content: { role: "user", text: '[result of a background task]\n1. "c" succeeded in 1.0 s (k1)\n> 1. (k1) is what it said' } }]]]),
+    tasks: [{ taskId: "k1", state: "succeeded", session: CHILD, parentSession: MAIN, delivery: "digest", endedAt: 1 }],
+    removed: new Set(),
+    spawnedBy: new Map([["k1", "t1"]]),
+    pools: [{ from: 0, sizes: { main: 1, side: 1, subagent: 1, acp: 1, timer: 1 } }],
+    isOver: true,
+  };
+}
+
+function event(session: string, seq: number, type: string, data: JsonObject, turnId?: string, taskId?: string): SeenEvent {
+  return { session, seq, type, data, ...(turnId === undefined ? {} : { turnId }), ...(taskId === undefined ? {} : { taskId }) };
+}
+
+function accepted(seq: number, messageId: string): SeenEvent {
+  return event(MAIN, seq, "message.accepted", { messageId, text: "hello", provenance: "user", channel: "api", clientMessageId: `s-${messageId}`, mode: "followup" });
+}
+
+function started(seq: number, turnId: string, messageIds: readonly string[]): SeenEvent {
+  return event(MAIN, seq, "turn.started", { track: "main", attempt: 1, messageIds }, turnId);
+}
+
+function ended(seq: number, turnId: string, outcome: string): SeenEvent {
+  return event(MAIN, seq, "turn.ended", { outcome, track: "main", messageIds: [] }, turnId);
+}

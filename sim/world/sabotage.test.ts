@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { catchSabotage } from "./sabotage.ts";
+import { SABOTAGES } from "./sabotages.ts";
+import { shrink } from "./shrink.ts";
+import { runWorld } from "./world.ts";
+
+/** All of them run by `node sim/world/sabotage.ts`; these are quick to catch. */
+const QUICK = [
+  "acknowledged before it is saved",
+  "a message is taken in twice",
+  "the newest message goes first",
+  "a stopped turn may still write",
+  "one slot too many",
+  "a slot is held while its turn waits for children",
+  "recovery forgets the model's answers",
+  "a child is announced twice",
+];
+const SEEDS_MAX = 60;
+
+for (const name of QUICK) {
+  test(`a gateway in which ${name} is noticed, so the checks are worth something`, async () => {
+    const sabotage = SABOTAGES.find((one) => one.name === name);
+    assert.ok(sabotage, name);
+    const { seeds } = await catchSabotage(sabotage, SEEDS_MAX);
+    assert.ok(seeds !== null, `${SEEDS_MAX} seeds did not notice it`);
+  });
+}
+
+test("a failing run is made smaller and still fails the same way, so that it can be read", async () => {
+  const sabotage = SABOTAGES.find(({ name }) => name === "the newest message goes first")!;
+  const { seeds } = await catchSabotage(sabotage, SEEDS_MAX);
+  const options = { seed: seeds!, sabotage };
+  const actions = await shrink(options);
+  const { violations } = await runWorld({ ...options, keep: new Set(actions) });
+  assert.ok(actions.length <= 4, `${actions.length} actions`);
+  assert.match(violations[0] ?? "", /^mainTrackKeepsOrder/);
+});

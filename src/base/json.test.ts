@@ -1,0 +1,14 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { JSON_DEPTH_MAX, parseJson } from "./json.ts";
+
+test("what is read can be written and read again: a number that no double can hold is refused", () => {
+  assert.throws(() => parseJson('{"a": [1e999]}'), /out of range/);
+  assert.deepEqual(parseJson("[1e308]"), [1e308]);
+});
+
+test("keys that poison objects, and nesting that is too deep, are refused", () => {
+  assert.throws(() => parseJson('{"a": {"__proto__": {}}}'), SyntaxError);
+  assert.throws(() => parseJson("[".repeat(JSON_DEPTH_MAX + 1) + "]".repeat(JSON_DEPTH_MAX + 1)), SyntaxError);
+  assert.throws(() => parseJson("[".repeat(100_000)), SyntaxError);
+});

@@ -1,0 +1,123 @@
+/**
+ * The way to a provider: a fetch over Node's own HTTP client, with just what the libraries use.
+ *
+ * It costs a third less than the built-in one, which matters at a thousand calls a second, and it
+ * gives up on a host that does not answer the door within seconds. No redirects, no cookies.
+ */
+import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { BadAnswer } from "./failure.ts";
+import { ANSWER_BYTES_MAX, checkIsStream, ERROR_BYTES_MAX } from "./http.ts";
+
+/** How long a host may take to accept a connection, TLS included. */
+export const CONNECT_MS_MAX = 5_000;
+/** Idle connections kept per provider, and for how long. */
+const IDLE_SOCKETS_MAX = 256;
+const IDLE_MS_MAX = 30_000;
+/** Chunks of an answer read ahead of the parser. */
+const CHUNKS_AHEAD_MAX = 16;
+
+const STATUS_WITHOUT_BODY = new Set([204, 205, 304]);
+
+/** Idle connections do not keep the process alive. */
+export function makeHttpFetch(): typeof fetch {
+  const options = { keepAlive: true, maxFreeSockets: IDLE_SOCKETS_MAX, timeout: IDLE_MS_MAX };
+  const plain = new HttpAgent(options);
+  const secure = new HttpsAgent(options);
+
+  async function fetchIt(input: string | URL | Request, init: RequestInit = {}): Promise<Response> {
+    const url = new URL(input instanceof Request ? input.url : input);
+    const response = await answerOf(url, init, false);
+    if (response.ok) await checkIsStream(response);
+    return response;
+  }
+
+  function answerOf(url: URL, init: RequestInit, isSecondTry: boolean): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      const isSecure = url.protocol === "https:";
+      const request = (isSecure ? httpsRequest : httpRequest)(url, {
+        method: init.method ?? "GET",
+        headers: headersOf(init.headers),
+        agent: isSecure ? secure : plain,
+        ...(init.signal ? { signal: init.signal } : {}),
+      });
+      limitConnect(request, isSecure);
+      request.on("response", (message) => resolve(responseOf(message)));
+      request.on("error", (error: NodeJS.ErrnoException) => {
+        // An idle connection that the provider had closed just then: nothing was asked yet.
+        if (request.reusedSocket && error.code === "ECONNRESET" && !isSecondTry && !init.signal?.aborted) answerOf(url, init, true).then(resolve, reject);
+        else reject(error);
+      });
+      request.end(init.body as string | undefined);
+    });
+  }
+
+  return fetchIt;
+}
+
+function limitConnect(request: ClientRequest, isSecure: boolean): void {
+  request.on("socket", (socket) => {
+    if (!socket.connecting) return;
+    const giveUp = (): void => void request.destroy(Object.assign(new Error(`no connection within ${CONNECT_MS_MAX / 1000} s`), { code: "ETIMEDOUT" }));
+    socket.setTimeout(CONNECT_MS_MAX, giveUp);
+    socket.once(isSecure ? "secureConnect" : "connect", () => {
+      socket.off("timeout", giveUp);
+      socket.setTimeout(0);
+    });
+  });
+}
+
+function responseOf(message: IncomingMessage): Response {
+  const status = message.statusCode ?? 0;
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(message.headers)) if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(", ") : value);
+  if (STATUS_WITHOUT_BODY.has(status)) {
+    message.resume();
+    return new Response(null, { status, headers });
+  }
+  const bytesMax = status >= 200 && status < 300 ? ANSWER_BYTES_MAX : ERROR_BYTES_MAX;
+  return new Response(bodyOf(message, bytesMax), { status, statusText: message.statusMessage ?? "", headers });
+}
+
+function bodyOf(message: IncomingMessage, bytesMax: number): ReadableStream<Uint8Array> {
+  let bytes = 0;
+  let isOver = false;
+  return new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        const fail = (error: Error): void => {
+          if (isOver) return;
+          isOver = true;
+          controller.error(error);
+          message.destroy();
+        };
+        message.on("data", (chunk: Uint8Array) => {
+          if (isOver) return;
+          bytes += chunk.byteLength;
+          if (bytes > bytesMax) return fail(new BadAnswer(`more than ${bytesMax} bytes in one answer`));
+          controller.enqueue(chunk);
+          if ((controller.desiredSize ?? 0) <= 0) message.pause();
+        });
+        message.on("end", () => {
+          if (isOver) return;
+          isOver = true;
+          controller.close();
+        });
+        message.on("error", fail);
+        message.on("close", () => fail(Object.assign(new Error("the connection was closed in the middle of the answer"), { code: "ECONNRESET" })));
+      },
+      pull() {
+        message.resume();
+      },
+      cancel() {
+        isOver = true;
+        message.destroy();
+      },
+    },
+    { highWaterMark: CHUNKS_AHEAD_MAX },
+  );
+}
+
+function headersOf(headers: RequestInit["headers"]): Record<string, string> {
+  return headers === undefined ? {} : Object.fromEntries(new Headers(headers));
+}
