@@ -10,6 +10,9 @@ import { openInMemory } from "../../src/store/sqlite/bench.test-support.ts";
 import { openDatabase } from "../../src/store/sqlite/database.ts";
 import { Disk, FaultyKernel } from "./faulty-kernel.ts";
 
+/** How long results are gathered when nothing else is set. */
+const GATHER_MS = 1_000;
+
 function setup(): StoreBench {
   return new StoreBench(openInMemory());
 }
@@ -67,6 +70,7 @@ test("a rolled back turn takes nothing with it that children found out (seed 25)
   const child = await bench.start();
   await bench.done(turn);
   await bench.done(child, "what the child found");
+  bench.clock.advance(GATHER_MS);
   await bench.start();
   await bench.accept(MAIN, "forget that", { mode: "rollback" });
   assert.equal((await bench.transcript(MAIN)).filter((line) => line.includes("what the child found")).length, 1);
