@@ -27,7 +27,7 @@ export const ANNEXES: Readonly<Record<string, readonly string[]>> = {
   dashboard: ["src/api/wire.ts"],
   sim: ["src", "test/support"],
   bench: ["src", "test/support"],
-  test: ["src", "sim", "scripts"],
+  test: ["src", "sim", "scripts", "dashboard"],
 };
 
 /** Single imports that break the rules for a reason. */

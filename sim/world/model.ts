@@ -62,7 +62,7 @@ export class WorldModel {
     this.#onDisk.add(callId);
   }
 
-  /** A session was removed: what is asked in one of the same name is asked for the first time. */
+  /** What was asked in a session so far may be asked anew, e.g. in one of the same name after its removal. */
   forget(session: string): void {
     for (const question of this.#callsOf.keys()) if (question.startsWith(`${session} `)) this.#callsOf.delete(question);
   }
