@@ -13,7 +13,7 @@ import { openStoreInProcess } from "../../src/store/sqlite/open-store.ts";
 import type { AcceptRules, Store } from "../../src/store/store.ts";
 
 /** Turns in one transaction. */
-const BATCH_TURNS = 2_000;
+const BATCH_TURNS = 500;
 const CACHE_KIB = 1_000_000;
 const CHECKPOINT_PAGES = 100_000;
 const ACCEPT_RULES: AcceptRules = { waitMs: 0, defaultMode: "followup", meanTurnMs: 1, independence: "dependent" };

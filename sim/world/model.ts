@@ -47,10 +47,13 @@ export class WorldModel {
     this.#deps = deps;
   }
 
-  /** The model as one process reaches it. */
-  client(clock: Clock): ModelClient & { defaultModel(): string } {
+  /**
+   * The model as one process reaches it. A process that was paused and lost its place may still ask
+   * for what another has on disk by now; only what it writes is refused.
+   */
+  client(clock: Clock, hasItsPlace: () => boolean): ModelClient & { defaultModel(): string } {
     return {
-      call: (request, onFrame) => this.#call(clock, request, onFrame),
+      call: (request, onFrame) => this.#call(clock, hasItsPlace(), request, onFrame),
       contextWindow: () => 100_000,
       knownModels: () => ["sim/one", "sim/two"],
       defaultModel: () => "sim/one",
@@ -67,13 +70,13 @@ export class WorldModel {
     for (const question of this.#callsOf.keys()) if (question.startsWith(`${session} `)) this.#callsOf.delete(question);
   }
 
-  #call(clock: Clock, request: ModelRequest, onFrame: (frame: ModelFrame) => void): Promise<ModelAnswer> {
+  #call(clock: Clock, hasItsPlace: boolean, request: ModelRequest, onFrame: (frame: ModelFrame) => void): Promise<ModelAnswer> {
     this.calls++;
     const problem = conversationProblem(request.messages);
     if (problem !== null) this.#deps.report(`the model is sent a conversation that no provider accepts: ${problem}`);
     const question = questionOf(request);
     const committed = this.#callsOf.get(question)?.find((callId) => this.#onDisk.has(callId));
-    if (committed !== undefined) this.#deps.report(`an answer that is on disk is asked for again: ${question}`);
+    if (committed !== undefined && hasItsPlace) this.#deps.report(`an answer that is on disk is asked for again: ${question}`);
     const attempt = (this.#asked.get(question) ?? 0) + 1;
     this.#asked.set(question, attempt);
 
@@ -83,7 +86,7 @@ export class WorldModel {
       const behaviour = this.#behaviour(dice, request, question, attempt);
       const disarm = behaviour.afterMs === null ? () => {} : clock.after(behaviour.afterMs, () => {
         request.signal.removeEventListener("abort", onAbort);
-        behaviour.then(resolve, reject, onFrame);
+        behaviour.settle(resolve, reject, onFrame);
       });
       function onAbort(): void {
         disarm();
@@ -95,24 +98,24 @@ export class WorldModel {
 
   #behaviour(dice: Dice, request: ModelRequest, question: string, attempt: number): Behaviour {
     const isPoisoned = lastText(request.messages).includes(POISON);
-    if (isPoisoned) return { afterMs: POISON_AFTER_MS, then: () => this.#deps.crash() };
+    if (isPoisoned) return { afterMs: POISON_AFTER_MS, settle: () => this.#deps.crash() };
     const round = roundOf(request.messages);
     const mood: Mood = this.healed ? "text" : dice.weighted<Mood>(this.#deps.moods);
     const afterMs = this.healed ? dice.whole(0, HEALED_MS_MAX) : mood === "slow" ? dice.whole(5_000, 90_000) : dice.chance(0.3) ? 0 : dice.spread(1, 8_000);
     switch (mood) {
       case "hang":
-        return { afterMs: null, then: () => {} };
+        return { afterMs: null, settle: () => {} };
       case "refuse":
-        return { afterMs, then: (_resolve, reject) => reject(refusal(dice)) };
+        return { afterMs, settle: (_resolve, reject) => reject(refusal(dice)) };
       case "garbage":
-        return { afterMs, then: (resolve, reject) => (dice.chance(0.5) ? resolve(answerOf(dice.chance(0.5) ? [] : [{ type: "text", text: " \n" }])) : reject(new SyntaxError("Unexpected token < in JSON"))) };
+        return { afterMs, settle: (resolve, reject) => (dice.chance(0.5) ? resolve(answerOf(dice.chance(0.5) ? [] : [{ type: "text", text: " \n" }])) : reject(new SyntaxError("Unexpected token < in JSON"))) };
       default: {
         const callable = request.tools.length > 0 && round < ROUNDS_MAX && !this.healed;
         const text = `answer to ${JSON.stringify(lastText(request.messages).slice(0, 60))}, round ${round}`;
         const parts = callable && (mood === "tools" || dice.chance(0.2)) ? this.#toolCalls(dice, request, question, attempt) : [{ type: "text" as const, text }];
         return {
           afterMs,
-          then(resolve, _reject, onFrame) {
+          settle(resolve, _reject, onFrame) {
             onFrame({ type: "text", text: text.slice(0, 8) });
             resolve(answerOf(parts));
           },
@@ -169,7 +172,7 @@ export class WorldModel {
 interface Behaviour {
   /** Null = never. */
   readonly afterMs: number | null;
-  readonly then: (resolve: (answer: ModelAnswer) => void, reject: (cause: unknown) => void, onFrame: (frame: ModelFrame) => void) => void;
+  readonly settle: (resolve: (answer: ModelAnswer) => void, reject: (cause: unknown) => void, onFrame: (frame: ModelFrame) => void) => void;
 }
 
 function refusal(dice: Dice): Fault {

@@ -7,7 +7,7 @@
  */
 import { QUEUE_MODES, type MessageMode, type QueueMode } from "../../src/model/lane.ts";
 import { Dice } from "./dice.ts";
-import type { DiskError, DiskFault } from "./faulty-kernel.ts";
+import type { DiskError, DiskFault } from "./faulty-disk.ts";
 import { POISON, type Moods } from "./model.ts";
 
 /** Actions of one seed at most. */

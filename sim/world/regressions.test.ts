@@ -8,7 +8,8 @@ import { fault, MAIN, refOf, StoreBench } from "../../src/store/store-bench.test
 import { runBatch } from "../../src/store/sqlite/batch.ts";
 import { openInMemory } from "../../src/store/sqlite/bench.test-support.ts";
 import { openDatabase } from "../../src/store/sqlite/database.ts";
-import { Disk, FaultyKernel } from "./faulty-kernel.ts";
+import { Kernel } from "../../src/store/sqlite/kernel.ts";
+import { Disk } from "./faulty-disk.ts";
 
 /** How long results are gathered when nothing else is set. */
 const GATHER_MS = 1_000;
@@ -22,10 +23,10 @@ async function assertSound(bench: StoreBench): Promise<void> {
 }
 
 test("a batch that is on disk although its commit reported a failure is answered as saved, so its turns run and readers hear of it (seed 2)", () => {
-  const disk = new Disk();
   const clock = new ManualClock();
   const database = openDatabase(":memory:");
-  const kernel = new FaultyKernel(database, () => clock.now(), seededRandom(1), disk, null);
+  const disk = new Disk(database);
+  const kernel = new Kernel(disk.connect(null), () => clock.now(), seededRandom(1));
   const message = { session: MAIN, text: "hello", provenance: "user", channel: "api", sourceId: "s1", author: null, replyTo: null, queueMode: null };
   const accept = { id: 1, verb: "acceptMessage" as const, input: { message, rules: { waitMs: 0, defaultMode: "auto", meanTurnMs: 1, independence: "rules" } } };
 

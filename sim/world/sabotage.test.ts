@@ -22,7 +22,8 @@ for (const name of QUICK) {
   test(`a gateway in which ${name} is noticed, so the checks are worth something`, async () => {
     const sabotage = SABOTAGES.find((one) => one.name === name);
     assert.ok(sabotage, name);
-    const { seeds } = await catchSabotage(sabotage, SEEDS_MAX);
+    const { seeds, tookEffect } = await catchSabotage(sabotage, SEEDS_MAX);
+    assert.ok(tookEffect, "the statements that it breaks are not there any more");
     assert.ok(seeds !== null, `${SEEDS_MAX} seeds did not notice it`);
   });
 }

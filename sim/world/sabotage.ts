@@ -15,16 +15,20 @@ export interface Caught {
   /** How many seeds it took; null = it survived them all. */
   readonly seeds: number | null;
   readonly violation: string;
+  /** False: the statements that it means to break are not there any more. */
+  readonly tookEffect: boolean;
 }
 
 /** Runs a broken gateway from seed 1 on until something is noticed. */
 export async function catchSabotage(sabotage: Sabotage, seedsMax = SEEDS_MAX): Promise<Caught> {
+  let tookEffect = false;
   for (let seed = 1; seed <= seedsMax; seed++) {
-    const { violations } = await runWorld({ seed, sabotage });
-    if (violations.length > 0) return { seeds: seed, violation: violations[0]! };
+    const { violations, counts } = await runWorld({ seed, sabotage });
+    tookEffect ||= counts.tampered > 0;
+    if (violations.length > 0) return { seeds: seed, violation: violations[0]!, tookEffect };
     await new Promise((resolve) => setImmediate(resolve));
   }
-  return { seeds: null, violation: "" };
+  return { seeds: null, violation: "", tookEffect };
 }
 
 if (import.meta.main) {
@@ -32,10 +36,10 @@ if (import.meta.main) {
   let survivors = 0;
   for (const sabotage of SABOTAGES) {
     if (words.length > 0 && !words.some((word) => sabotage.name.includes(word))) continue;
-    const { seeds, violation } = await catchSabotage(sabotage);
-    if (seeds === null) survivors++;
+    const { seeds, violation, tookEffect } = await catchSabotage(sabotage);
+    if (seeds === null || !tookEffect) survivors++;
     const text = violation.split("\n")[0]!.slice(0, 110);
-    process.stdout.write(`${seeds === null ? `SURVIVES ${SEEDS_MAX}` : String(seeds).padStart(4)}  ${sabotage.name} (${sabotage.breaks})${text === "" ? "" : `: ${text}`}\n`);
+    process.stdout.write(`${!tookEffect ? "NO EFFECT" : seeds === null ? `SURVIVES ${SEEDS_MAX}` : String(seeds).padStart(4)}  ${sabotage.name} (${sabotage.breaks})${text === "" ? "" : `: ${text}`}\n`);
   }
   process.exitCode = survivors > 0 ? 1 : 0;
 }

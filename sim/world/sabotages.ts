@@ -5,7 +5,7 @@
  * The program is not touched: a sabotage changes statements on their way to the database, or the
  * database itself. It can be switched on from here only.
  */
-import type { Database, Statement, Tamper } from "./faulty-kernel.ts";
+import type { Database, Statement, Tamper } from "./faulty-disk.ts";
 
 export interface Sabotage {
   readonly name: string;
@@ -79,6 +79,7 @@ function dropQueueOnAbort(database: Database): Tamper {
   return (statement) => {
     if (statement.sql.startsWith("UPDATE turn SET state = 'cancelled'")) {
       database.prepare("UPDATE message SET state = 'cancelled' WHERE state = 'waiting' AND session = (SELECT session FROM turn WHERE id = ?)").run(statement.values.at(-1)!);
+      return { ...statement };
     }
     return statement;
   };
@@ -89,6 +90,7 @@ function announceTwice(database: Database): Tamper {
     if (isAnnouncement(statement)) {
       const [id, session, n, ...rest] = statement.values;
       database.prepare(statement.sql).run(`${String(id)}x`, session!, -Number(n), ...rest);
+      return { ...statement };
     }
     return statement;
   };

@@ -1,5 +1,10 @@
 /** Settings that a world holds in memory: what a seed drew, and what its actions change. */
 import type { Setting, Settings } from "../../src/base/setting.ts";
+import { mainSlots, sideSlots, subagentSlots } from "../../src/lanes/settings.ts";
+import { foregroundMs, messageWaitMs, parallelJudge, queueCap, queueMode, sideTools, sideTurnsMax } from "../../src/sessions/settings.ts";
+import { gatherMs, maxChildrenPerAgent, maxSpawnDepth } from "../../src/trees/settings.ts";
+import { contextEntriesMax, progressTimeoutSeconds, turnTimeoutSeconds } from "../../src/turns/settings.ts";
+import type { WorldPlan } from "./plan.ts";
 
 export class WorldSettings implements Settings {
   readonly #values = new Map<string, unknown>();
@@ -27,4 +32,23 @@ export class WorldSettings implements Settings {
   forgetListeners(): void {
     this.#listeners.clear();
   }
+}
+
+export function applyPlan(settings: WorldSettings, plan: WorldPlan): void {
+  settings.set(mainSlots, plan.slots.main);
+  settings.set(sideSlots, plan.slots.side);
+  settings.set(subagentSlots, plan.slots.subagent);
+  settings.set(queueMode, plan.queueMode);
+  settings.set(messageWaitMs, plan.messageWaitMs);
+  settings.set(foregroundMs, plan.foregroundMs);
+  settings.set(gatherMs, plan.gatherMs);
+  settings.set(maxSpawnDepth, plan.depthMax);
+  settings.set(maxChildrenPerAgent, plan.childrenMax);
+  settings.set(sideTurnsMax, plan.sideTurnsMax);
+  settings.set(queueCap, plan.queueCap);
+  settings.set(progressTimeoutSeconds, plan.progressSeconds);
+  settings.set(turnTimeoutSeconds, plan.turnSeconds);
+  settings.set(contextEntriesMax, plan.contextEntries);
+  settings.set(parallelJudge, plan.judge);
+  settings.set(sideTools, plan.sideTools);
 }

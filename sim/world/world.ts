@@ -17,17 +17,15 @@ import { Fault } from "../../src/model/faults.ts";
 import type { PoolName } from "../../src/model/lane.ts";
 import { DEFAULT_AGENT, directSession, mainSession } from "../../src/model/session.ts";
 import type { NewSpawn } from "../../src/model/task.ts";
-import { foregroundMs, messageWaitMs, parallelJudge, queueCap, queueMode, sideTools, sideTurnsMax } from "../../src/sessions/settings.ts";
 import type { BatchAnswer, VerbCall } from "../../src/store/sqlite/batch.ts";
 import { openDatabase } from "../../src/store/sqlite/database.ts";
 import { INVARIANTS, checkIntegrity } from "../../src/store/sqlite/integrity.ts";
 import { Kernel } from "../../src/store/sqlite/kernel.ts";
 import { VERBS } from "../../src/store/sqlite/verbs.ts";
-import { gatherMs, maxChildrenPerAgent, maxSpawnDepth } from "../../src/trees/settings.ts";
-import { contextEntriesMax, progressTimeoutSeconds, turnTimeoutSeconds } from "../../src/turns/settings.ts";
+import { ask, pickBy } from "./ask.ts";
 import { checkHistory, type History, type SeenEntry } from "./checkers.ts";
 import { Dice, hashOf } from "./dice.ts";
-import { Disk, FaultyKernel, type Database, type DiskFault } from "./faulty-kernel.ts";
+import { Disk, type Database, type DiskFault } from "./faulty-disk.ts";
 import { GatewayProcess } from "./gateway-process.ts";
 import { WorldModel } from "./model.ts";
 import { CHANNEL, Reader, Senders, type PeopleDeps } from "./people.ts";
@@ -35,7 +33,7 @@ import { planOf, type Action, type WorldPlan } from "./plan.ts";
 import type { Sabotage } from "./sabotages.ts";
 import { Timeline } from "./timeline.ts";
 import { Ledger, worldTools } from "./tools.ts";
-import { WorldSettings } from "./world-settings.ts";
+import { WorldSettings, applyPlan } from "./world-settings.ts";
 
 /** Everything must have ended this long after the faults were healed, virtual milliseconds. */
 export const LIVENESS_MS = 4 * 3_600_000;
@@ -68,7 +66,7 @@ export interface Outcome {
   /** SHA-256 of everything that happened, in order. */
   readonly trace: string;
   readonly virtualMs: number;
-  readonly counts: Readonly<Record<"steps" | "batches" | "processes" | "modelCalls" | "events" | "turns" | "children", number>>;
+  readonly counts: Readonly<Record<"steps" | "batches" | "processes" | "modelCalls" | "events" | "turns" | "children" | "tampered", number>>;
 }
 
 export async function runWorld(options: WorldOptions): Promise<Outcome> {
@@ -87,7 +85,7 @@ class World {
   readonly #settings = new WorldSettings();
   readonly #database: Database;
   readonly #observer: Kernel;
-  readonly #disk = new Disk();
+  readonly #disk: Disk;
   readonly #model: WorldModel;
   readonly #ledger: Ledger;
   readonly #senders: Senders;
@@ -123,8 +121,8 @@ class World {
     this.#timeline = new Timeline(new Dice(seed, "order"));
     this.#database = openDatabase(":memory:");
     options.sabotage?.prepare?.(this.#database);
-    this.#observer = new Kernel(this.#disk.under(this.#database), () => this.#timeline.wallMs, () => new Uint8Array(16));
-    this.#disk.liesAboutCommits = options.sabotage?.liesAboutCommits ?? false;
+    this.#disk = new Disk(this.#database, options.sabotage?.liesAboutCommits);
+    this.#observer = new Kernel(this.#disk.connect(null), () => this.#timeline.wallMs, () => new Uint8Array(16));
     const report = (violation: string): void => this.#report(violation);
     this.#model = new WorldModel({ seed, moods: this.#plan.moods, spawning: this.#plan.spawning, crash: () => this.#crash(0), report });
     this.#ledger = new Ledger(report);
@@ -133,7 +131,7 @@ class World {
     this.#sessions = Array.from({ length: this.#plan.sessions }, (_, n) => (n === 0 ? mainSession(DEFAULT_AGENT) : directSession(DEFAULT_AGENT, CHANNEL, `p${n}`)));
     this.#everyone = new Reader(null, people, (event) => this.#learn(event));
     this.#readers = this.#sessions.map((session) => new Reader(session, people));
-    this.#applySettings();
+    applyPlan(this.#settings, this.#plan);
   }
 
   async run(): Promise<Outcome> {
@@ -181,7 +179,7 @@ class World {
       timeline: this.#timeline,
       settings: this.#settings,
       log: this.#log(),
-      kernel: (random) => new FaultyKernel(this.#database, () => this.#timeline.wallMs, random, this.#disk, tamper),
+      kernel: (random) => new Kernel(this.#disk.connect(tamper), () => this.#timeline.wallMs, random),
       randomSeed: hashOf(`${seed}/ids/${number}`),
       line: {
         delays: () => {
@@ -191,7 +189,7 @@ class World {
         beforeBatch: () => this.#disk.prepare(this.#nextDiskFault()),
         afterBatch: (calls, answer) => this.#afterBatch(gateway, calls, answer),
       },
-      model: (clock) => this.#model.client(clock),
+      model: (clock) => this.#model.client(clock, () => this.#gateway?.clock === clock),
       tools: (clock) => worldTools(seed, clock, this.#ledger),
     });
     this.#gateway = gateway;
@@ -345,45 +343,9 @@ class World {
     this.#senders.send({ session, text, sourceId, mode });
   }
 
-  /** What people ask of the gateway besides sending messages. They do not ask again. */
+  /** People do not ask again when they get no answer. */
   #ask(gateway: GatewayProcess, action: Action): void {
-    const { frontDoor, grove, store } = gateway;
-    const by = "a person";
-    const asking = (): Promise<unknown> | null => {
-      switch (action.kind) {
-        case "command":
-          return frontDoor.accept({ session: this.#sessionOf(action.session), text: action.text, provenance: "user", channel: CHANNEL, mayCommand: true });
-        case "cancel":
-          return frontDoor.cancel(this.#sessionOf(action.session), { by, tree: action.tree, queue: action.queue });
-        case "promote":
-          return frontDoor.promote(this.#sessionOf(action.session));
-        case "reset":
-          return frontDoor.reset(this.#sessionOf(action.session), by);
-        case "remove":
-          return frontDoor.remove(this.#sessionOf(action.session), by);
-        case "queue-mode":
-          return store.patchSession({ key: this.#sessionOf(action.session), patch: { queueMode: action.mode } });
-        case "spawn":
-          return grove.spawn({
-            task: action.text, label: null, parent: action.parent === null ? null : this.#sessionOf(action.parent), turnId: null, agent: DEFAULT_AGENT, kind: "subagent", model: null,
-            context: "isolated", cwd: null, deadlineSeconds: action.deadlineSeconds, delivery: "digest", cleanup: "keep", claims: [], idempotencyKey: null,
-          });
-        case "cancel-flow": {
-          const flow = pickBy(this.#flows, action.which);
-          return flow === undefined ? null : grove.cancelFlow(flow, by);
-        }
-        case "cancel-task":
-        case "steer-task":
-        case "retry-task": {
-          const task = pickBy(this.#tasks, action.which);
-          if (task === undefined) return null;
-          return action.kind === "cancel-task" ? grove.cancelTask(task, by) : action.kind === "retry-task" ? grove.retry(task, by) : grove.steer(task, action.text, "operator");
-        }
-        default:
-          return null;
-      }
-    };
-    asking()?.catch((cause: unknown) => {
+    ask(gateway, action, { sessions: this.#sessions, tasks: this.#tasks, flows: this.#flows })?.catch((cause: unknown) => {
       if (gateway.clock.isRunning && (!(cause instanceof Fault) || cause.code === "INTERNAL")) this.#report(`${action.kind} was answered with a defect: ${String(cause)}`);
     });
   }
@@ -411,27 +373,6 @@ class World {
     this.#slow = { untilMs: 0, workMs: 0 };
     this.#crashAfterBatches = null;
     this.#timeline.after(LATE_PROCESS_MS, () => this.#late.forEach((_, process) => process.kill()));
-  }
-
-  #applySettings(): void {
-    const plan = this.#plan;
-    const settings = this.#settings;
-    settings.set(mainSlots, plan.slots.main);
-    settings.set(sideSlots, plan.slots.side);
-    settings.set(subagentSlots, plan.slots.subagent);
-    settings.set(queueMode, plan.queueMode);
-    settings.set(messageWaitMs, plan.messageWaitMs);
-    settings.set(foregroundMs, plan.foregroundMs);
-    settings.set(gatherMs, plan.gatherMs);
-    settings.set(maxSpawnDepth, plan.depthMax);
-    settings.set(maxChildrenPerAgent, plan.childrenMax);
-    settings.set(sideTurnsMax, plan.sideTurnsMax);
-    settings.set(queueCap, plan.queueCap);
-    settings.set(progressTimeoutSeconds, plan.progressSeconds);
-    settings.set(turnTimeoutSeconds, plan.turnSeconds);
-    settings.set(contextEntriesMax, plan.contextEntries);
-    settings.set(parallelJudge, plan.judge);
-    settings.set(sideTools, plan.sideTools);
   }
 
   // ── judging ───────────────────────────────────────────────────────────────────────────────
@@ -504,7 +445,7 @@ class World {
       violations: this.#violations,
       trace: this.#trace.digest("hex"),
       virtualMs: this.#timeline.nowMs,
-      counts: { steps: this.#steps, batches: this.#batches, processes: this.#processes, modelCalls: this.#model.calls, events: totals["events"] ?? 0, turns: totals["turns"] ?? 0, children: totals["tasks"] ?? 0 },
+      counts: { steps: this.#steps, batches: this.#batches, processes: this.#processes, modelCalls: this.#model.calls, events: totals["events"] ?? 0, turns: totals["turns"] ?? 0, children: totals["tasks"] ?? 0, tampered: this.#disk.tampered },
     };
   }
 }
@@ -512,8 +453,4 @@ class World {
 /** Resolves when no microtask is left: everything that can go on without time has gone on. */
 function allMicrotasks(): Promise<void> {
   return new Promise((resolve) => process.nextTick(resolve));
-}
-
-function pickBy<T>(from: readonly T[], n: number): T | undefined {
-  return from[n % from.length];
 }

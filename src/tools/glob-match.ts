@@ -21,7 +21,7 @@ export function makeGlob(tool: string, pattern: string): (path: string) => boole
   const alternatives = expandBraces(pattern) ?? refuse(`stands for more than ${ALTERNATIVES_MAX} patterns; use fewer braces`);
   const globs = alternatives.map((one) => {
     const names = one.split("/").filter((name) => name !== "" && name !== ".");
-    return names.length === 1 ? ["**", ...names] : names;
+    return (names.length === 1 ? ["**", ...names] : names).map((name) => (name === "**" ? null : partsOfName(name)));
   });
   return (path) => {
     const names = path.split("/");
@@ -61,13 +61,15 @@ function partsOfBrace(text: string, begin: number): { choices: string[]; end: nu
   return null;
 }
 
+/** The parts of one name; null stands for `**`. */
+type NamePattern = readonly string[] | null;
+
 /** Both by the same greedy rule: on a mismatch, let the latest star swallow one more and go on from there. */
-function matchesNames(glob: readonly string[], names: readonly string[]): boolean {
-  return matches(glob.length, names.length, (g) => glob[g] === "**", (g, n) => matchesName(glob[g]!, names[n]!));
+function matchesNames(glob: readonly NamePattern[], names: readonly string[]): boolean {
+  return matches(glob.length, names.length, (g) => glob[g] === null, (g, n) => matchesName(glob[g]!, names[n]!));
 }
 
-function matchesName(pattern: string, name: string): boolean {
-  const parts = partsOfName(pattern);
+function matchesName(parts: readonly string[], name: string): boolean {
   const characters = [...name];
   return matches(parts.length, characters.length, (p) => parts[p] === "*", (p, c) => matchesCharacter(parts[p]!, characters[c]!));
 }
@@ -98,8 +100,9 @@ function matches(patternLength: number, length: number, isStar: (p: number) => b
 function partsOfName(pattern: string): readonly string[] {
   const parts: string[] = [];
   const characters = [...pattern];
+  const lastClose = characters.lastIndexOf("]");
   for (let at = 0; at < characters.length; at++) {
-    const end = characters[at] === "[" ? characters.indexOf("]", at + (characters[at + 1] === "!" || characters[at + 1] === "^" ? 3 : 2)) : -1;
+    const end = characters[at] === "[" && at < lastClose ? characters.indexOf("]", at + (characters[at + 1] === "!" || characters[at + 1] === "^" ? 3 : 2)) : -1;
     if (end < 0) parts.push(characters[at]!);
     else parts.push(characters.slice(at, end + 1).join(""));
     if (end >= 0) at = end;

@@ -1,5 +1,6 @@
 /** The doors: every route over HTTP and the socket, with a real server before a real store. */
 import assert from "node:assert/strict";
+import { isUtf8 } from "node:buffer";
 import { once } from "node:events";
 import { Agent, request as httpRequest } from "node:http";
 import { connect } from "node:net";
@@ -112,6 +113,7 @@ const http = target({
         const body = route.method === "GET" ? null : damageBytes(Buffer.from(JSON.stringify(one.body)), one.damage);
         const { status, text } = await send(agent, client.port, route.method, query === "" ? place : `${place}?${query}`, body);
         expectAnswer(status, text, yard.logged);
+        if (body !== null && !isUtf8(body)) assert.equal(status, 400, "what is no UTF-8 is refused");
       },
     };
   },

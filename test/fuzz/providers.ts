@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { seededRandom } from "../../src/base/ids.ts";
 import { silentLog } from "../../src/base/log.ts";
-import { textOf, toolCallsOf, type ModelAnswer, type ModelFrame } from "../../src/model/chat.ts";
+import { textOf, toolCallsOf, type ChatMessage, type ModelAnswer, type ModelFrame } from "../../src/model/chat.ts";
 import { Fault } from "../../src/model/faults.ts";
 import { ask, HurriedClock, settingsOf } from "../../src/providers/contract-suite.ts";
 import { makeProviders } from "../../src/providers/providers.ts";
@@ -40,6 +40,13 @@ function eventsOf(api: Api, pieces: readonly Piece[]): string[] {
   return [frames.head, ...frames.pieces.flat(), frames.tail].join("").split(/(?<=\n\n)/);
 }
 
+/** A call whose id the provider is going to give once more. */
+const HISTORY: readonly ChatMessage[] = [
+  { role: "user", text: "look" },
+  { role: "assistant", parts: [{ type: "tool-call", callId: "call_0", tool: "look", input: {} }] },
+  { role: "tool", results: [{ callId: "call_0", tool: "look", text: "found", isError: false }] },
+];
+
 /** Answers each request with the bytes that are set. */
 function world(api: Api) {
   let answer: () => Response = () => new Response("");
@@ -57,7 +64,7 @@ function world(api: Api) {
     answer = make;
     const frames: ModelFrame[] = [];
     try {
-      return { answer: await providers.call(ask("hello"), (frame) => frames.push(frame)), frames, fault: null };
+      return { answer: await providers.call(ask("hello", { history: HISTORY }), (frame) => frames.push(frame)), frames, fault: null };
     } catch (thrown) {
       if (!(thrown instanceof Fault)) throw thrown;
       // A refused key is not tried again for a minute; a new world begins.
@@ -91,6 +98,7 @@ function expectSound({ parts, usage }: ModelAnswer): void {
   const calls = toolCallsOf(parts);
   assert.equal(new Set(calls.map(({ callId }) => callId)).size, calls.length, "ids of calls are unique");
   for (const { callId, input, tool } of calls) {
+    assert.notEqual(callId, "call_0", "an id is not used twice in a conversation");
     assert.match(callId, /^[A-Za-z0-9_-]{1,64}$|^call_/);
     assert.ok(typeof input === "object" && input !== null && !Array.isArray(input), "an input is an object");
     assert.ok(!Object.hasOwn(input, "__proto__"));

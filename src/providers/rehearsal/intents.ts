@@ -202,9 +202,15 @@ function readTopics(text: string): Topics | null {
   };
 }
 
+/** The longest text that is looked at as a sum; blanks around it do not count. */
+const SUM_LENGTH_MAX = 200;
+
 function readSum(text: string): string | null {
-  const sum = /^(?:what(?:'s| is)|calculate|compute|work out|how much is)?\s*(?<sum>[-+*/×÷x().\d\s]{3,200}?)[\s=?.!]*$/i.exec(text)?.groups?.["sum"]?.trim();
-  return sum !== undefined && isSum(sum) ? sum : null;
+  // One class of characters for all that follows: with two that overlap, a long row of blanks would be tried in every way.
+  const asked = /^(?:what(?:'s| is)|calculate|compute|work out|how much is)?([-+*/×÷x().\d\s=?!]+)$/i.exec(text)?.[1]?.trim() ?? "";
+  if (asked.length > SUM_LENGTH_MAX) return null;
+  const sum = asked.replace(/[\s=?.!]+$/, "");
+  return isSum(sum) ? sum : null;
 }
 
 function durationIn(found: Groups, fallbackMs: number): number {

@@ -117,7 +117,8 @@ function startTurn(k: Kernel, session: SessionKey, origin: TurnOrigin, messages:
   const pool = track === "side" ? "side" : POOL_OF_KIND[row["kind"] as keyof typeof POOL_OF_KIND];
   const task = row["task_id"] === null ? undefined : k.get("SELECT * FROM task WHERE id = ? AND ended_at IS NULL", row["task_id"]);
   const owed = owedByBarriers(k, messages);
-  const { epoch, last_handle: handle } = k.get("UPDATE lane SET epoch = epoch + 1, last_handle = last_handle + 1, noticed = 0 WHERE session = ? RETURNING epoch, last_handle", session)!;
+  const { epoch, last_handle: handle } = k.advance(session, { epoch: 1, last_handle: 1 })!;
+  k.run("UPDATE lane SET noticed = 0 WHERE session = ? AND noticed <> 0", session);
   const about = String(messages[0]!["child_task"] === null ? messages[0]!["text"] : "results of background tasks").trim().split("\n")[0]!.slice(0, ABOUT_LENGTH_MAX);
   const generation = generationOf(k);
   k.run(

@@ -13,7 +13,7 @@ export interface NewEntry {
 
 /** Writes one entry with the next number. @returns its number. */
 export function appendEntry(k: Kernel, session: SessionKey, entry: NewEntry): number {
-  const { last_entry: seq } = k.get("UPDATE lane SET last_entry = last_entry + 1 WHERE session = ? RETURNING last_entry", session)!;
+  const { last_entry: seq } = k.advance(session, { last_entry: 1 })!;
   k.run(
     "INSERT INTO entry (session, seq, turn_id, at, content, message_ids, reply_to, provenance) VALUES (?,?,?,?,?,?,?,?)",
     session, seq, entry.turnId, k.now(), JSON.stringify(entry.content), JSON.stringify(entry.messageIds), JSON.stringify(entry.replyTo ?? []), entry.provenance,

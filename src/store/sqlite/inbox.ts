@@ -26,7 +26,7 @@ export interface InboxRow {
 /** Writes one inbox row with the next number. The caller refreshes the lane. */
 export function insertMessage(k: Kernel, session: SessionKey, row: InboxRow): MessageId {
   const id = k.ids.message();
-  const lane = k.get("UPDATE lane SET last_message = last_message + 1, last_batch = last_batch + ? WHERE session = ? RETURNING last_message, last_batch", row.batch === undefined ? 1 : 0, session)!;
+  const lane = k.advance(session, { last_message: 1, last_batch: row.batch === undefined ? 1 : 0 })!;
   k.run(
     `INSERT INTO message (id, session, n, batch, channel, source_id, author, provenance, text, mode, reply_to, child_task, for_turn, after_beside, state, barrier_id, accepted_at, ready_at)
      VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,

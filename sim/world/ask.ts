@@ -1,0 +1,58 @@
+/** What people ask of the gateway besides sending messages, by the doors that they really use. */
+import type { FlowId, SessionKey, TaskId } from "../../src/base/ids.ts";
+import { DEFAULT_AGENT } from "../../src/model/session.ts";
+import type { GatewayProcess } from "./gateway-process.ts";
+import { CHANNEL } from "./people.ts";
+import type { Action } from "./plan.ts";
+
+/** What there is to aim at. */
+export interface Targets {
+  readonly sessions: readonly SessionKey[];
+  readonly tasks: readonly TaskId[];
+  readonly flows: readonly FlowId[];
+}
+
+const BY = "a person";
+
+/** @returns null when it is no such action, or there is nothing to aim at. */
+export function ask({ frontDoor, grove, store }: GatewayProcess, action: Action, { sessions, tasks, flows }: Targets): Promise<unknown> | null {
+  const session = "session" in action ? pickBy(sessions, action.session)! : sessions[0]!;
+  switch (action.kind) {
+    case "command":
+      return frontDoor.accept({ session, text: action.text, provenance: "user", channel: CHANNEL, mayCommand: true });
+    case "cancel":
+      return frontDoor.cancel(session, { by: BY, tree: action.tree, queue: action.queue });
+    case "promote":
+      return frontDoor.promote(session);
+    case "reset":
+      return frontDoor.reset(session, BY);
+    case "remove":
+      return frontDoor.remove(session, BY);
+    case "queue-mode":
+      return store.patchSession({ key: session, patch: { queueMode: action.mode } });
+    case "spawn": {
+      const parent = action.parent === null ? null : pickBy(sessions, action.parent)!;
+      const { text: task, deadlineSeconds } = action;
+      return grove.spawn({ task, label: null, parent, turnId: null, agent: DEFAULT_AGENT, kind: "subagent", model: null, context: "isolated", cwd: null, deadlineSeconds, delivery: "digest", cleanup: "keep", claims: [], idempotencyKey: null });
+    }
+    case "cancel-flow": {
+      const flow = pickBy(flows, action.which);
+      return flow === undefined ? null : grove.cancelFlow(flow, BY);
+    }
+    case "cancel-task":
+    case "steer-task":
+    case "retry-task": {
+      const task = pickBy(tasks, action.which);
+      if (task === undefined) return null;
+      if (action.kind === "cancel-task") return grove.cancelTask(task, BY);
+      return action.kind === "retry-task" ? grove.retry(task, BY) : grove.steer(task, action.text, "operator");
+    }
+    default:
+      return null;
+  }
+}
+
+/** The thing that a number of a plan means, of what is there now. */
+export function pickBy<T>(from: readonly T[], n: number): T | undefined {
+  return from[n % from.length];
+}
