@@ -5,10 +5,11 @@
  * A sabotage may change statements on their way, to prove that the checks would notice.
  */
 import type { openDatabase } from "../../src/store/sqlite/database.ts";
+import type { Kernel } from "../../src/store/sqlite/kernel.ts";
 
 export type Database = ReturnType<typeof openDatabase>;
 type Prepared = ReturnType<Database["prepare"]>;
-type Value = Parameters<Prepared["run"]>[number];
+type Value = Parameters<Kernel["run"]>[1];
 
 export type DiskFault =
   /** The n-th statement of the next batch fails, and with it its verb. */
@@ -81,7 +82,7 @@ export class Disk {
     this.tampered++;
   }
 
-  #prepare(sql: string, tamper: Tamper | null): Pick<Prepared, "get" | "all" | "run" | "columns" | "setReturnArrays"> {
+  #prepare(sql: string, tamper: Tamper | null) {
     const statement = this.#real(sql);
     const pass = <Result>(values: Value[], none: Result, use: (real: Prepared, values: readonly Value[]) => Result): Result => {
       this.#meet(sql);
@@ -97,7 +98,7 @@ export class Disk {
       run: (...values: Value[]) => pass(values, { changes: 0, lastInsertRowid: 0 }, (real, given) => real.run(...given)),
       columns: () => statement.columns(),
       setReturnArrays: () => {},
-    } as Pick<Prepared, "get" | "all" | "run" | "columns" | "setReturnArrays">;
+    };
   }
 
   /** Rows come as arrays, as the kernel wants them. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isSum, workOut } from "./arithmetic.ts";
+import { INTENTS } from "./intents.ts";
 
 function valueOf(text: string): string {
   const sum = workOut(text);
@@ -30,4 +31,11 @@ test("what is not wholly a sum is refused, so that nothing else is ever worked o
   assert.equal(valueOf("(".repeat(5_000)), "no sum");
   assert.equal(isSum("42"), false);
   assert.equal(isSum("6*7"), true);
+});
+
+test("a long row of blanks after a question for a sum is looked at once, because everything else waits meanwhile", () => {
+  const from = performance.now();
+  for (const intent of INTENTS) intent.matches(`what is${" ".repeat(3900)}z`);
+  assert.ok(performance.now() - from < 500);
+  assert.deepEqual(INTENTS.filter((intent) => intent.matches("what is  17 * 23 ?!")).map(({ name }) => name), ["sum"]);
 });

@@ -103,7 +103,7 @@ function forkContext(k: Kernel, parent: SessionKey, child: SessionKey): void {
   }
 }
 
-export function retryTask(k: Kernel, { task: id, by: _by }: { task: TaskId; by: string }): Task | null {
+export function retryTask(k: Kernel, { task: id, by }: { task: TaskId; by: string }): Task | null {
   const old = k.get("SELECT * FROM task WHERE id = ?", id);
   if (old === undefined) return null;
   if (old["ended_at"] === null) throw new Fault("TASK_NOT_FINISHED", { task: id, state: old["state"] });
@@ -116,7 +116,7 @@ export function retryTask(k: Kernel, { task: id, by: _by }: { task: TaskId; by: 
   k.run("UPDATE flow SET cancelled_at = NULL WHERE id = ?", old["flow_id"]);
   const limits = { depthMax: old["depth"], childrenMax: old["siblings_max"] };
   const task = insertTask(k, { spawn, limits, depth: old["depth"], parentTask: old["parent_task"], flowId: old["flow_id"], attempt: old["attempt"] + 1 });
-  k.emit(spawn.parent ?? task.session, { type: "task.attempt", taskId: task.taskId, data: { label: task.label, session: task.session, attempt: task.attempt, after: id } });
+  k.emit(spawn.parent ?? task.session, { type: "task.attempt", taskId: task.taskId, data: { label: task.label, session: task.session, attempt: task.attempt, after: id, by } });
   return task;
 }
 
