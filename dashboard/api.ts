@@ -4,7 +4,7 @@
  * Same origin only, with the session cookie that the login sets. No address and no token is ever
  * read from the page's own address. Every request has a deadline.
  */
-import type { ApiEvent, ApiFault, ApiSession, CancelResult, History, LanesAnswer, MessageAccepted, PatchSession, SendMessage, SessionList, StatusAnswer, TaskList } from "../src/api/wire.ts";
+import type { ApiEvent, ApiFault, ApiSession, CancelResult, ConfigAnswer, History, LanesAnswer, MessageAccepted, PatchSession, SendMessage, SessionList, SimulationReport, StatusAnswer, TaskList } from "../src/api/wire.ts";
 import { eventsIn, type ServerEvent } from "./event-stream.ts";
 
 const REQUEST_TIMEOUT_MS = 20_000;
@@ -82,6 +82,8 @@ export const api = {
   cancelTask: (taskId: string) => request<CancelResult>("POST", `/api/tasks/${of(taskId)}/cancel`),
   steerTask: (taskId: string, text: string) => request<unknown>("POST", `/api/tasks/${of(taskId)}/steer`, { text }),
   cancelFlow: (flowId: string) => request<CancelResult>("POST", `/api/flows/${of(flowId)}/cancel`),
+  config: (signal?: AbortSignal) => request<ConfigAnswer>("GET", "/api/config", undefined, signal),
+  simulate: (asked: Readonly<Record<string, unknown>>, signal?: AbortSignal) => request<SimulationReport>("POST", "/api/simulate", asked, signal),
 };
 
 /**

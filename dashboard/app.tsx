@@ -1,8 +1,8 @@
 /**
  * The page: sessions, the open conversation and its children, side by side or as tabs.
  *
- * The address names the open session after `#/`, so that reload, back and bookmarks work. Nothing
- * else is ever read from the address.
+ * The address names the open session after `#/`, so that reload, back and bookmarks work; `#simulate`
+ * is the simulator, which no session can be taken for. Nothing else is ever read from the address.
  */
 import type { VNode } from "preact";
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
@@ -14,11 +14,13 @@ import type { Gateway } from "./gateway.ts";
 import { Header } from "./header.tsx";
 import { Login } from "./login.tsx";
 import { SessionsList } from "./sessions-list.tsx";
+import type { Kept, Simulate } from "./simulate.tsx";
 import { hasEnded, tasksOf, turnsOf, type State } from "./state.ts";
 import { useStore, type Store } from "./store.ts";
 
 const COMPLAINT_SHOWN_MS = 8000;
 const NEW_NAME_CHARS = 12;
+const SIMULATOR_ADDRESS = "#simulate";
 
 type Pane = "sessions" | "chat" | "children";
 
@@ -28,14 +30,18 @@ export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNo
   const [pane, setPane] = useState<Pane>("chat");
   const [complaint, complain] = useComplaint();
   const drafts = useRef(new Map<string, string>());
+  const [isSimulating, setSimulating] = useState(() => location.hash === SIMULATOR_ADDRESS);
+  const simulation = useRef<Kept>({ typed: {}, report: null });
 
   const show = useCallback((session: string): void => {
     store.dispatch({ type: "open", session });
     setPane("chat");
-    if (sessionInAddress() !== session) location.hash = `#/${encodeURIComponent(session)}`;
+    setSimulating(false);
+    if (sessionInAddress() !== session) location.hash = addressOf(session);
   }, []);
   useEffect(() => {
     const follow = (): void => {
+      setSimulating(location.hash === SIMULATOR_ADDRESS);
       const session = sessionInAddress();
       if (session !== null && session !== store.get().open) show(session);
     };
@@ -45,11 +51,11 @@ export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNo
   }, []);
   // Nothing was chosen: the main session.
   useEffect(() => {
-    if (open !== "" || !state.isListed) return;
+    if (open !== "" || !state.isListed || isSimulating) return;
     const main = `agent:${agentOf(state)}:main`;
     if (!state.sessions.has(main)) gateway.markFresh(main, false);
     show(main);
-  }, [open, state.isListed]);
+  }, [open, state.isListed, isSimulating]);
 
   const turns = useMemo(() => turnsOf(state, open), [state.turns, open]);
   const tasks = useMemo(() => tasksOf(state, open), [state.tasks, open]);
@@ -71,37 +77,52 @@ export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNo
   const session = state.sessions.get(open);
 
   return (
-    <div class="page" data-pane={pane} data-children={tasks.length > 0 ? "yes" : "no"}>
+    <div class="page" data-pane={pane} data-children={tasks.length > 0 && !isSimulating ? "yes" : "no"}>
       <div class="tabs" role="group" aria-label="Panes">
         <Tab name="Sessions" isOn={pane === "sessions"} badge={unread} onClick={() => setPane("sessions")} />
         <Tab name="Chat" isOn={pane === "chat"} badge={0} onClick={() => setPane("chat")} />
         <Tab name="Children" isOn={pane === "children"} badge={active} onClick={() => setPane("children")} />
       </div>
-      <SessionsList sessions={state.sessions} open={open} hasMore={state.sessionsNext !== null} onOpen={show} onNew={openNew} onMore={() => act(gateway.loadMoreSessions())} />
+      <SessionsList
+        sessions={state.sessions}
+        open={isSimulating ? "" : open}
+        simulator={{ address: SIMULATOR_ADDRESS, isOpen: isSimulating }}
+        hasMore={state.sessionsNext !== null}
+        onOpen={show}
+        onNew={openNew}
+        onSimulate={() => setPane("chat")}
+        onMore={() => act(gateway.loadMoreSessions())}
+      />
       <main class="main">
-        <Header
-          state={state}
-          session={session}
-          sessionKey={open}
-          turns={turns}
-          onOpen={show}
-          onStop={() => act(api.cancelSession(open))}
-          onStopTurn={(handle) => act(api.cancelTurn(open, handle))}
-          onPromote={() => act(api.promote(open))}
-        />
-        {/* Before the first listing no session is chosen, and a message would have nowhere to go. */}
-        {open !== "" && (
-          <Chat
-            session={open}
-            conversation={state.conversations.get(open) ?? NO_CONVERSATION}
-            turns={turns}
-            drafts={drafts.current}
-            onSend={(text) => gateway.send(open, text)}
-            onAgain={(item: MessageItem) => gateway.sendAgain(open, item.id, item.text)}
-            onForget={(item: MessageItem) => store.dispatch({ type: "forget", session: open, clientMessageId: item.id })}
-            onOlder={() => gateway.loadOlder(open).catch((thrown: unknown) => complain(problemOf(thrown)))}
-            onReload={() => void gateway.loadConversation(open)}
-          />
+        {isSimulating ? (
+          <Simulator kept={simulation.current} back={addressOf(open)} />
+        ) : (
+          <>
+            <Header
+              state={state}
+              session={session}
+              sessionKey={open}
+              turns={turns}
+              onOpen={show}
+              onStop={() => act(api.cancelSession(open))}
+              onStopTurn={(handle) => act(api.cancelTurn(open, handle))}
+              onPromote={() => act(api.promote(open))}
+            />
+            {/* Before the first listing no session is chosen, and a message would have nowhere to go. */}
+            {open !== "" && (
+              <Chat
+                session={open}
+                conversation={state.conversations.get(open) ?? NO_CONVERSATION}
+                turns={turns}
+                drafts={drafts.current}
+                onSend={(text) => gateway.send(open, text)}
+                onAgain={(item: MessageItem) => gateway.sendAgain(open, item.id, item.text)}
+                onForget={(item: MessageItem) => store.dispatch({ type: "forget", session: open, clientMessageId: item.id })}
+                onOlder={() => gateway.loadOlder(open).catch((thrown: unknown) => complain(problemOf(thrown)))}
+                onReload={() => void gateway.loadConversation(open)}
+              />
+            )}
+          </>
         )}
       </main>
       <Children
@@ -129,6 +150,14 @@ function Tab({ name, isOn, badge, onClick }: { name: string; isOn: boolean; badg
   );
 }
 
+/** The simulator is fetched when it is first looked at, so that the chat stays small. */
+function Simulator(props: Parameters<typeof Simulate>[0]): VNode {
+  const [Page, setPage] = useState<{ readonly Simulate: typeof Simulate } | "failed" | null>(null);
+  useEffect(() => void import("./simulate.tsx").then(setPage, () => setPage("failed")), []);
+  if (Page === "failed") return <p class="empty problem">The simulator cannot be fetched from the gateway; reload the page to try again.</p>;
+  return Page === null ? <p class="empty">Loading…</p> : <Page.Simulate {...props} />;
+}
+
 function useComplaint(): [string | null, (text: string) => void] {
   const [complaint, setComplaint] = useState<string | null>(null);
   useEffect(() => {
@@ -137,6 +166,10 @@ function useComplaint(): [string | null, (text: string) => void] {
     return () => clearTimeout(timer);
   }, [complaint]);
   return [complaint, setComplaint];
+}
+
+function addressOf(session: string): string {
+  return `#/${encodeURIComponent(session)}`;
 }
 
 function sessionInAddress(): string | null {

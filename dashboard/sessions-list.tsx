@@ -1,4 +1,4 @@
-/** All sessions by kind: conversations first, then jobs, with children folded away. */
+/** All sessions by kind: conversations first, then jobs, with children folded away; below them the way to the simulator. */
 import type { VNode } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { useNow } from "./clock.ts";
@@ -20,14 +20,17 @@ const GROUPS: readonly Group[] = [
 
 interface Props {
   sessions: ReadonlyMap<string, SessionRow>;
+  /** Empty = none. */
   open: string;
+  simulator: { readonly address: string; readonly isOpen: boolean };
   hasMore: boolean;
   onOpen(key: string): void;
   onNew(): void;
+  onSimulate(): void;
   onMore(): void;
 }
 
-export function SessionsList({ sessions, open, hasMore, onOpen, onNew, onMore }: Props): VNode {
+export function SessionsList({ sessions, open, simulator, hasMore, onOpen, onNew, onSimulate, onMore }: Props): VNode {
   const [search, setSearch] = useState("");
   const [unfolded, setUnfolded] = useState<ReadonlySet<string>>(new Set());
   const now = useNow(AGO_EVERY_MS);
@@ -78,6 +81,11 @@ export function SessionsList({ sessions, open, hasMore, onOpen, onNew, onMore }:
           </button>
         )}
       </div>
+      <p class="sessions-foot">
+        <a class="quiet" href={simulator.address} data-testid="simulate-open" aria-current={simulator.isOpen ? "page" : undefined} title="How long would people wait?" onClick={onSimulate}>
+          Simulate
+        </a>
+      </p>
     </nav>
   );
 }

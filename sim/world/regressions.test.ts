@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { ManualClock } from "../../src/base/clock.ts";
 import { seededRandom } from "../../src/base/ids.ts";
 import { modelStepKey } from "../../src/model/transcript.ts";
+import { ATTEMPTS_WITHOUT_PROGRESS_MAX } from "../../src/model/turn.ts";
 import { fault, MAIN, refOf, StoreBench } from "../../src/store/store-bench.test-support.ts";
 import { runBatch } from "../../src/store/sqlite/batch.ts";
 import { openInMemory } from "../../src/store/sqlite/bench.test-support.ts";
@@ -122,4 +123,37 @@ test("a cancelled child's own children take no messages any more, also those tha
   await bench.done(await bench.start(), "done early");
   await bench.store.cancelTask({ task: child.taskId, by: "ann" });
   await assert.rejects(bench.accept(grandchild.session, "still there?"), fault("SPAWN_PARENT_GONE"));
+});
+
+test("a child whose deadline is over together with its parent's ends once, so its end stays what it was told as (seed 5184)", async () => {
+  const bench = setup();
+  const top = await bench.begin(MAIN, "go");
+  const child = await bench.spawn(top, "child", { deadlineSeconds: 5 });
+  const childTurn = await bench.start();
+  const grandchild = await bench.spawn(childTurn, "grandchild", { deadlineSeconds: 5 });
+  await bench.start();
+  bench.clock.advance(6_000);
+  await bench.claim();
+  const ends = bench.events.filter(({ type }) => type === "task.ended").map(({ taskId, data }) => [taskId, data["state"]]);
+  assert.deepEqual(ends, [
+    [grandchild.taskId, "cancelled"],
+    [child.taskId, "timed_out"],
+  ]);
+});
+
+test("a turn that is stopped because its parent's turn is set aside as poison is neither ended again nor run on (seed 4962)", async () => {
+  const bench = setup();
+  const top = await bench.begin(MAIN, "go");
+  await bench.spawn(top, "child");
+  const childTurn = await bench.start();
+  await bench.done(top);
+  bench.clock.advance(1);
+  await bench.spawn(childTurn, "grandchild", { delivery: "notify" });
+  await bench.start();
+  let recovered = await bench.crash();
+  for (let crash = 1; crash <= ATTEMPTS_WITHOUT_PROGRESS_MAX; crash++) recovered = await bench.crash();
+  assert.deepEqual(recovered.poisoned, [childTurn.turnId]);
+  assert.deepEqual(recovered.turns, []);
+  const ended = bench.events.filter(({ type }) => type === "turn.ended").map(({ turnId }) => turnId);
+  assert.equal(new Set(ended).size, ended.length, "no turn ends twice");
 });

@@ -10,7 +10,7 @@ const QUICK = [
   "acknowledged before it is saved",
   "a message is taken in twice",
   "the newest message goes first",
-  "a stopped turn may still write",
+  "an ended child can end again",
   "one slot too many",
   "a slot is held while its turn waits for children",
   "recovery forgets the model's answers",

@@ -2,9 +2,11 @@
  * GET /api/events: the event log as server-sent events.
  *
  * Numbered events carry their number as `id`, so a reader that lost its connection goes on with
- * `Last-Event-ID`. Everything that comes in one turn of the event loop goes out in one write.
+ * `Last-Event-ID`. Everything that comes in one turn of the event loop goes out in one write; what
+ * is provisional waits a little longer, so that a hundred streams of words are not a hundred writes each.
  */
 import type { ServerResponse } from "node:http";
+import type { Clock } from "../base/clock.ts";
 import { feed, UNSENT_BYTES_MAX, type FeedStart, type Outlet } from "./event-feed.ts";
 import type { LiveFrame, YardEvent } from "../model/event.ts";
 import type { Sessions } from "../sessions/sessions.ts";
@@ -18,7 +20,11 @@ const PAUSED_BEATS_MAX = 30_000 / BEAT_MS;
 /** How soon a browser that lost the stream asks again. */
 const RECONNECT_MS = 1_000;
 
+/** How long provisional pieces are gathered, if no numbered event comes before. */
+const FRAMES_GATHERED_MS = 15;
+
 export interface StreamDeps {
+  readonly clock: Clock;
   readonly sessions: Pick<Sessions, "watch">;
   readonly connections: OpenConnections;
   readonly jsonOf: (event: YardEvent | LiveFrame) => string;
@@ -28,13 +34,16 @@ export interface StreamDeps {
 export function serveEventStream(deps: StreamDeps, from: FeedStart, response: ServerResponse, headers: Readonly<Record<string, string>>, isGood: () => boolean): void {
   let pending = `retry: ${RECONNECT_MS}\n\n`;
   let flushing = false;
+  let disarmFrames: (() => void) | null = null;
   let pausedBeats: number | null = null;
   let stopFeed = (): void => {};
   let forget = (): void => {};
 
   const outlet: Outlet = {
     send(json, number) {
-      write(number === null ? `data: ${json}\n\n` : `id: ${number}\ndata: ${json}\n\n`);
+      if (number !== null) return write(`id: ${number}\ndata: ${json}\n\n`);
+      pending += `data: ${json}\n\n`;
+      if (!flushing) disarmFrames ??= deps.clock.after(FRAMES_GATHERED_MS, flush);
     },
     // One unit of a string is at least one byte; what is over is at most one event.
     isFull: () => response.writableLength + pending.length > UNSENT_BYTES_MAX,
@@ -69,6 +78,8 @@ export function serveEventStream(deps: StreamDeps, from: FeedStart, response: Se
 
   function flush(): void {
     flushing = false;
+    disarmFrames?.();
+    disarmFrames = null;
     if (pending === "" || response.destroyed) return;
     const text = pending;
     pending = "";
@@ -92,6 +103,7 @@ export function serveEventStream(deps: StreamDeps, from: FeedStart, response: Se
   }
 
   function stop(): void {
+    disarmFrames?.();
     stopFeed();
     forget();
   }

@@ -308,7 +308,7 @@ function serveSpecial(app: FastifyInstance, { deps, routes, guard, credentials, 
       connections.checkRoom(false);
       const pass = request.pass!;
       reply.hijack();
-      serveEventStream({ sessions: deps.sessions, connections, jsonOf }, from, reply.raw, SECURITY_HEADERS, () => guard.isGood(pass));
+      serveEventStream({ clock: deps.clock, sessions: deps.sessions, connections, jsonOf }, from, reply.raw, SECURITY_HEADERS, () => guard.isGood(pass));
     },
   });
 

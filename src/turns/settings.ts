@@ -67,7 +67,7 @@ export const contextTokensMax: Setting<number> = {
 export const contextEntriesMax: Setting<number> = {
   key: "agents.defaults.contextEntries",
   unit: "count",
-  fallback: 400,
+  fallback: 200,
   ...wholeNumber({ min: 20, max: 10_000 }),
   takesEffect: "next turn",
   doc: "How many entries of the conversation are given to the model word for word; older ones are summarised. Keeps a session with 10 000 messages as quick as a new one.",

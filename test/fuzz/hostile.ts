@@ -114,7 +114,7 @@ export function cutInto(bytes: Uint8Array, sizes: readonly number[]): Uint8Array
 }
 
 export interface Damage {
-  readonly how: "drop" | "double" | "insert" | "flip" | "cut" | "swap";
+  readonly how: "drop" | "double" | "insert" | "spoil" | "flip" | "cut" | "swap";
   /** Where, as a part of the whole: 0..1. */
   readonly at: number;
   readonly length: number;
@@ -122,9 +122,11 @@ export interface Damage {
 }
 
 export const damages: fc.Arbitrary<readonly Damage[]> = fc.array(
-  fc.record({ how: fc.constantFrom("drop", "double", "insert", "flip", "cut", "swap"), at: fc.double({ min: 0, max: 1, noNaN: true }), length: fc.integer({ min: 1, max: 40 }), word: nastyText }),
+  fc.record({ how: fc.constantFrom("drop", "double", "insert", "spoil", "flip", "cut", "swap"), at: fc.double({ min: 0, max: 1, noNaN: true }), length: fc.integer({ min: 1, max: 40 }), word: nastyText }),
   { maxLength: 4 },
 );
+
+const NO_UTF8 = new Uint8Array([0xff, 0xff]);
 
 export function damageBytes(bytes: Uint8Array, list: readonly Damage[]): Uint8Array {
   let whole = Buffer.from(bytes);
@@ -140,6 +142,9 @@ export function damageBytes(bytes: Uint8Array, list: readonly Damage[]): Uint8Ar
         break;
       case "insert":
         whole = Buffer.concat([head, Buffer.from(word), piece, tail]);
+        break;
+      case "spoil":
+        whole = Buffer.concat([head, NO_UTF8, piece, tail]);
         break;
       case "flip":
         whole = Buffer.concat([head, Buffer.from(piece.map((byte) => byte ^ (1 << (length % 8)))), tail]);

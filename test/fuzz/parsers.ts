@@ -186,6 +186,7 @@ const jsonReader = target({
         assert.ok(depthOf(read) <= JSON_DEPTH_MAX);
         assert.deepEqual(parseJson(JSON.stringify(read)), read);
       }
+      assert.throws(() => readJson(Buffer.concat([Buffer.from(text), Buffer.of(0xff)]), "body"), { code: "INVALID_UTF8" });
       const input = readToolInput(text);
       assert.ok(typeof input === "object" && input !== null && !Array.isArray(input));
       assert.equal(Object.getPrototypeOf(input), Object.prototype);

@@ -28,7 +28,8 @@ export function claimTurns(k: Kernel, rules: ClaimRules): Claim {
   expireTasks(k, now);
   const promoted = checkLanes(k, rules, now);
   const started: StartedTurn[] = [];
-  for (const pool of POOLS) {
+  const isAnyReady = k.get("SELECT 1 FROM lane WHERE state = 'ready' AND ready_at <= ? LIMIT 1", now) !== undefined;
+  for (const pool of isAnyReady ? POOLS : []) {
     if (pool === "side") continue;
     const free = Math.min(poolSize(k, pool) - slotsUsed(k, pool), rules.turnsMax - started.length);
     if (free <= 0) continue;

@@ -224,7 +224,9 @@ function admitNextSibling(k: Kernel, parent: SessionKey): void {
 // ── stopping ────────────────────────────────────────────────────────────────────────────────
 
 export function expireTasks(k: Kernel, now: number): void {
-  for (const task of k.all("SELECT * FROM task WHERE ended_at IS NULL AND deadline_at <= ?", now)) {
+  for (const { id } of k.all("SELECT id FROM task WHERE ended_at IS NULL AND deadline_at <= ?", now)) {
+    const task = k.get("SELECT * FROM task WHERE id = ? AND ended_at IS NULL", id);
+    if (task === undefined) continue; // stopped with its parent, whose deadline was over too
     const seconds = Math.round((task["deadline_at"] - task["queued_at"]) / 1000);
     stopTask(k, task, { state: "timed_out", fault: new Fault("CHILD_TIMED_OUT", { seconds }).toRecord(), by: "its deadline", announce: "message" });
   }

@@ -11,7 +11,7 @@ import { refreshLane } from "./lane-state.ts";
 import { handleText } from "./rows.ts";
 import { startedTurnOf } from "./started-turn.ts";
 import { settleChild } from "./tasks.ts";
-import { fold, markMessages, messagesOf, writeSteps } from "./turn-rows.ts";
+import { fold, isRunning, markMessages, messagesOf, writeSteps } from "./turn-rows.ts";
 
 // ── the journal ─────────────────────────────────────────────────────────────────────────────
 
@@ -76,6 +76,7 @@ export function recover(k: Kernel): { generation: number; turns: StartedTurn[]; 
   const turns: StartedTurn[] = [];
   const poisoned: TurnId[] = [];
   for (const found of k.all("SELECT * FROM turn WHERE state = 'running' ORDER BY started_at, id")) {
+    if (!isRunning(k, found["id"])) continue; // stopped with its parent, which was set aside before it
     const session = found["session"] as SessionKey;
     const { epoch } = k.get("UPDATE lane SET epoch = epoch + 1 WHERE session = ? RETURNING epoch", session)!;
     const turn = k.get("UPDATE turn SET epoch = ?, generation = ?, attempt = attempt + 1, unproductive = unproductive + 1 WHERE id = ? RETURNING *", epoch, generation, found["id"])!;
@@ -88,5 +89,5 @@ export function recover(k: Kernel): { generation: number; turns: StartedTurn[]; 
     turns.push(startedTurnOf(k, turn));
     k.emit(session, { type: "turn.started", turnId: turn["id"], taskId: turn["task_id"], data: { messageIds: messagesOf(k, turn["id"]), track: turn["track"], attempt: turn["attempt"], handle: handleText(turn["handle"]), agent: turns.at(-1)!.sessionInfo.agent, model: turns.at(-1)!.sessionInfo.model, about: turn["about"] } });
   }
-  return { generation, turns, poisoned };
+  return { generation, turns: turns.filter(({ turnId }) => isRunning(k, turnId)), poisoned };
 }
