@@ -80,7 +80,7 @@ export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNo
     <div class="page" data-pane={pane} data-children={tasks.length > 0 && !isSimulating ? "yes" : "no"}>
       <div class="tabs" role="group" aria-label="Panes">
         <Tab name="Sessions" isOn={pane === "sessions"} badge={unread} onClick={() => setPane("sessions")} />
-        <Tab name="Chat" isOn={pane === "chat"} badge={0} onClick={() => setPane("chat")} />
+        <Tab name={isSimulating ? "Simulate" : "Chat"} isOn={pane === "chat"} badge={0} onClick={() => setPane("chat")} />
         <Tab name="Children" isOn={pane === "children"} badge={active} onClick={() => setPane("children")} />
       </div>
       <SessionsList

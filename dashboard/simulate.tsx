@@ -30,7 +30,8 @@ interface Problem {
 export function Simulate({ kept, back }: { kept: Kept; back: string }): VNode {
   const [settings, setSettings] = useState<Settings>({});
   const [typed, setTyped] = useState(kept.typed);
-  const [report, setReport] = useState(kept.report);
+  const [first] = useState(kept.report);
+  const [report, setReport] = useState(first);
   const [problem, setProblem] = useState<Problem | null>(null);
   const [run, setRun] = useState<AbortController | null>(null);
   const runs = useRef<AbortController | null>(null);
@@ -76,12 +77,12 @@ export function Simulate({ kept, back }: { kept: Kept; back: string }): VNode {
 
   return (
     <>
-      <header class="header">
+      <header class="header simulate-header">
         <div class="header-line">
           <h1>How long will people wait?</h1>
           <span class="spread" />
-          <a class="quiet" href={back}>
-            Back to the chat
+          <a class="quiet" href={back} title="Back to the chat">
+            ← Chat
           </a>
         </div>
       </header>
@@ -130,21 +131,29 @@ export function Simulate({ kept, back }: { kept: Kept; back: string }): VNode {
             </p>
           )}
         </form>
-        {report !== null && <Results report={report} isOld={run !== null} />}
+        {report !== null && <Results report={report} first={first} isOld={run !== null} />}
       </div>
     </>
   );
 }
 
-function Results({ report, isOld }: { report: SimulationReport; isOld: boolean }): VNode {
+/** @param first  what was on show already when the person came; it does not move the page. */
+function Results({ report, first, isOld }: { report: SimulationReport; first: SimulationReport | null; isOld: boolean }): VNode {
   const { columns, svg } = report;
   const picture = useMemo(() => (svg === undefined ? null : pictureAddress(svg)), [svg]);
   const rows = useMemo(() => waitRows(report), [report]);
+  // On a small screen the form fills it, and a new answer would come unseen.
+  const answer = useRef<HTMLDivElement>(null);
+  const seen = useRef(first);
+  useEffect(() => {
+    if (seen.current !== report) answer.current?.scrollIntoView({ block: "nearest" });
+    seen.current = report;
+  }, [report]);
   const isCompared = columns.length > 1;
   const answers = columns.map((column) => (isCompared ? `${columnName(column)}: ${column.answer}` : column.answer)).join(" ");
   return (
     <section class={isOld ? "results old" : "results"} aria-label="Results" aria-busy={isOld}>
-      <div class="answer" data-testid="simulate-answer" role="status">
+      <div ref={answer} class="answer" data-testid="simulate-answer" role="status">
         {columns.map((column, index) => (
           <p key={index}>
             {isCompared && <strong>{columnName(column)}</strong>}

@@ -42,7 +42,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   { name: "recovery forgets the model's answers", breaks: "a committed answer is never asked for again", tamper: () => afterRecovery("SELECT * FROM step WHERE turn_id = ? ORDER BY n", "SELECT * FROM step WHERE turn_id = ? AND kind <> 'model' ORDER BY n") },
   { name: "recovery forgets which tools had begun", breaks: "a `once` tool never runs again", tamper: () => afterRecovery("SELECT * FROM step WHERE turn_id = ? ORDER BY n", "SELECT * FROM step WHERE turn_id = ? AND NOT (kind = 'tool' AND state = 'intent') ORDER BY n") },
   { name: "poison is tried for ever", breaks: "poison isolation", tamper: instead("unproductive = unproductive + 1", "unproductive = unproductive") },
-  { name: "event numbers are skipped", breaks: "event numbers have no gaps", tamper: instead("SET last_seq = last_seq + ?", "SET last_seq = last_seq + ? + (last_entry % 7 = 3)") },
+  { name: "event numbers are skipped", breaks: "event numbers have no gaps", tamper: instead("last_seq + ? AS last_seq", "last_seq + ? + (last_entry % 7 = 3) AS last_seq") },
   { name: "a child is announced twice", breaks: "exactly one announcement", prepare: (database) => database.exec("DROP INDEX message_announcement"), tamper: announceTwice },
   { name: "a child ends and its parent is not told", breaks: "end and announcement are one", tamper: () => (statement) => (isAnnouncement(statement) ? null : statement) },
   { name: "a barrier is met and wakes nobody", breaks: "no wake is lost", tamper: without("UPDATE message SET state = 'waiting', ready_at = ? WHERE barrier_id = ? AND state = 'held'") },

@@ -71,6 +71,36 @@ test("a page whose gateway was killed says so, and goes on by itself when it is 
   assert.equal(await page.getByTestId("reply").count(), 1);
 });
 
+test("a person finds out in the page how long seven customers would wait, with the gateway's own slots and a picture", { skip, timeout: 60_000 }, async (t) => {
+  const gateway = await startGateway(t, { config: { "agents.defaults.maxConcurrent": 4 } });
+  const browser = await openBrowser(t);
+  const page = await browser.newPage({ viewport: { width: 375, height: 800 } });
+  const problems: string[] = [];
+  page.on("pageerror", (error) => problems.push(error.message));
+  await logIn(page, gateway.url, gateway.token);
+  await page.getByRole("button", { name: "Sessions", exact: true }).click();
+  await page.getByTestId("simulate-open").click();
+  await page.locator('[data-testid=simulate-form] [name=maxConcurrent]').waitFor({ timeout: WAIT_MS });
+  await page.reload();
+  const form = page.getByTestId("simulate-form");
+  await form.getByLabel("Customers").fill("7");
+  await form.getByLabel("A turn takes").fill("soon");
+  await page.getByTestId("simulate-run").click();
+  await form.getByRole("alert").filter({ hasText: "must be a time" }).waitFor({ timeout: WAIT_MS });
+  await form.getByLabel("A turn takes").fill("5s");
+  await form.getByLabel("Compare with").fill("8");
+  await page.getByTestId("simulate-run").click();
+
+  await page.getByTestId("simulate-answer").filter({ hasText: "Customer 7 waits 5 s" }).waitFor({ timeout: WAIT_MS });
+  assert.match(await page.getByTestId("simulate-answer").innerText(), /8 at once\s+Nobody waits/);
+  assert.match(await page.getByTestId("simulate-waits").innerText(), /customer 7\s+5 s → 0 s/i);
+  const width = await page.getByTestId("simulate-picture").evaluate(async (picture: { decode(): Promise<void>; naturalWidth: number }) => (await picture.decode(), picture.naturalWidth));
+  assert.ok(width > 0, "the picture can be drawn under the page's policy");
+  await page.getByTitle("Back to the chat").click();
+  await page.getByTestId("composer").waitFor({ timeout: WAIT_MS });
+  assert.deepEqual(problems, [], "no script error in the page");
+});
+
 /** A port that nobody listens on just now, so that the gateway can come back at the same address. */
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
