@@ -3,7 +3,7 @@
  *
  * One simulation at a time; leaving ends it. The picture is shown as an image, so nothing in it can run.
  */
-import type { VNode } from "preact";
+import { Fragment, type VNode } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { SimulationReport } from "../src/api/wire.ts";
 import { Refusal, api, problemOf } from "./api.ts";
@@ -174,8 +174,8 @@ function Results({ report, first, isOld }: { report: SimulationReport; first: Si
             </tr>
           </thead>
           <tbody>
-            {spreadRows(columns).map(({ name, cells }) => (
-              <tr key={name}>
+            {spreadRows(columns).map(({ name, cells }, row) => (
+              <tr key={row}>
                 <th scope="row">{name}</th>
                 {cells.map((cell, index) => (
                   <td key={index}>{cell}</td>
@@ -198,9 +198,10 @@ function Results({ report, first, isOld }: { report: SimulationReport; first: Si
               <span>{name}</span>
               <span>
                 {waits.map(({ text, isWait }, index) => (
-                  <span key={index} class={isWait ? "wait" : "at-once"}>
-                    {text}
-                  </span>
+                  <Fragment key={index}>
+                    {index > 0 && " → "}
+                    <span class={isWait ? "wait" : "at-once"}>{text}</span>
+                  </Fragment>
                 ))}
               </span>
             </li>
