@@ -55,6 +55,8 @@ export interface TurnSession {
   readonly taskId: TaskId | null;
   readonly label: string | null;
   readonly cwd: string | null;
+  /** When it was made: tells it from an earlier session of the same key. */
+  readonly createdAt: number;
   /** The last entry of the transcript before this turn's own; the key of context caches. */
   readonly lastEntry: number;
 }

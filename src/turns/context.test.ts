@@ -36,8 +36,8 @@ function transcript(): Transcript {
   return made;
 }
 
-function turnAt(lastEntry: number, omit: readonly string[] = []): StartedTurn {
-  return { session: KEY, omit, sessionInfo: { key: KEY, lastEntry } } as unknown as StartedTurn;
+function turnAt(lastEntry: number, omit: readonly string[] = [], createdAt = 1): StartedTurn {
+  return { session: KEY, omit, sessionInfo: { key: KEY, lastEntry, createdAt } } as unknown as StartedTurn;
 }
 
 async function texts(contexts: Contexts, turn: StartedTurn): Promise<string[]> {
@@ -97,4 +97,13 @@ test("a conversation is cut just before something that a person said, never betw
   assert.equal(compactionCut(entries, { tokensMax: 1000, entriesMax: 10 }), null);
   assert.equal(compactionCut(entries, { tokensMax: 1000, entriesMax: 5 }), 5, "5 and 4 follow a call, so the cut moves on to q3");
   assert.equal(compactionCut([entry(1, "x".repeat(10_000)), entry(2, "short")], { tokensMax: 1000, entriesMax: 10 }), 1, "by size");
+});
+
+test("a session made anew that already has entries before its first turn begins with its own", async () => {
+  const log = transcript();
+  const contexts = new Contexts(log.store);
+  log.entries.push(entry(1, "old a"));
+  await contexts.of(turnAt(1));
+  log.entries.splice(0, 1, entry(1, "new a"), entry(2, "new b"));
+  assert.deepEqual(await texts(contexts, turnAt(2, [], 2)), ["new a", "new b"]);
 });

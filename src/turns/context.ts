@@ -12,6 +12,7 @@ import type { Entry, StartedTurn } from "../model/turn.ts";
 const CACHED_CHARS_MAX = 32_000_000;
 
 interface Cached {
+  readonly createdAt: number;
   readonly summary: string | null;
   readonly summaryUpTo: number;
   readonly entries: readonly Entry[];
@@ -30,14 +31,14 @@ export class Contexts {
 
   /** The context of a turn that starts now. */
   async of(started: StartedTurn): Promise<SessionContext> {
-    const { key, lastEntry } = started.sessionInfo;
+    const { key, lastEntry, createdAt } = started.sessionInfo;
     if (lastEntry === 0) {
       // Nothing was said yet: what is kept is of a session of the same name that was deleted.
       this.#forget(key);
       return { summary: null, summaryUpTo: 0, entries: [] };
     }
     const known = this.#cache.get(key);
-    const reusable = known !== undefined && known.upTo <= lastEntry ? known : undefined;
+    const reusable = known !== undefined && known.createdAt === createdAt && known.upTo <= lastEntry ? known : undefined;
     const news = await this.#store.context({ key, after: reusable?.upTo ?? 0, upTo: lastEntry });
     if (news === null) return { summary: null, summaryUpTo: 0, entries: [] };
     const old = (reusable?.entries ?? []).filter((entry) => entry.seq > news.summaryUpTo);
@@ -48,7 +49,7 @@ export class Contexts {
     const open = entries.find(isOmitted);
     const upTo = open === undefined ? lastEntry : open.seq - 1;
     const kept = open === undefined ? entries : entries.filter((entry) => entry.seq <= upTo);
-    this.#keep(key, { summary: news.summary, summaryUpTo: news.summaryUpTo, entries: kept, upTo, chars: kept.reduce((sum, entry) => sum + sizeOf(entry), 0) });
+    this.#keep(key, { createdAt, summary: news.summary, summaryUpTo: news.summaryUpTo, entries: kept, upTo, chars: kept.reduce((sum, entry) => sum + sizeOf(entry), 0) });
     return { summary: news.summary, summaryUpTo: news.summaryUpTo, entries: open === undefined ? entries : entries.filter((entry) => !isOmitted(entry)) };
   }
 

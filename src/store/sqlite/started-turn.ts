@@ -55,6 +55,7 @@ export function sessionInfoOf(row: Row, lastEntry: number): TurnSession {
     taskId: row["task_id"],
     label: row["label"],
     cwd: row["cwd"],
+    createdAt: row["created_at"],
     lastEntry,
   };
 }
