@@ -16,6 +16,7 @@ import { spawn } from "./spawn.ts";
 import { start } from "./start.ts";
 import { meetsMust, type Bench, type Row } from "./support/bench.ts";
 import { lineOf, writeResults } from "./support/results.ts";
+import { processorTime, stolenPart } from "./support/stolen-time.ts";
 import { turnTime } from "./turn-time.ts";
 import { turnsPerSecond } from "./turns-per-second.ts";
 
@@ -38,7 +39,8 @@ if (values.help) {
   let failed = false;
   for (const bench of chosen()) {
     try {
-      const found = await inTime(bench);
+      const before = processorTime();
+      const found = noted(await inTime(bench), stolenPart(before, processorTime()));
       for (const row of found) console.log(lineOf(row));
       rows.push(...found);
     } catch (cause) {
@@ -48,6 +50,16 @@ if (values.help) {
   }
   if (positionals.length === 0 && !values.quick && values.profile === undefined && !failed) writeResults(rows);
   process.exit(!failed && rows.every(meetsMust) ? 0 : 1);
+}
+
+/** Less than this is noise. */
+const STOLEN_PART_MIN = 0.03;
+
+/** Says with each figure how much of the processor the machine did not get while it was measured. */
+function noted(rows: readonly Row[], stolen: number): Row[] {
+  if (stolen < STOLEN_PART_MIN) return [...rows];
+  const note = `the host kept ${Math.round(stolen * 100)} % of the processor time`;
+  return rows.map((row) => ({ ...row, note: row.note === "" ? note : `${row.note}; ${note}` }));
 }
 
 /** Runs one bench; one that hangs ends everything, because its processes would spoil the figures of the next. */
