@@ -21,6 +21,8 @@ import { turnTime } from "./turn-time.ts";
 import { turnsPerSecond } from "./turns-per-second.ts";
 
 const BENCHES: readonly Bench[] = [start, idleMemory, turnTime, turnsPerSecond, sessionsAtOnce, spawn, childEnd, quickQuestion, recovery, eventLoop, growth];
+/** Less stolen processor time than this is noise. */
+const STOLEN_PART_MIN = 0.03;
 /** A bench that takes longer hangs. */
 const BENCH_MS_MAX = 300_000;
 
@@ -51,9 +53,6 @@ if (values.help) {
   if (positionals.length === 0 && !values.quick && values.profile === undefined && !failed) writeResults(rows);
   process.exit(!failed && rows.every(meetsMust) ? 0 : 1);
 }
-
-/** Less than this is noise. */
-const STOLEN_PART_MIN = 0.03;
 
 /** Says with each figure how much of the processor the machine did not get while it was measured. */
 function noted(rows: readonly Row[], stolen: number): Row[] {
