@@ -1,7 +1,7 @@
 /**
  * Lanes and pools as data, and the order in which ready lanes get their turn.
  */
-import type { Provenance } from "./message.ts";
+import type { Provenance } from "./provenance.ts";
 
 export const POOLS = ["main", "side", "subagent", "acp", "timer"] as const;
 export type PoolName = (typeof POOLS)[number];

@@ -7,10 +7,7 @@
  */
 import type { MessageId, SessionKey, TaskId } from "../base/ids.ts";
 import type { MessageMode } from "./lane.ts";
-
-/** Who a message is from. Set by code from how it arrived, never from what it says. */
-export const PROVENANCES = ["user", "operator", "agent", "child", "timer", "webhook", "system"] as const;
-export type Provenance = (typeof PROVENANCES)[number];
+import type { Provenance } from "./provenance.ts";
 
 export type MessageState = "waiting" | "held" | "taken" | "answered" | "failed" | "cancelled";
 

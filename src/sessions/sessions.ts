@@ -5,7 +5,8 @@
 import type { MessageId, SessionKey } from "../base/ids.ts";
 import type { LiveFrame, YardEvent } from "../model/event.ts";
 import type { MessageMode } from "../model/lane.ts";
-import type { Accepted, Provenance } from "../model/message.ts";
+import type { Accepted } from "../model/message.ts";
+import type { Provenance } from "../model/provenance.ts";
 import type { Cancelled, Promotion } from "../store/store.ts";
 
 export interface Incoming {

@@ -1,7 +1,7 @@
 /** Writes rows of the inbox. */
 import type { MessageId, SessionKey, TaskId, TurnId } from "../../base/ids.ts";
 import type { MessageMode } from "../../model/lane.ts";
-import type { Provenance } from "../../model/message.ts";
+import type { Provenance } from "../../model/provenance.ts";
 import type { Kernel } from "./kernel.ts";
 
 export interface InboxRow {
