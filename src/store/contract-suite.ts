@@ -765,6 +765,19 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     assert.equal((await bench.transcript(task.session)).length, 2);
   });
 
+  promise("a child that was spawned to be deleted is gone once its result is delivered; the result stays", async (bench) => {
+    const parent = await bench.begin(ANN, "delegate");
+    const spent = await bench.spawn(parent, "child", { cleanup: "delete" });
+    const kept = await bench.spawn(parent, "other");
+    await bench.done(parent);
+    assert.equal(await bench.store.removeSpent({ limit: 10 }), 0, "it has not ended");
+    await bench.drain();
+    assert.equal(await bench.store.removeSpent({ limit: 10 }), 1);
+    assert.equal(await bench.store.session(spent.session), null);
+    assert.notEqual(await bench.store.session(kept.session), null);
+    assert.equal((await bench.store.task(spent.taskId))!.state, "succeeded");
+  });
+
   promise("listings page through everything once", async (bench) => {
     for (let n = 0; n < 7; n++) {
       await bench.accept(`agent:main:api:direct:p${n}` as typeof ANN, "hi");

@@ -239,6 +239,8 @@ export interface StoreVerbs {
   resetSession(input: { key: SessionKey; by: string }): SessionRow | null;
   /** Cancels what runs, then removes the session and everything it said. */
   deleteSession(input: { key: SessionKey; by: string }): Cancelled | null;
+  /** Removes the sessions of ended children that were spawned to be deleted; their tasks and results stay. */
+  removeSpent(input: { limit: number }): number;
   archiveIdle(input: { childrenEndedBefore: number; limit: number }): number;
 
   /** Entries after `after` up to `upTo`, but nothing that the summary replaces. */

@@ -1,4 +1,4 @@
-/** Puts away the sessions of children some time after they ended, so that listings stay readable. */
+/** Puts away the sessions of children some time after they ended, so that listings stay readable, and removes those that were spawned to be deleted. */
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { Settings } from "../base/setting.ts";
@@ -9,7 +9,7 @@ const LOOK_EVERY_MS = 60_000;
 const ARCHIVED_AT_ONCE_MAX = 200;
 
 export interface ArchivistDeps {
-  readonly store: Pick<Store, "archiveIdle">;
+  readonly store: Pick<Store, "archiveIdle" | "removeSpent">;
   readonly settings: Settings;
   readonly clock: Clock;
   readonly log: Log;
@@ -36,6 +36,7 @@ export class Archivist {
     const { store, settings, clock, log } = this.#deps;
     const minutes = settings.get(archiveAfterMinutes);
     try {
+      await store.removeSpent({ limit: ARCHIVED_AT_ONCE_MAX });
       if (minutes > 0) await store.archiveIdle({ childrenEndedBefore: clock.now() - minutes * 60_000, limit: ARCHIVED_AT_ONCE_MAX });
     } catch (cause) {
       log.warn("archive.failed", { cause });

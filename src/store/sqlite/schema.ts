@@ -193,6 +193,7 @@ CREATE TABLE task (
   model TEXT,
   depth INTEGER NOT NULL,
   delivery TEXT NOT NULL,
+  cleanup TEXT NOT NULL DEFAULT 'keep' CHECK (cleanup IN ('keep','delete')),
   claims TEXT NOT NULL,
   siblings_max INTEGER NOT NULL,
   admitted INTEGER NOT NULL DEFAULT 1,
@@ -221,6 +222,7 @@ CREATE INDEX task_active_parent ON task (parent_session, n) WHERE ended_at IS NU
 CREATE INDEX task_line ON task (parent_session, n) WHERE admitted = 0 AND ended_at IS NULL;
 CREATE INDEX task_session ON task (session, n);
 CREATE INDEX task_deadline ON task (deadline_at) WHERE ended_at IS NULL AND deadline_at IS NOT NULL;
+CREATE INDEX task_cleanup ON task (ended_at) WHERE ended_at IS NOT NULL AND cleanup = 'delete';
 CREATE INDEX task_ended ON task (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE barrier (

@@ -68,6 +68,24 @@ export function deleteSession(k: Kernel, { key, by }: { key: SessionKey; by: str
   return cancelled;
 }
 
+/**
+ * Removes the sessions of ended children that were spawned with `cleanup: delete`, once their result
+ * is delivered and nothing of them runs. The task and its result stay. @returns how many.
+ */
+export function removeSpent(k: Kernel, { limit }: { limit: number }): number {
+  const rows = k.all(
+    `SELECT s.key FROM task t JOIN session s ON s.key = t.session JOIN lane l ON l.session = s.key
+     WHERE t.ended_at IS NOT NULL AND t.cleanup = 'delete' AND l.state = 'idle'
+       AND NOT EXISTS (SELECT 1 FROM message m WHERE m.child_task = t.id AND m.state IN ('waiting','held'))
+       AND NOT EXISTS (SELECT 1 FROM turn u WHERE u.session = s.key AND u.state = 'running')
+       AND NOT EXISTS (SELECT 1 FROM task c WHERE c.parent_session = s.key AND c.ended_at IS NULL)
+     LIMIT ?`,
+    limit,
+  );
+  for (const { key } of rows) k.run("DELETE FROM session WHERE key = ?", key);
+  return rows.length;
+}
+
 /** Puts away the sessions of children that ended before a moment. @returns how many. */
 export function archiveIdle(k: Kernel, { childrenEndedBefore, limit }: { childrenEndedBefore: number; limit: number }): number {
   const rows = k.all(

@@ -76,9 +76,9 @@ function insertTask(k: Kernel, { spawn, limits, depth, parentTask, flowId, attem
   const siblings = spawn.parent === null ? 0 : k.count("SELECT count(*) FROM task WHERE parent_session = ? AND ended_at IS NULL AND admitted = 1", spawn.parent);
   const admitted = siblings < limits.childrenMax;
   const row = k.get(
-    `INSERT INTO task (id, n, flow_id, label, task, kind, state, parent_session, parent_task, session, agent, model, depth, delivery, claims, siblings_max, admitted, spawn_key, attempt, queued_at, deadline_at)
-     VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM task), ?,?,?,?,'queued',?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING *`,
-    taskId, flowId, label, spawn.task, spawn.kind, spawn.parent, parentTask, session, spawn.agent, spawn.model, depth, spawn.delivery, JSON.stringify(spawn.claims),
+    `INSERT INTO task (id, n, flow_id, label, task, kind, state, parent_session, parent_task, session, agent, model, depth, delivery, cleanup, claims, siblings_max, admitted, spawn_key, attempt, queued_at, deadline_at)
+     VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM task), ?,?,?,?,'queued',?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING *`,
+    taskId, flowId, label, spawn.task, spawn.kind, spawn.parent, parentTask, session, spawn.agent, spawn.model, depth, spawn.delivery, spawn.cleanup, JSON.stringify(spawn.claims),
     limits.childrenMax, admitted ? 1 : 0, spawn.idempotencyKey, attempt, now, spawn.deadlineSeconds === null ? null : now + spawn.deadlineSeconds * 1000,
   )!;
   insertSession(k, { key: session, kind: spawn.kind, agent: spawn.agent, parent: spawn.parent, taskId, depth, label, model: spawn.model, cwd: spawn.cwd });
@@ -111,7 +111,7 @@ export function retryTask(k: Kernel, { task: id, by }: { task: TaskId; by: strin
   const seconds = old["deadline_at"] === null ? null : Math.ceil((old["deadline_at"] - old["queued_at"]) / 1000);
   const spawn: NewSpawn = {
     task: old["task"], label: old["label"], parent: old["parent_session"], turnId: null, agent: old["agent"], kind: old["kind"], model: old["model"], context: "isolated",
-    cwd: k.get("SELECT cwd FROM session WHERE key = ?", old["session"])?.["cwd"] ?? null, deadlineSeconds: seconds, delivery: old["delivery"], cleanup: "keep", claims: JSON.parse(old["claims"]), idempotencyKey: null,
+    cwd: k.get("SELECT cwd FROM session WHERE key = ?", old["session"])?.["cwd"] ?? null, deadlineSeconds: seconds, delivery: old["delivery"], cleanup: old["cleanup"], claims: JSON.parse(old["claims"]), idempotencyKey: null,
   };
   k.run("UPDATE flow SET cancelled_at = NULL WHERE id = ?", old["flow_id"]);
   const limits = { depthMax: old["depth"], childrenMax: old["siblings_max"] };

@@ -11,7 +11,7 @@ import { acceptMessage, messagePlace, steerSession, takeSteering, unansweredText
 import { openSession } from "./open-session.ts";
 import { context, events, flow, flows, history, lanes, lastCursor, runningTurns, task, taskOfSession, tasks, totals } from "./reads.ts";
 import { setRules } from "./rules.ts";
-import { archiveIdle, deleteSession, patchSession, resetSession, session, sessions } from "./sessions.ts";
+import { archiveIdle, deleteSession, patchSession, removeSpent, resetSession, session, sessions } from "./sessions.ts";
 import { admitSpawn, cancelFlow, cancelSession, cancelTask, cancelTurn, retryTask } from "./tasks.ts";
 import { endTurn, journal, recover } from "./turns.ts";
 
@@ -42,6 +42,7 @@ export const VERBS: KernelVerbs = {
   resetSession,
   deleteSession,
   archiveIdle,
+  removeSpent,
   context,
   history,
   events,
