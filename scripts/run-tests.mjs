@@ -21,7 +21,7 @@ const GROUPS = [
     minutesMax: 10,
   },
   { name: "fuzz", files: ["test/fuzz/**/*.test.ts"], options: ["--test-concurrency=1", "--test-timeout=180000"], minutesMax: 10 },
-  { name: "scenarios", files: ["test/scenarios/**/*.test.ts"], options: ["--test-concurrency=2", "--test-timeout=180000"], minutesMax: 30 },
+  { name: "scenarios", files: ["test/scenarios/**/*.test.ts"], options: ["--test-concurrency=1", "--test-timeout=180000"], minutesMax: 30 },
   { name: "torture", files: ["test/torture/**/*.test.ts"], options: ["--test-concurrency=1", "--test-timeout=600000"], minutesMax: 60 },
 ];
 

@@ -133,7 +133,7 @@ test("a workspace that is not there is refused with its path", async (t) => {
 const RACE_MS = 500;
 
 /** Swaps `name` with `<name>.link` as fast as it can, in another thread, until it is told to stop. */
-function startSwapping(path: string): { stop(): Promise<number> } {
+function startSwapping(path: string): { swaps(): number; stop(): Promise<number> } {
   const shared = new Int32Array(new SharedArrayBuffer(8));
   const worker = new Worker(
     `const { renameSync, rmSync } = require("node:fs");
@@ -153,6 +153,7 @@ function startSwapping(path: string): { stop(): Promise<number> } {
     { eval: true, workerData: { path, shared } },
   );
   return {
+    swaps: () => Atomics.load(shared, 1),
     async stop() {
       Atomics.store(shared, 0, 1);
       await new Promise((resolve, reject) => worker.once("exit", resolve).once("error", reject));
@@ -161,13 +162,22 @@ function startSwapping(path: string): { stop(): Promise<number> } {
   };
 }
 
-/** Calls `work` over and over; counts what came of it. Everything but a Fault is an error. */
-async function countOutcomes(work: () => Promise<string>): Promise<{ results: Set<string>; done: number; refused: number }> {
+/** A machine that gives the other thread no time is given this long. */
+const RACE_MS_MAX = 40_000;
+/** Fewer swaps are no race. */
+const SWAPS_MIN = 101;
+
+/**
+ * Calls `work` over and over until there was a real race: both outcomes, and enough swaps.
+ * Everything but a Fault is an error.
+ */
+async function countOutcomes(swapping: { swaps(): number }, work: () => Promise<string>): Promise<{ results: Set<string>; done: number; refused: number }> {
   const results = new Set<string>();
-  const endAt = performance.now() + RACE_MS;
+  const startedAt = performance.now();
   let done = 0;
   let refused = 0;
-  while (performance.now() < endAt) {
+  const isRace = (): boolean => performance.now() - startedAt >= RACE_MS && done > 0 && refused > 0 && swapping.swaps() >= SWAPS_MIN;
+  while (!isRace() && performance.now() - startedAt < RACE_MS_MAX) {
     try {
       results.add(await work());
       done++;
@@ -187,7 +197,7 @@ test("reading never gets out while a folder on the way is swapped for a link", O
   writeFileSync(at("swap/secret.txt"), "INSIDE");
   symlinkSync(outside, at("swap.link"));
   const swapping = startSwapping(at("swap"));
-  const { results, done, refused } = await countOutcomes(() => read("swap/secret.txt"));
+  const { results, done, refused } = await countOutcomes(swapping, () => read("swap/secret.txt"));
   const swaps = await swapping.stop();
 
   assert.deepEqual([...results], ["INSIDE"]);
@@ -199,7 +209,7 @@ test("reading never gets out while the file itself is swapped for a link", ON_LI
   writeFileSync(at("swap"), "INSIDE");
   symlinkSync(join(outside, "secret.txt"), at("swap.link"));
   const swapping = startSwapping(at("swap"));
-  const { results, done, refused } = await countOutcomes(() => read("swap"));
+  const { results, done, refused } = await countOutcomes(swapping, () => read("swap"));
   await swapping.stop();
 
   assert.deepEqual([...results], ["INSIDE"]);
@@ -211,7 +221,7 @@ test("writing never gets out while a folder on the way is swapped for a link", O
   mkdirSync(at("swap"));
   symlinkSync(outside, at("swap.link"));
   const swapping = startSwapping(at("swap"));
-  const { done, refused } = await countOutcomes(async () => String(await write("swap/secret.txt", "HOSTILE")));
+  const { done, refused } = await countOutcomes(swapping, async () => String(await write("swap/secret.txt", "HOSTILE")));
   await swapping.stop();
 
   assert.deepEqual(readdirSync(outside), ["secret.txt"]);
@@ -226,7 +236,7 @@ test("a search never gets out while a folder is swapped for a link", ON_LINUX, a
   writeFileSync(at("swap/secret.txt"), "INSIDE");
   symlinkSync(outside, at("swap.link"));
   const swapping = startSwapping(at("swap"));
-  const { results } = await countOutcomes(async () => (await call("grep", { pattern: "SIDE" })).text);
+  const { results } = await countOutcomes(swapping, async () => (await call("grep", { pattern: "SIDE" })).text);
   await swapping.stop();
 
   assert.ok([...results].some((text) => text.includes("INSIDE")));

