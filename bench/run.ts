@@ -16,7 +16,7 @@ import { spawn } from "./spawn.ts";
 import { start } from "./start.ts";
 import { meetsMust, type Bench, type Row } from "./support/bench.ts";
 import { lineOf, writeResults } from "./support/results.ts";
-import { processorTime, stolenPart } from "./support/stolen-time.ts";
+import { watchMachine, type LostTime } from "../test/support/machine-load.ts";
 import { turnTime } from "./turn-time.ts";
 import { turnsPerSecond } from "./turns-per-second.ts";
 
@@ -41,8 +41,8 @@ if (values.help) {
   let failed = false;
   for (const bench of chosen()) {
     try {
-      const before = processorTime();
-      const found = noted(await inTime(bench), stolenPart(before, processorTime()));
+      const lostSince = watchMachine();
+      const found = noted(await inTime(bench), lostSince);
       for (const row of found) console.log(lineOf(row));
       rows.push(...found);
     } catch (cause) {
@@ -55,7 +55,8 @@ if (values.help) {
 }
 
 /** Says with each figure how much of the processor the machine did not get while it was measured. */
-function noted(rows: readonly Row[], stolen: number): Row[] {
+function noted(rows: readonly Row[], lostSince: () => LostTime): Row[] {
+  const { stolen } = lostSince();
   if (stolen < STOLEN_PART_MIN) return [...rows];
   const note = `the host kept ${Math.round(stolen * 100)} % of the processor time`;
   return rows.map((row) => ({ ...row, note: row.note === "" ? note : `${row.note}; ${note}` }));

@@ -43,7 +43,7 @@ test("a batch that is on disk although its commit reported a failure is answered
   assert.deepEqual(saved.events.map(({ type }) => type), ["session.created", "message.accepted"]);
 });
 
-test("an intent that was written by a try that was told it had failed can be written again, so a turn does not hang on its own journal (seed 12)", async () => {
+test("an intent that was written by a try that was told it had failed can be written again, so a turn does not hang on its own journal", async () => {
   const bench = setup();
   const turn = await bench.begin(MAIN, "hello");
   const intent = { key: modelStepKey(2), kind: "model" as const, name: "m", effect: "pure" as const, input: null };

@@ -1,6 +1,6 @@
 /**
  * How much the machine kept a test from the processor: time stolen by the host of a virtual machine,
- * and time in which something was ready but had to wait. For tests that compare durations.
+ * and time in which something was ready but had to wait. For tests that compare durations, and for the bench.
  */
 import { readFileSync } from "node:fs";
 
@@ -25,14 +25,23 @@ function numbersOf(file: string, line: RegExp): number[] {
   }
 }
 
-/** Starts watching. @returns a function that tells the part of the time that was lost since, 0..1. */
-export function watchMachine(): () => number {
+export interface LostTime {
+  /** The part of the wanted processor time that the host of a virtual machine kept, 0..1. */
+  readonly stolen: number;
+  /** The part of the time in which something was ready but had to wait, 0..1. */
+  readonly heldUp: number;
+}
+
+/** Starts watching. @returns a function that tells what was lost since. */
+export function watchMachine(): () => LostTime {
   const before = now();
   return () => {
     const after = now();
     const stolen = after.stolen - before.stolen;
     const wanted = after.worked - before.worked + stolen;
-    const heldUp = (after.heldUpMs - before.heldUpMs) / Math.max(1, after.at - before.at);
-    return Math.min(1, Math.max(wanted <= 0 ? 0 : stolen / wanted, heldUp));
+    return {
+      stolen: wanted <= 0 ? 0 : stolen / wanted,
+      heldUp: Math.min(1, (after.heldUpMs - before.heldUpMs) / Math.max(1, after.at - before.at)),
+    };
   };
 }
