@@ -30,7 +30,7 @@ else goOnUnder(findNode());
 /** Runs the program in this process. The sources are not published, so where they are they are what is meant. */
 async function run() {
   // Young memory stops growing and old memory is cleaned early: half the resident size for a few per cent of time.
-  setFlagsFromString("--heap-growing-percent=30");
+  setFlagsFromString("--heap-growing-percent=60");
   setTimeout(() => setFlagsFromString("--semi-space-growth-factor=1"), YOUNG_HEAP_FIXED_AFTER_MS).unref();
   const source = join(root, "src", "cli", "main.ts");
   const isSource = existsSync(source);

@@ -40,7 +40,7 @@ export function storeOver(deps: StoreLineDeps): StoreLine {
     if (!clock.isRunning) return;
     piled.push(...(superseded ? calls.filter(({ verb }) => OF_RUNNING_TURNS.has(verb)) : calls));
     if (!working && piled.length > 0) work();
-  });
+  }, queueMicrotask);
   return {
     store: client.asStore(async () => {}),
     supersede() {

@@ -12,7 +12,7 @@ import { ANSWER_BYTES_MAX, checkIsStream, ERROR_BYTES_MAX } from "./http.ts";
 /** How long a host may take to accept a connection, TLS included. */
 export const CONNECT_MS_MAX = 5_000;
 /** Idle connections kept per provider, and for how long. */
-const IDLE_SOCKETS_MAX = 256;
+const IDLE_SOCKETS_MAX = 1_024;
 const IDLE_MS_MAX = 30_000;
 /** Chunks of an answer read ahead of the parser. */
 const CHUNKS_AHEAD_MAX = 16;

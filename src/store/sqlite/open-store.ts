@@ -39,7 +39,8 @@ export async function openStore(file: string): Promise<Store> {
     throw Fault.fromRecord(hello.fault!);
   }
   const closed = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
-  const client = new StoreClient((calls) => worker.postMessage(calls));
+  // One message to the thread for all that a round of the event loop asks: a message each costs as much as a small verb.
+  const client = new StoreClient((calls) => worker.postMessage(calls), setImmediate);
   worker.on("message", (answer: BatchAnswer | "closed") => {
     if (answer !== "closed") client.answer(answer);
   });
@@ -55,7 +56,7 @@ export async function openStore(file: string): Promise<Store> {
 export function openStoreInProcess(options: { file?: string; clock: Clock; random: RandomBytes }): { store: Store; kernel: Kernel } {
   const file = options.file ?? ":memory:";
   const kernel = new Kernel(openDatabase(file), () => options.clock.now(), options.random);
-  const client: StoreClient = new StoreClient((calls) => client.answer(runBatch(kernel, calls, file)));
+  const client: StoreClient = new StoreClient((calls) => client.answer(runBatch(kernel, calls, file)), queueMicrotask);
   return {
     kernel,
     store: client.asStore(async () => {
@@ -67,6 +68,7 @@ export function openStoreInProcess(options: { file?: string; clock: Clock; rando
 /** The caller's side of a store: numbers calls, sends them in batches, and settles them as answers come. */
 export class StoreClient {
   readonly #send: (calls: VerbCall[]) => void;
+  readonly #soon: (action: () => void) => void;
   readonly #pending = new Map<number, { resolve: (value: unknown) => void; reject: (cause: unknown) => void }>();
   readonly #onEvents = new Set<(events: readonly YardEvent[]) => void>();
   readonly #onStopped = new Set<(turns: readonly TurnId[]) => void>();
@@ -74,8 +76,10 @@ export class StoreClient {
   #outbox: VerbCall[] = [];
   #gone: unknown = undefined;
 
-  constructor(send: (calls: VerbCall[]) => void) {
+  /** @param soon  when calls that were made together are sent. */
+  constructor(send: (calls: VerbCall[]) => void, soon: (action: () => void) => void) {
     this.#send = send;
+    this.#soon = soon;
   }
 
   call(verb: keyof typeof VERBS, input: unknown): Promise<unknown> {
@@ -83,7 +87,7 @@ export class StoreClient {
       if (this.#gone !== undefined) return reject(this.#gone);
       const id = ++this.#lastId;
       this.#pending.set(id, { resolve, reject });
-      if (this.#outbox.push({ id, verb, input }) === 1) queueMicrotask(() => this.#flush());
+      if (this.#outbox.push({ id, verb, input }) === 1) this.#soon(() => this.#flush());
     });
   }
 
