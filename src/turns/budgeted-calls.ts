@@ -127,8 +127,9 @@ export class BudgetedCalls {
     };
     try {
       const answer = await this.#deps.models.call({ ...request, maxOutputTokens: granted.outputTokensMax, again }, onFrame);
-      this.#settle(hold, answer.usage);
       const tokens = answer.usage.input + answer.usage.output;
+      // Some providers count nothing; then the most that it can have been is spent.
+      this.#settle(hold, tokens > 0 ? answer.usage : "unknown");
       if (tokens > asked.inputTokensMax + asked.outputTokensMax) this.#deps.log.warn("budget.count-above-bound", { model: request.model, tokens, bound: asked.inputTokensMax + asked.outputTokensMax });
       return answer;
     } catch (cause) {

@@ -68,7 +68,7 @@ export function limitsOf(k: Kernel, taskId: TaskId): Budget {
 }
 
 export function budgetView(k: Kernel, scope: BudgetScope, name: string): BudgetView | null {
-  const rows = k.all("SELECT * FROM budget WHERE scope = ? AND name = ?", scope, name);
+  const rows = k.all("SELECT * FROM budget WHERE scope = ? AND name = ? ORDER BY id", scope, name);
   if (rows.length === 0) return null;
   const figures = (figure: (row: Row) => number): Budget => Object.fromEntries(rows.map((row) => [row["unit"], figure(row)]));
   return { limit: figures((row) => row["max"]), reserved: figures((row) => row["reserved"]), used: figures((row) => row["used"]), left: figures((row) => Math.max(0, leftIn(row))) };
