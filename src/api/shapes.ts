@@ -30,7 +30,7 @@ const MICROS_PER_DOLLAR = 1_000_000;
 
 export function toApiUsage({ costMicros, unpriced = 0, ...tokens }: Usage): ApiUsage {
   const isUnknown = unpriced > 0 && costMicros === 0;
-  return { ...tokens, cost: isUnknown ? null : costMicros / MICROS_PER_DOLLAR, unpriced };
+  return { ...tokens, cost: isUnknown ? null : costMicros / MICROS_PER_DOLLAR, ...(unpriced > 0 ? { unpriced } : {}) };
 }
 
 export function toApiBudget(view: BudgetView | null): ApiBudget | null {

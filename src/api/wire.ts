@@ -63,8 +63,8 @@ export interface ApiUsage {
   calls: number;
   /** US dollars by the dated price table and models.prices, of those calls whose model has a price; null when none has. */
   cost: number | null;
-  /** Calls that `cost` leaves out because nobody knows what their model costs. */
-  unpriced: number;
+  /** Calls that `cost` leaves out because nobody knows what their model costs; absent = none. */
+  unpriced?: number;
 }
 
 /** Amounts by unit; `cost` in US dollars. A unit that is absent is not limited. */

@@ -44,7 +44,7 @@ export function duration(ms: number): string {
 }
 
 /** A cost for people; a mark says that some calls have no known price. */
-export function money({ cost, unpriced }: { readonly cost: number | null; readonly unpriced: number }): string {
+export function money({ cost, unpriced = 0 }: { readonly cost: number | null; readonly unpriced?: number }): string {
   if (cost === null) return "unknown";
   return `$${cost.toFixed(4)}${unpriced > 0 ? " or more" : ""}`;
 }

@@ -25,7 +25,8 @@ export function register(parent: Command, cli: Cli): void {
       const rows = [...answer.rows.map(({ name, usage }) => rowOf(name, usage)), ...(answer.rows.length > 1 ? [rowOf("total", answer.total)] : [])];
       sayTable(cli.terminal, [answer.by, "calls", "input", "cache read", "cache write", "output", "reasoning", "cost"], rows, "nothing was used");
       if (answer.more) say(cli.terminal, "there are more; ask for them with --limit");
-      if (answer.total.unpriced > 0) say(cli.terminal, `\n${answer.total.unpriced} calls of models without a known price are not in the cost; set models.prices`);
+      const { unpriced = 0 } = answer.total;
+      if (unpriced > 0) say(cli.terminal, `\n${unpriced} calls of models without a known price are not in the cost; set models.prices`);
       say(cli.terminal, `\nestimates by the prices of ${answer.pricesDate} and models.prices`);
     });
 }
