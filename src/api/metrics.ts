@@ -1,5 +1,6 @@
 /** GET /metrics: figures in Prometheus' text format. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
+import { dayOf, type Clock } from "../base/clock.ts";
 import type { Usage } from "../model/chat.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { LanesView, Store, UsageReport } from "../store/store.ts";
@@ -26,12 +27,12 @@ export interface Metrics {
   stop(): void;
 }
 
-export function makeMetrics(deps: { store: Pick<Store, "totals" | "usage">; lanes: () => Promise<LanesView>; sessions: Pick<Sessions, "draining">; connections: OpenConnections }): Metrics {
+export function makeMetrics(deps: { store: Pick<Store, "totals" | "usage">; lanes: () => Promise<LanesView>; sessions: Pick<Sessions, "draining">; connections: OpenConnections; clock: Pick<Clock, "now"> }): Metrics {
   const loop = monitorEventLoopDelay({ resolution: LOOP_SAMPLE_MS });
   loop.enable();
   return {
     async read() {
-      const [totals, lanes, usage] = await Promise.all([deps.store.totals(), deps.lanes(), deps.store.usage({ by: "model", limit: MODELS_MAX })]);
+      const [totals, lanes, usage] = await Promise.all([deps.store.totals(), deps.lanes(), deps.store.usage({ by: "model", since: dayOf(deps.clock.now()), limit: MODELS_MAX })]);
       const byModel = (figure: (usage: Usage) => number): Sample[] => usage.rows.map((row) => ({ labels: { model: row.name }, value: figure(row.usage) }));
       const memory = process.memoryUsage();
       const byPool = (figure: "size" | "used" | "waiting"): Sample[] => lanes.pools.map((pool) => ({ labels: { pool: pool.name }, value: pool[figure] }));
@@ -40,7 +41,7 @@ export function makeMetrics(deps: { store: Pick<Store, "totals" | "usage">; lane
         family("yard_pool_size", "Slots of a pool.", byPool("size")),
         family("yard_pool_used", "Slots of a pool that are taken.", byPool("used")),
         family("yard_pool_waiting", "Lanes in line for a pool.", byPool("waiting")),
-        family("yard_model_calls_total", "Model calls.", byModel((used) => used.calls), "counter"),
+        family("yard_model_calls_total", "Model calls; this and the next three begin anew each day (UTC).", byModel((used) => used.calls), "counter"),
         family("yard_model_calls_unpriced_total", "Model calls whose cost nobody knows.", byModel((used) => used.unpriced ?? 0), "counter"),
         family("yard_model_cost_dollars_total", "Cost by the price table, of calls that have a price.", byModel((used) => used.costMicros / MICROS_PER_DOLLAR), "counter"),
         family("yard_model_tokens_total", "Tokens by kind; cache_read and cache_write are part of input, reasoning of output.", tokensOf(usage), "counter"),

@@ -8,6 +8,7 @@
  * An account that was set aside in another is closed with its child: what it used is the other's use
  * now, the rest goes back, and whoever still works below it spends from the other directly.
  */
+import { dayOf } from "../../base/clock.ts";
 import type { FlowId, TaskId } from "../../base/ids.ts";
 import { assert } from "../../base/assert.ts";
 import { BUDGET_UNITS, isEmptyBudget, keptBack, type Budget, type BudgetScope, type BudgetUnit, type BudgetView, type CallAsked, type CallGrant, type ScopeBudgets } from "../../model/budget.ts";
@@ -16,7 +17,6 @@ import { Fault } from "../../model/faults.ts";
 import type { TurnRef } from "../../model/turn.ts";
 import type { CallSpent } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
-import { dayOf } from "./usage.ts";
 
 // ── children ────────────────────────────────────────────────────────────────────────────────
 

@@ -1,16 +1,12 @@
 /** The ledger of usage: one row per day, session, model, person and tree, written with each model call's result. */
+import { dayOf } from "../../base/clock.ts";
 import type { Usage } from "../../model/chat.ts";
 import type { StepResult } from "../../model/turn.ts";
 import type { UsageQuery, UsageReport } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { usageOf, usageValues, USAGE_COLUMNS } from "./rows.ts";
 
-const DAY_LENGTH = "2026-01-01".length;
 const SUMS = USAGE_COLUMNS.split(", ").map((column) => `sum(${column}) AS ${column}`).join(", ");
-
-export function dayOf(atMs: number): string {
-  return new Date(atMs).toISOString().slice(0, DAY_LENGTH);
-}
 
 /** @param turn  the row of the turn that the step belongs to. */
 export function recordUsage(k: Kernel, turn: Row, result: StepResult): void {

@@ -30,7 +30,6 @@ CREATE TABLE usage (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX usage_session ON usage (session);
 CREATE INDEX usage_tree ON usage (tree) WHERE tree <> '';
-CREATE INDEX usage_person ON usage (person, day);
 
 CREATE TABLE budget (
   id INTEGER PRIMARY KEY,
