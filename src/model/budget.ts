@@ -107,6 +107,13 @@ export function deadlineOf(deadlineSeconds: number | undefined, budget: SpawnBud
   return Number.isFinite(seconds) ? seconds : null;
 }
 
+/** Amounts of a unit as people are told of them. */
+export function inWords<Amounts extends Readonly<Record<string, number>>>(unit: BudgetUnit, amounts: Amounts): Amounts & { readonly unit: string } {
+  if (unit !== "costMicros") return { ...amounts, unit };
+  const dollars = Object.fromEntries(Object.entries(amounts).map(([name, micros]) => [name, micros / MICROS_PER_DOLLAR])) as Amounts;
+  return { ...dollars, unit: "US dollars" };
+}
+
 export function isEmptyBudget(budget: Budget): boolean {
   return BUDGET_UNITS.every((unit) => budget[unit] === undefined);
 }

@@ -13,7 +13,7 @@ import type { Log } from "../base/log.ts";
 import type { Settings } from "../base/setting.ts";
 import type { BudgetedAnswer } from "../agents/agent.ts";
 import { TurnSuperseded } from "../agents/journal.ts";
-import { inputTokensBound, messagesBound, type CallAsked, type CallGrant, type CallTerms, type Exhausted, type ScopeBudgets } from "../model/budget.ts";
+import { inputTokensBound, inWords, messagesBound, type CallAsked, type CallGrant, type CallTerms, type Exhausted, type ScopeBudgets } from "../model/budget.ts";
 import { textOf, toolCallsOf, type ChatMessage, type ModelAnswer, type ModelClient, type ModelFrame, type ModelRequest } from "../model/chat.ts";
 import { Fault, type FaultCode } from "../model/faults.ts";
 import type { TurnRef } from "../model/turn.ts";
@@ -185,7 +185,7 @@ function refusal(grant: CallGrant, { request }: Planned): Error {
 }
 
 function exhausted({ scope, unit, limit, used }: Exhausted): Fault {
-  return new Fault("BUDGET_EXHAUSTED", { scope, unit, limit, used });
+  return new Fault("BUDGET_EXHAUSTED", { scope, ...inWords(unit, { limit, used }) });
 }
 
 /** The task and the newest of what followed, in at most so many bytes. */

@@ -193,7 +193,12 @@ export class TurnRunner {
     const { store, models, settings, log } = this.#deps;
     const scopes = scopeBudgets(settings);
     if (scopes === null && !started.budgeted) return null;
-    return new BudgetedCalls({ store, models, settings, log, turn: refOf(started), scopes: scopes ?? NO_SCOPES });
+    const patient = {
+      reserveCall: (input: Parameters<Store["reserveCall"]>[0]) => this.#write(() => store.reserveCall(input)),
+      settleCall: (input: Parameters<Store["settleCall"]>[0]) => this.#write(() => store.settleCall(input)),
+      notice: (input: Parameters<Store["notice"]>[0]) => store.notice(input),
+    };
+    return new BudgetedCalls({ store: patient, models, settings, log, turn: refOf(started), scopes: scopes ?? NO_SCOPES });
   }
 
   /** The model of a turn: the session's, the child setting, the agent's, the default, or what was found. */

@@ -11,7 +11,7 @@
 import { dayOf } from "../../base/clock.ts";
 import type { FlowId, TaskId } from "../../base/ids.ts";
 import { assert } from "../../base/assert.ts";
-import { BUDGET_UNITS, isEmptyBudget, keptBack, type Budget, type BudgetScope, type BudgetUnit, type BudgetView, type CallAsked, type CallGrant, type ScopeBudgets } from "../../model/budget.ts";
+import { BUDGET_UNITS, inWords, isEmptyBudget, keptBack, type Budget, type BudgetScope, type BudgetUnit, type BudgetView, type CallAsked, type CallGrant, type ScopeBudgets } from "../../model/budget.ts";
 import type { Usage } from "../../model/chat.ts";
 import { Fault } from "../../model/faults.ts";
 import type { TurnRef } from "../../model/turn.ts";
@@ -35,7 +35,7 @@ export function budgetChild(k: Kernel, child: { taskId: TaskId; parentTask: Task
     const above = nearestAccount(k, parentTask, unit);
     if (above !== undefined) {
       const left = Math.max(0, leftIn(above));
-      if (max > left) throw new Fault("BUDGET_TOO_LARGE", { unit, asked: max, left });
+      if (max > left) throw new Fault("BUDGET_TOO_LARGE", inWords(unit, { asked: max, left }));
       k.run("UPDATE budget SET reserved = reserved + ? WHERE id = ?", max, above["id"]);
     }
     k.run("INSERT INTO budget (scope, name, unit, parent_id, max) VALUES ('task', ?, ?, ?, ?)", taskId, unit, above?.["id"] ?? null, max);
