@@ -110,6 +110,7 @@ export class BudgetedCalls {
     this.#counted = { model: planned.request.model, messages: planned.request.messages, length, tokens: answer.usage.input };
     const wasCut = answer.stop === "length" && granted.outputTokensMax < planned.asked.outputTokensMax && toolCallsOf(answer.parts).length === 0;
     if (!wasCut) return { answer };
+    // The prompt may have counted less than its bound; only when another such call has no room either is the budget the reason.
     const again = await this.#reserve(planned);
     if (again.outcome === "granted") this.#settle(again.hold, "nothing");
     return again.outcome === "exhausted" ? { answer, last: exhausted(again.by).toRecord() } : { answer };

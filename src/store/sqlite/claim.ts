@@ -18,10 +18,10 @@ import { handleText } from "./rows.ts";
 import { generationOf, poolSize, rulesOf } from "./rules.ts";
 import { besideOf, sessionInfoOf } from "./started-turn.ts";
 import { expireTasks } from "./tasks.ts";
+import { OPERATOR } from "./usage.ts";
 
 /** Characters of a turn's first message that listings show. */
 const ABOUT_LENGTH_MAX = 80;
-const OPERATOR = "operator";
 
 export function claimTurns(k: Kernel, rules: ClaimRules): Claim {
   const now = k.now();

@@ -22,6 +22,7 @@ import { insertSession } from "./open-session.ts";
 import { taskOf } from "./rows.ts";
 import { rulesOf } from "./rules.ts";
 import { isRunning, runningTurn, stopTurn } from "./turn-rows.ts";
+import { OPERATOR } from "./usage.ts";
 
 /** Entries of the parent's transcript that a forked child starts with. */
 const FORK_ENTRIES_MAX = 200;
@@ -66,7 +67,7 @@ function flowFor(k: Kernel, spawn: NewSpawn, parentTask: string | null): FlowId 
 
 function personOf(k: Kernel, spawn: NewSpawn, parentTask: string | null): string {
   const row = spawn.turnId !== null ? k.get("SELECT person FROM turn WHERE id = ?", spawn.turnId) : parentTask !== null ? k.get("SELECT person FROM task WHERE id = ?", parentTask) : undefined;
-  return row?.["person"] ?? "operator";
+  return row?.["person"] ?? OPERATOR;
 }
 
 interface TaskPlan {

@@ -6,6 +6,8 @@ import type { UsageQuery, UsageReport } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { usageOf, usageValues, USAGE_COLUMNS } from "./rows.ts";
 
+/** Whose usage it is when nobody is named: that of whoever holds the token. */
+export const OPERATOR = "operator";
 const SUMS = USAGE_COLUMNS.split(", ").map((column) => `sum(${column}) AS ${column}`).join(", ");
 
 /** @param turn  the row of the turn that the step belongs to. */
