@@ -5,10 +5,12 @@ import type { FlowId, SessionKey, TaskId } from "../base/ids.ts";
 import type { Settings } from "../base/setting.ts";
 import type { ModelClient } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
+import { schemaProblem } from "../model/output-schema.ts";
 import type { Accepted } from "../model/message.ts";
 import { LABEL_LENGTH_MAX, TASK_BYTES_MAX, hasEnded, type NewSpawn, type Task } from "../model/task.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Cancelled, Store } from "../store/store.ts";
+import { scopeBudgets, treeSeconds } from "../turns/budget-settings.ts";
 import { agentIds, agentsList, findAgent } from "../turns/agents-list.ts";
 import { maxChildrenPerAgent, maxSpawnDepth, runTimeoutSeconds } from "./settings.ts";
 import type { Trees } from "./trees.ts";
@@ -34,10 +36,11 @@ export class Grove implements Trees {
     const { store, settings, sessions, kick } = this.#deps;
     if (sessions.draining) throw new Fault("DRAINING", {});
     this.#check(spawn);
-    const seconds = spawn.deadlineSeconds ?? settings.get(runTimeoutSeconds);
+    const longest = settings.get(treeSeconds);
+    const seconds = Math.min(spawn.deadlineSeconds ?? (settings.get(runTimeoutSeconds) || Infinity), longest || Infinity);
     const admitted = store.admitSpawn({
-      spawn: { ...spawn, deadlineSeconds: seconds > 0 ? seconds : null },
-      limits: { depthMax: settings.get(maxSpawnDepth), childrenMax: settings.get(maxChildrenPerAgent) },
+      spawn: { ...spawn, deadlineSeconds: Number.isFinite(seconds) ? seconds : null },
+      limits: { depthMax: settings.get(maxSpawnDepth), childrenMax: settings.get(maxChildrenPerAgent), tree: scopeBudgets(settings)?.tree ?? {} },
     });
     kick();
     return admitted;
@@ -53,6 +56,8 @@ export class Grove implements Trees {
     if (spawn.model !== null && !this.#deps.models.knownModels().some((known) => known.split("/")[0] === spawn.model!.split("/")[0])) {
       throw new Fault("MODEL_UNKNOWN", { model: spawn.model, known: this.#deps.models.knownModels().join(", ") });
     }
+    const problem = spawn.outputSchema === undefined ? null : schemaProblem(spawn.outputSchema);
+    if (problem !== null) throw new Fault("BAD_REQUEST", { where: "outputSchema", problem });
     const list = this.#deps.settings.get(agentsList);
     if (findAgent(list, spawn.agent) === null) throw new Fault("AGENT_NOT_FOUND", { agent: spawn.agent, known: agentIds(list).join(", ") });
   }

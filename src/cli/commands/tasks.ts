@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import type { ApiTask, CancelResult, FlowDetail, FlowList, History, MessageAccepted, TaskList } from "../../api/wire.ts";
 import { asJson, asListing, inPath, sessionArgument, type Cli, type ListOptions } from "../command.ts";
-import { duration, sayFields, sayTable, tokens } from "../table.ts";
+import { budgetLeft, duration, money, sayFields, sayTable, tokens } from "../table.ts";
 import { plain, say, sayJson } from "../terminal.ts";
 import { sayCancelled, sayHistory, sayNext } from "./sessions.ts";
 
@@ -38,6 +38,8 @@ export function register(parent: Command, cli: Cli): void {
       ["attempt", task.attempt],
       ["took", duration((task.endedAt ?? cli.clock.now()) - task.queuedAt)],
       ["tokens", tokens(task.usage)],
+      ["cost", money(task.usage)],
+      ["budget left", budgetLeft(task.budget)],
       ["fault", task.fault === undefined ? null : `${task.fault.code}: ${task.fault.message}`],
     ]);
     say(cli.terminal, `\n${plain(task.task)}`);
