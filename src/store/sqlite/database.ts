@@ -1,24 +1,29 @@
 /** Opens the database file as the guarantees need it: WAL, every commit synced, one writer. */
+import { statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { Fault } from "../../model/faults.ts";
-import { migrate } from "./schema.ts";
+import { migrate, MIGRATIONS } from "./schema.ts";
 
 /** How long a statement waits for another program that reads the file, milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
 /** Page cache, KiB. */
 const CACHE_KIB = 16_384;
+/** A file up to this size is read through before it is used, bytes: about 30 ms. Larger ones are looked at by "yard doctor". */
+const CHECKED_BYTES_MAX = 16 * 1024 * 1024;
 /** The log file is cut back to this after a checkpoint, bytes. */
 const WAL_BYTES_KEPT = 16 * 1024 * 1024;
 
 /**
  * @param file  a path, or `:memory:` for tests and the simulator.
- * @throws {Fault} STORE_LIBRARY_UNSAFE, STORE_NEWER_SCHEMA, STORE_CORRUPT, DISK_FULL, STORE_FAILED.
+ * @throws {Fault} STORE_LIBRARY_UNSAFE, STORE_NEWER_SCHEMA, STORE_CORRUPT, STORE_IO, DISK_FULL, STORE_FAILED.
  */
 export function openDatabase(file: string): DatabaseSync {
   let db: DatabaseSync | undefined;
   try {
     db = new DatabaseSync(file);
     checkLibrary(db);
+    // Before anything is written: a damaged file is left as it was found.
+    checkFile(db, file);
     db.exec(`
       PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS};
       PRAGMA journal_mode = WAL;
@@ -37,6 +42,32 @@ export function openDatabase(file: string): DatabaseSync {
     db?.close();
     throw storeFault(cause, file);
   }
+}
+
+/**
+ * Opens a file to look at it: nothing is written, whatever is wrong with it.
+ * @throws {Fault} STORE_LIBRARY_UNSAFE, STORE_NEWER_SCHEMA, STORE_CORRUPT, STORE_IO.
+ */
+export function openToLook(file: string): DatabaseSync {
+  let db: DatabaseSync | undefined;
+  try {
+    db = new DatabaseSync(file, { readOnly: true });
+    checkLibrary(db);
+    db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY`);
+    const { user_version: found } = db.prepare("PRAGMA user_version").get() as { user_version: number };
+    if (found > MIGRATIONS.length) throw new Fault("STORE_NEWER_SCHEMA", { file, found, known: MIGRATIONS.length });
+    return db;
+  } catch (cause) {
+    db?.close();
+    throw storeFault(cause, file);
+  }
+}
+
+function checkFile(db: DatabaseSync, file: string): void {
+  const bytes = [file, `${file}-wal`].reduce((sum, each) => sum + (statSync(each, { throwIfNoEntry: false })?.size ?? 0), 0);
+  if (bytes === 0 || bytes > CHECKED_BYTES_MAX) return;
+  const { quick_check: found } = db.prepare("PRAGMA quick_check(1)").get() as { quick_check: string };
+  if (found !== "ok") throw new Fault("STORE_CORRUPT", { file, problem: found.split("\n").at(-1)! });
 }
 
 /** Versions in which two connections that write and checkpoint at once can corrupt a WAL database are refused. */
@@ -58,13 +89,16 @@ const SQLITE_FULL = 13;
 const SQLITE_IOERR = 10;
 const SQLITE_CORRUPT = 11;
 const SQLITE_NOTADB = 26;
+/** The index of the log lies in memory that the disk must back; no room for it is a full disk. */
+const SQLITE_IOERR_SHMSIZE = 4874;
 
 /** What went wrong in SQLite, as a fault of the table; faults pass through. */
 export function storeFault(thrown: unknown, file: string): unknown {
   if (thrown instanceof Fault || !isSqliteError(thrown)) return thrown;
   const code = thrown.errcode & 0xff;
   const problem = thrown.message;
-  if (code === SQLITE_FULL || code === SQLITE_IOERR) return new Fault("DISK_FULL", { problem }, { cause: thrown, retryAfterMs: 5_000 });
+  if (code === SQLITE_FULL || thrown.errcode === SQLITE_IOERR_SHMSIZE) return new Fault("DISK_FULL", { problem }, { cause: thrown, retryAfterMs: 5_000 });
+  if (code === SQLITE_IOERR) return new Fault("STORE_IO", { file, problem: `${problem}, SQLite error ${thrown.errcode}` }, { cause: thrown });
   if (code === SQLITE_CORRUPT || code === SQLITE_NOTADB) return new Fault("STORE_CORRUPT", { file, problem }, { cause: thrown });
   return new Fault("STORE_FAILED", { problem }, { cause: thrown });
 }
