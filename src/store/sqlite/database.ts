@@ -1,5 +1,5 @@
 /** Opens the database file as the guarantees need it: WAL, every commit synced, one writer. */
-import { statSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { Fault } from "../../model/faults.ts";
 import { migrate, MIGRATIONS } from "./schema.ts";
@@ -20,6 +20,7 @@ const WAL_BYTES_KEPT = 16 * 1024 * 1024;
 export function openDatabase(file: string): DatabaseSync {
   let db: DatabaseSync | undefined;
   try {
+    checkLength(file);
     db = new DatabaseSync(file);
     checkLibrary(db);
     // Before anything is written: a damaged file is left as it was found.
@@ -51,6 +52,7 @@ export function openDatabase(file: string): DatabaseSync {
 export function openToLook(file: string): DatabaseSync {
   let db: DatabaseSync | undefined;
   try {
+    checkLength(file);
     db = new DatabaseSync(file, { readOnly: true });
     checkLibrary(db);
     db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY`);
@@ -61,6 +63,46 @@ export function openToLook(file: string): DatabaseSync {
     db?.close();
     throw storeFault(cause, file);
   }
+}
+
+/** The head of a file says its length in pages, at this place; SQLite itself takes a file that was cut off within its first page for a new one. */
+const HEAD_BYTES = 100;
+const PAGE_SIZE_AT = 16;
+const CHANGES_AT = 24;
+const PAGES_AT = 28;
+const PAGES_VALID_FOR_AT = 92;
+/** How the page size 65536 is written in two bytes. */
+const LARGEST_PAGE = 1;
+
+/** @throws {Fault} STORE_CORRUPT  the file is shorter than it says. */
+function checkLength(file: string): void {
+  const size = statSync(file, { throwIfNoEntry: false })?.size;
+  if (size === undefined) return;
+  const cutOff = (): Fault => new Fault("STORE_CORRUPT", { file, problem: `it was cut off at ${size} bytes` });
+  // An empty one is new, unless a gateway has used it before and left its reserve beside it.
+  if (size === 0 && !existsSync(reserveOf(file))) return;
+  if (size < HEAD_BYTES) throw cutOff();
+  const head = headOf(file);
+  const pageBytes = head.readUInt16BE(PAGE_SIZE_AT) === LARGEST_PAGE ? 65_536 : head.readUInt16BE(PAGE_SIZE_AT);
+  // While there is a log, the rest may still be in it.
+  const isWhole = (statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0) === 0 && head.readUInt32BE(CHANGES_AT) === head.readUInt32BE(PAGES_VALID_FOR_AT);
+  if (size < pageBytes || (isWhole && size < head.readUInt32BE(PAGES_AT) * pageBytes)) throw cutOff();
+}
+
+function headOf(file: string): Buffer {
+  const handle = openSync(file, "r");
+  try {
+    const head = Buffer.alloc(HEAD_BYTES);
+    readSync(handle, head, 0, HEAD_BYTES, 0);
+    return head;
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/** Room on the disk that is given up when it is full; see disk-guard.ts. */
+export function reserveOf(file: string): string {
+  return `${file}-reserve`;
 }
 
 function checkFile(db: DatabaseSync, file: string): void {

@@ -14,6 +14,7 @@ import { closeSync, fsyncSync, openSync, rmSync, statSync, writeSync } from "nod
 import { Fault, type FaultRecord } from "../../model/faults.ts";
 import type { DiskState, StoreVerbs } from "../store.ts";
 import { runBatch, type BatchAnswer, type VerbCall } from "./batch.ts";
+import { reserveOf } from "./database.ts";
 import type { Kernel } from "./kernel.ts";
 
 /** Room for about a thousand small transactions. */
@@ -40,7 +41,7 @@ export class DiskGuard {
 
   constructor(deps: DiskGuardDeps) {
     this.#deps = deps;
-    this.#reserve = `${deps.file}-reserve`;
+    this.#reserve = reserveOf(deps.file);
   }
 
   get state(): DiskState["at"] {

@@ -15,6 +15,9 @@ import type { SessionKey } from "../../base/ids.ts";
 import type { Keep, SweepPlace, Swept, SweepStep } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
 
+/** What one step removes at most, bytes of large columns. */
+const STEP_BYTES_MAX = 512 * 1024;
+
 type Part = SweepPlace["part"];
 /** What a part did with its rows: how many it removed, and after which key it goes on; null = it is done. */
 type Done = readonly [removed: number, after: string | null];
@@ -33,15 +36,22 @@ export function sweep(k: Kernel, { keep, place, rowsMax }: SweepStep): Swept {
 }
 
 function events(k: Kernel, { eventsAfter }: Keep, after: string, rowsMax: number): Done {
-  const oldest = k.all("SELECT cursor, session, seq, at FROM event WHERE cursor > ? ORDER BY cursor LIMIT ?", Number(after), rowsMax);
+  const oldest = k.all("SELECT cursor, session, seq, at, octet_length(data) AS bytes FROM event WHERE cursor > ? ORDER BY cursor LIMIT ?", Number(after), rowsMax);
   const young = oldest.findIndex((row) => row["at"] >= eventsAfter);
-  const old = young === -1 ? oldest : oldest.slice(0, young);
+  const old = upToBytes(young === -1 ? oldest : oldest.slice(0, young));
   if (old.length === 0) return [0, null];
   const last = old.at(-1)!["cursor"];
   forget(k, old);
   k.run("DELETE FROM event WHERE cursor <= ?", last);
   k.run("UPDATE meta SET value = ? WHERE name = 'forgotten_cursor'", last);
-  return [old.length, old.length === rowsMax ? String(last) : null];
+  return [old.length, young === -1 || old.length < young ? String(last) : null];
+}
+
+/** The first of the rows, as many as go in a few milliseconds; one at least. */
+function upToBytes(rows: readonly Row[]): readonly Row[] {
+  let bytes = 0;
+  const end = rows.findIndex((row) => (bytes += row["bytes"]) > STEP_BYTES_MAX);
+  return end === -1 ? rows : rows.slice(0, Math.max(1, end));
 }
 
 /** Notes up to which number the events of each session are gone. */
@@ -58,8 +68,11 @@ function transcripts(k: Kernel, { archivedAfter }: Keep, after: string, rowsMax:
   const passed = `${row["archived_at"]} ${session}`;
   if (!isOver(k, session)) return [0, passed];
   let left = rowsMax;
-  left -= removeEvents(k, session, left);
-  left -= k.run("DELETE FROM entry WHERE session = ?1 AND seq IN (SELECT seq FROM entry WHERE session = ?1 ORDER BY seq LIMIT ?2)", session, left);
+  for (const remove of [removeEvents, removeEntries]) {
+    const { removed, isCut } = remove(k, session, left);
+    if (isCut) return [removed, after];
+    left -= removed;
+  }
   left -= removeTurns(k, session, left);
   // What children announced goes with the session itself, so that none looks as if it had not been announced.
   if (left > 0) left -= k.run("DELETE FROM message WHERE session = ?1 AND n IN (SELECT n FROM message WHERE session = ?1 AND child_task IS NULL ORDER BY n LIMIT ?2)", session, left);
@@ -82,11 +95,25 @@ function isOver(k: Kernel, session: SessionKey): boolean {
   return open === undefined;
 }
 
-function removeEvents(k: Kernel, session: SessionKey, rowsMax: number): number {
-  const rows = k.all("SELECT cursor, session, seq FROM event WHERE session = ? ORDER BY seq LIMIT ?", session, rowsMax);
-  if (rows.length === 0) return 0;
+interface Removed {
+  readonly removed: number;
+  /** More may be left. */
+  readonly isCut: boolean;
+}
+
+function removeEvents(k: Kernel, session: SessionKey, rowsMax: number): Removed {
+  const found = k.all("SELECT cursor, session, seq, octet_length(data) AS bytes FROM event WHERE session = ? ORDER BY seq LIMIT ?", session, rowsMax);
+  const rows = upToBytes(found);
+  if (rows.length === 0) return { removed: 0, isCut: false };
   forget(k, rows);
-  return k.run("DELETE FROM event WHERE session = ? AND seq <= ?", session, rows.at(-1)!["seq"]);
+  return { removed: k.run("DELETE FROM event WHERE session = ? AND seq <= ?", session, rows.at(-1)!["seq"]), isCut: rows.length < found.length || found.length === rowsMax };
+}
+
+function removeEntries(k: Kernel, session: SessionKey, rowsMax: number): Removed {
+  const found = k.all("SELECT seq, octet_length(content) AS bytes FROM entry WHERE session = ? ORDER BY seq LIMIT ?", session, rowsMax);
+  const rows = upToBytes(found);
+  if (rows.length === 0) return { removed: 0, isCut: false };
+  return { removed: k.run("DELETE FROM entry WHERE session = ? AND seq <= ?", session, rows.at(-1)!["seq"]), isCut: rows.length < found.length || found.length === rowsMax };
 }
 
 function removeTurns(k: Kernel, session: SessionKey, rowsMax: number): number {
