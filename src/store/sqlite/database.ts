@@ -136,6 +136,8 @@ const SQLITE_IOERR_SHMSIZE = 4874;
 
 /** What went wrong in SQLite, as a fault of the table; faults pass through. */
 export function storeFault(thrown: unknown, file: string): unknown {
+  // The store parses only what it wrote itself: what cannot be parsed is not what was written.
+  if (thrown instanceof SyntaxError) return new Fault("STORE_CORRUPT", { file, problem: "a stored value cannot be read" }, { cause: thrown });
   if (thrown instanceof Fault || !isSqliteError(thrown)) return thrown;
   const code = thrown.errcode & 0xff;
   const problem = thrown.message;

@@ -16,7 +16,7 @@ import type { Keep, SweepPlace, Swept, SweepStep } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
 
 /** What one step removes at most, bytes of large columns. */
-const STEP_BYTES_MAX = 512 * 1024;
+const STEP_BYTES_MAX = 128 * 1024;
 
 type Part = SweepPlace["part"];
 /** What a part did with its rows: how many it removed, and after which key it goes on; null = it is done. */
