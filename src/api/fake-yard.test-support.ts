@@ -84,6 +84,11 @@ export class FakeYard {
     for (const { session: followed, watcher } of this.followers) if (followed === null || followed === session) watcher.onFrame?.(frame);
   }
 
+  /** Those who follow a session are told that events up to a number are gone. */
+  forget(session: SessionKey, upTo: number): void {
+    for (const { session: followed, watcher } of this.followers) if (followed === session) watcher.onResync?.({ session, at: this.clock.now(), type: "resync", data: { after: 0, upTo } });
+  }
+
   readonly sessions: Sessions = bindDraining(this, {
     accept: async (incoming: Incoming) => {
       if (this.refusal !== null) throw this.refusal;
