@@ -127,7 +127,10 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
         if (recovered.turns.length > 0) log.info("turns.recovered", { turns: recovered.turns.length });
         yard.scheduler.start();
       },
-      stop: () => yard.runner.letGo(),
+      stop() {
+        yard.scheduler.drain(); // a start that failed later never came to the draining below
+        return yard.runner.letGo();
+      },
     },
     {
       name: "api",

@@ -10,7 +10,8 @@
  * Once a sync has failed, nobody can say what of the writes before it is on disk, and a second sync
  * would say "done" all the same. So nothing is tried again: every call from then on is refused.
  */
-import { closeSync, fsyncSync, openSync, rmSync, statSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, rmSync, statfsSync, statSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
 import { Fault, type FaultRecord } from "../../model/faults.ts";
 import type { DiskState, StoreVerbs } from "../store.ts";
 import { runBatch, type BatchAnswer, type VerbCall } from "./batch.ts";
@@ -19,7 +20,7 @@ import type { Kernel } from "./kernel.ts";
 
 /** Room for about a thousand small transactions. */
 const RESERVE_BYTES = 4 * 1024 * 1024;
-/** How often a full disk is looked at, at most. */
+/** How soon a disk that was full, or refused the reserve, is tried again. */
 const LOOK_EVERY_MS = 1_000;
 const RETRY_AFTER_MS = 5_000;
 
@@ -91,15 +92,21 @@ export class DiskGuard {
 
   #look(): void {
     const now = this.#deps.monotonic();
-    if (now < this.#lookAt) return;
-    this.#lookAt = now + LOOK_EVERY_MS;
+    if (now < this.#lookAt || !this.#hasRoom()) return;
     if (this.#makeReserve()) this.#become({ at: "good" });
+    else this.#lookAt = now + LOOK_EVERY_MS;
   }
 
   #become(state: DiskState): void {
     if (this.#state.at === state.at) return;
     this.#state = state;
     this.#deps.onState(state);
+  }
+
+  /** What the disk says; cheap, and true unless there are quotas. */
+  #hasRoom(): boolean {
+    const { bavail, bsize } = statfsSync(dirname(this.#deps.file));
+    return bavail * bsize >= RESERVE_BYTES;
   }
 
   #makeReserve(): boolean {

@@ -49,7 +49,7 @@ export async function openStore(file: string): Promise<Store> {
   worker.on("error", (cause) => client.fail(cause));
   worker.on("exit", () => client.fail(new Fault("STORE_FAILED", { problem: "the store was closed" })));
   return client.asStore(async () => {
-    worker.postMessage("close");
+    setImmediate(() => worker.postMessage("close")); // after the calls that were made before it
     await closed;
   });
 }
