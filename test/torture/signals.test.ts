@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import type { TaskList } from "../../src/api/wire.ts";
 import { Gateway, NoReply, bounded, standinConfig, startGateway } from "../support/gateway.ts";
 import { startModel } from "../support/model.ts";
 import { ordeal, pause } from "./ordeal.ts";
@@ -64,6 +65,18 @@ test("a second SIGTERM ends a drain at once, and the next start goes on with wha
   assert.equal(code, 1);
   await gateway.start();
   assert.equal(await gateway.waitReply(messageId), "done");
+});
+
+test("children that a turn asks for during a drain are made and done after the next start, so that a restart changes no answer", async (t) => {
+  const model = await startModel(t);
+  const gateway = await startGateway(t, { config: standinConfig(model.url, { "gateway.drainSeconds": 5 }) });
+  const { messageId } = await gateway.send('! wait 700ms then call sessions_spawn {"task":"! say made it","label":"late"} then call sessions_yield {"waitFor":"all"} then say all done');
+  await gateway.waitEvent((event) => event.type === "turn.started");
+  assert.equal(await gateway.stop(), 0);
+  await gateway.start();
+  assert.equal(await gateway.waitReply(messageId), "all done");
+  const { tasks } = await gateway.api<TaskList>("GET", "/api/tasks");
+  assert.deepEqual(tasks.map(({ label, state, result }) => [label, state, result]), [["late", "succeeded", "made it"]]);
 });
 
 test("killed during its drain it loses nothing", async () => {
