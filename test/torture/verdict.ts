@@ -3,7 +3,11 @@
  * and the lines that commands wrote. Each function returns a line per broken promise.
  */
 import type { ApiEvent, ApiTask, HistoryEntry } from "../../src/api/wire.ts";
+import { endedTurnsAreSilent, mainTrackKeepsOrder, numbersHaveNoGaps, oneMainTurn, toolCallsEndOnce, type SeenEvent } from "../../sim/world/checkers.ts";
 import type { LogRecord } from "../support/model-standin/standin.ts";
+
+/** What simulated worlds are judged by too. */
+const SHARED = [numbersHaveNoGaps, oneMainTurn, mainTrackKeepsOrder, endedTurnsAreSilent, toolCallsEndOnce];
 
 export type Kind = "plain" | "tool" | "spawn" | "exec" | "stopped";
 
@@ -33,11 +37,10 @@ const ON_ITS_WAY_MS = 200;
 
 export function verdict(seen: Seen): string[] {
   return [
-    ...gapsIn(seen.events),
+    ...SHARED.flatMap((check) => check({ events: seen.events as readonly SeenEvent[] })),
     ...answers(seen),
     ...children(seen),
     ...commands(seen),
-    ...toolsTwice(seen.events),
     ...reasked(seen.calls, proofs(seen.said, seen.events, seen.histories)),
   ];
 }
@@ -141,14 +144,4 @@ function keysOf(call: LogRecord): string[] {
   if (child !== undefined) return [`child ${child}`];
   const id = /say answer (s\d+n\d+)/.exec(call.script ?? "")?.[1];
   return id === undefined ? [] : [`${id} ${call.round}`, `${id} last`];
-}
-
-function toolsTwice(events: readonly ApiEvent[]): string[] {
-  const ended = Map.groupBy(events.filter((event) => event.type === "tool.ended"), (event) => `${event.turnId} ${String(event.data["callId"])}`);
-  const started = new Set(events.filter((event) => event.type === "tool.started").map((event) => `${event.turnId} ${String(event.data["callId"])}`));
-  return [...started].flatMap((key) => (ended.get(key)?.length === 1 ? [] : [`tool call ${key} has ${ended.get(key)?.length ?? 0} results`]));
-}
-
-function gapsIn(events: readonly ApiEvent[]): string[] {
-  return [...Map.groupBy(events, (event) => event.session)].flatMap(([session, own]) => (own.every((event, index) => event.seq === index + 1) ? [] : [`the events of ${session} have a gap`]));
 }
