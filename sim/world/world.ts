@@ -136,6 +136,7 @@ class World {
     this.#everyone = new Reader(null, people, (event) => this.#learn(event));
     this.#readers = this.#sessions.map((session) => new Reader(session, people));
     applyPlan(this.#settings, this.#plan);
+    options.sabotage?.settings?.(this.#settings);
   }
 
   async run(): Promise<Outcome> {
