@@ -103,6 +103,7 @@ class People {
   readonly #random: () => number;
   readonly #said: Said[] = [];
   readonly #readyMs: number[] = [];
+  readonly #startsAt: number[] = [];
   /** Commands write here; no gateway looks at it. */
   readonly #outside: string;
   #cursor = 0;
@@ -128,6 +129,7 @@ class People {
   }
 
   async #start(env: Readonly<Record<string, string>> = {}): Promise<void> {
+    this.#startsAt.push(Date.now());
     await this.#gateway.start(env);
     this.#readyMs.push(this.#gateway.startMs);
   }
@@ -216,7 +218,7 @@ class People {
       ...(lanes.length === 0 ? [] : [`it did not come to rest: ${JSON.stringify(lanes)}`]),
       ...(exitCode === 0 ? [] : [`the last stop ended with code ${exitCode}`]),
       ...(problems === 0 ? [] : [`the model saw ${problems} broken histories: ${JSON.stringify(calls.flatMap((call) => call.problems).slice(0, 3))}`]),
-      ...verdict({ said: this.#said, childrenEach: CHILDREN_EACH, events, tasks, histories, calls, written }),
+      ...verdict({ said: this.#said, childrenEach: CHILDREN_EACH, events, tasks, histories, calls, startsAt: this.#startsAt, written }),
       ...(await integrity(gateway.home)),
     ];
     const finished = calls.filter((call) => call.outcome === "ok");

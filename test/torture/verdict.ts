@@ -28,12 +28,11 @@ export interface Seen {
   readonly tasks: readonly ApiTask[];
   readonly histories: ReadonlyMap<string, readonly HistoryEntry[]>;
   readonly calls: readonly LogRecord[];
+  /** When the gateway was started, wall time in milliseconds. */
+  readonly startsAt: readonly number[];
   /** What commands wrote, a line each: the id of their message. */
   readonly written: readonly string[];
 }
-
-/** A request that was on its way to the model when its turn was stopped arrives within this time, and before any restart. */
-const ON_ITS_WAY_MS = 200;
 
 export function verdict(seen: Seen): string[] {
   return [
@@ -41,7 +40,7 @@ export function verdict(seen: Seen): string[] {
     ...answers(seen),
     ...children(seen),
     ...commands(seen),
-    ...reasked(seen.calls, proofs(seen.said, seen.events, seen.histories)),
+    ...reasked(seen.calls, proofs(seen)),
   ];
 }
 
@@ -103,7 +102,7 @@ export function identityOf(call: LogRecord): string {
 }
 
 /** For each message (by id) and round, and for each digest (by its text): since when its answer was committed. */
-function proofs(said: readonly Said[], events: readonly ApiEvent[], histories: ReadonlyMap<string, readonly HistoryEntry[]>): Map<string, number> {
+function proofs({ said, events, histories, startsAt }: Seen): Map<string, number> {
   const since = new Map<string, number>();
   const note = (key: string, at: number): void => void since.set(key, Math.min(since.get(key) ?? Infinity, at));
   const byMessage = new Map(said.map((each) => [each.messageId, each]));
@@ -122,7 +121,8 @@ function proofs(said: readonly Said[], events: readonly ApiEvent[], histories: R
     if (event.type === "tool.started" && id !== undefined) note(`${id} ${event.data["tool"] === "sessions_yield" ? 1 : 0}`, event.at);
     if (event.type === "reply" && digest !== undefined) note(digest, event.at);
     else if (event.type === "reply" && id !== undefined) note(`${id} last`, event.at);
-    if (stoppedBy(event).length > 0 && id !== undefined) note(`${id} last`, event.at + ON_ITS_WAY_MS);
+    // A request that was on its way when its turn was stopped may still arrive; one of a later life may not.
+    if (stoppedBy(event).length > 0 && id !== undefined) note(`${id} last`, startsAt.find((startedAt) => startedAt > event.at) ?? Infinity);
     if (event.type === "task.ended") note(`child ${String(event.data["label"])}`, event.at);
   }
   return since;
