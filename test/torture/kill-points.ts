@@ -47,7 +47,7 @@ export const KILL_POINTS: readonly KillPoint[] = [
 const QUIET_EVERY_KILLS = 4;
 const QUIET_MS = 700;
 /** A life in which the point is not reached ends after this. */
-const LIFE_MAX_MS = 10_000;
+const LIFE_MAX_MS = 60_000;
 const SWITCH = fileURLToPath(new URL("./kill-switch.ts", import.meta.url));
 
 export interface KillPointsReport extends OrdealReport {
