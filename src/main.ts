@@ -35,6 +35,7 @@ import { taskHandlingOf } from "./sessions/background-rules.ts";
 import type { Command } from "./sessions/command.ts";
 import { conversationCommands, helpCommand } from "./sessions/commands.ts";
 import { FrontDoor } from "./sessions/front-door.ts";
+import { makeTokenMint } from "./sessions/scoped-tokens.ts";
 import { foregroundMs, parallelModel, queueCap, sideTools, sideTurnsMax } from "./sessions/settings.ts";
 import { judgeIndependence } from "./sessions/judge-independence.ts";
 import { EventHub } from "./sessions/watch.ts";
@@ -189,6 +190,10 @@ function build({ config, store, clock, log, status }: Parts) {
     sessions: frontDoor,
     trees: grove,
     models,
+    tokens: makeTokenMint({ store, clock, random }),
+    proxy: models.proxy({
+      onCall: ({ caller }, usage) => void store.chargeAccessToken({ id: caller.tokenId, usage }).catch((cause: unknown) => log.error("proxy.usage-not-kept", { cause })),
+    }),
     config: configAccess(config),
     lanes: () => store.lanes({ meanTurnMs: scheduler.meanTurnMs }),
     simulate: makeSimulator({ clock }),

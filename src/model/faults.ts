@@ -358,6 +358,16 @@ export const FAULTS = {
     httpStatus: 400,
     text: ({ seconds }) => `the simulation was ended after ${seconds} s or for its size; ask for fewer customers, messages, children or runs, or run it with "yard simulate"`,
   }),
+  TOKEN_NOT_FOUND: fault<{ token: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ token }) => `no token ${token} ("yard token --list" shows them)`,
+  }),
+  PROXY_NO_PROVIDER: fault<{ family: string; model: string; known: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ family, model, known }) => `no provider for ${model === "" ? `/proxy/${family}` : `${model} at /proxy/${family}`}; providers that speak this API: ${known === "" ? "none" : known}; set one up under models.providers`,
+  }),
 } as const;
 
 export type FaultCode = keyof typeof FAULTS;

@@ -7,6 +7,7 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import { Fault } from "../../model/faults.ts";
+import { ACCESS_TOKENS } from "./migrations/access-tokens.ts";
 import { BUDGETS } from "./migrations/budgets.ts";
 
 const FIRST = `
@@ -261,7 +262,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, ACCESS_TOKENS];
 
 /**
  * Brings a database file to today's shape.
