@@ -31,7 +31,7 @@ import { BudgetedCalls } from "./budgeted-calls.ts";
 import { compactionCut, compactionPrompt } from "./compact.ts";
 import { Contexts } from "./context.ts";
 import { contextEntriesMax, contextTokensMax, defaultModel, defaultWorkspace, progressTimeoutSeconds, stepsMax, toolOutputMax, turnTimeoutSeconds } from "./settings.ts";
-import { systemPrompt } from "./system-prompt.ts";
+import { runningNow, systemPrompt } from "./system-prompt.ts";
 import { toolboxFor } from "./toolbox.ts";
 import { WorkspaceFiles } from "./workspace-files.ts";
 
@@ -168,12 +168,12 @@ export class TurnRunner {
       files: this.#files.section(workspace, info.depth > 0),
       canSpawn: tools.has("sessions_spawn"),
       summary: context.summary,
-      nowMs: clock.now(),
     });
     return agent.work({
       started,
       model,
       system,
+      now: runningNow(started.besides, clock.now()),
       history: toChat(context.entries),
       messages: started.messages.map((message) => ({ role: "user", text: message.text })),
       tools,

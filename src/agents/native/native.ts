@@ -71,7 +71,7 @@ async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => n
     const key = modelStepKey(round);
     turn.journal.intent({ key, kind: "model", name: turn.model, effect: "pure", input: null });
     await turn.journal.flush();
-    const request = { model: turn.model, system: turn.system, messages, tools, cacheKey: turn.started.session, signal: turn.signal };
+    const request = { model: turn.model, system: turn.system, now: turn.now, messages, tools, cacheKey: turn.started.session, signal: turn.signal };
     const onFrame = (frame: ModelFrame): void => turn.onFrame(frame);
     const { answer, last } = turn.budgeted === null ? { answer: await deps.models.call(request, onFrame) } : await turn.budgeted(request, onFrame);
     turn.progress();
