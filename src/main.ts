@@ -248,6 +248,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
       const { text, workspace: folder } = runner.instructionsOf(agent);
       return { section: taskHandlingOf(text), workspace: folder };
     },
+    compact: (session) => runner.compact(session),
     endProcesses: (session) => commands.endSession(session),
     judge: (text, earlier) => judgeIndependence(models, clock, settings.get(parallelModel) || model(), text, earlier),
     kick,

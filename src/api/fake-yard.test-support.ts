@@ -110,6 +110,10 @@ export class FakeYard {
       this.#row(key);
       return { outcome: "promoted", turn: { turnId: "turn_1" as TurnId, session: key, handle: "T7" } } as const;
     },
+    compact: async (key: SessionKey) => {
+      this.#row(key);
+      return 3;
+    },
     reset: async (key: SessionKey) => void this.#row(key),
     remove: async (key: SessionKey) => this.#did("remove", this.#row(key)),
     drain: () => void (this.draining = true),

@@ -320,6 +320,12 @@ export interface ModelList {
   data: { id: string; object: "model"; created: number; owned_by: string }[];
 }
 
+/** POST /api/sessions/K/compact: how many entries the summary stands for; 0 = there is nothing to make shorter. */
+export interface CompactBegun {
+  session: string;
+  entries: number;
+}
+
 /** A token that opens one part of the gateway; the secret is only in the answer that made it. */
 export interface ApiAccessToken {
   id: string;

@@ -32,6 +32,8 @@ export interface FrontDoorDeps {
   readonly judge: (text: string, earlier: readonly string[]) => Promise<"independent" | "dependent">;
   /** Ends what a session left running in the background; resolves when nothing of it is left. */
   readonly endProcesses: (session: SessionKey) => Promise<void>;
+  /** Begins a summary of a conversation; how many entries it is of. */
+  readonly compact: (session: SessionKey) => Promise<number>;
   /** Asks the scheduler to claim; called right after a message was handed to the store, so both share a commit. */
   readonly kick: () => void;
   /** A message for a running turn is on disk. */
@@ -185,6 +187,11 @@ export class FrontDoor implements Sessions {
 
   async reset(key: SessionKey, by: string): Promise<void> {
     await this.#found(key, this.#deps.store.resetSession({ key, by }));
+  }
+
+  async compact(key: SessionKey): Promise<number> {
+    if (this.#draining) throw new Fault("DRAINING", {});
+    return this.#deps.compact(key);
   }
 
   async remove(key: SessionKey, by: string): Promise<Cancelled> {

@@ -19,10 +19,24 @@ for (const api of ["openai-completions", "openai-responses", "anthropic-messages
     await gateway.ask("hello");
     const [{ bytes, tools, toolsBytes, systemBytes }] = (await model.log()) as [Awaited<ReturnType<typeof model.log>>[0]];
     t.diagnostic(`${bytes} bytes: ${tools.length} tools with ${toolsBytes}, instructions with ${systemBytes}`);
-    assert.ok(tools.length >= 19, `${tools.length} tools`);
+    assert.deepEqual(["read", "write", "edit", "exec", "grep", "web_fetch", "memory", "sessions_spawn", "sessions_yield", "subagents", "tool_search"].filter((name) => !tools.includes(name)), []);
     assert.ok(bytes < FIRST_PROMPT_BYTES_MAX, `${bytes} bytes`);
   });
 }
+
+test("rarely used tools are listed once they were searched for, and stay so, also after a restart", async (t) => {
+  const model = await startModel(t, ["--strict"]);
+  const gateway = await startGateway(t, { config: anthropic(model.url) });
+  await gateway.ask('! call tool_search {"query":"status of a session"} then call session_status {} then say done');
+  const lists = (await model.log()).map(({ tools }) => tools.includes("session_status"));
+  assert.deepEqual(lists, [false, true, true]);
+  assert.match((await model.log())[2]!.toolResults[0]!, /"state":"running"/);
+  await gateway.restart();
+  await gateway.ask("! say hi");
+  assert.equal((await model.log()).at(-1)!.tools.at(-1), "session_status", "behind the others, so that what stands before stays in the cache");
+  await gateway.ask("! call sessions_list {} then say by name", { session: "agent:main:api:direct:2" });
+  assert.match((await model.log()).at(-1)!.toolResults[0]!, /"sessions":\[\]/, "hidden is not forbidden");
+});
 
 test("over twenty turns with tools and files more than 80 % of the input tokens come from Anthropic's cache, because each call begins like the one before", async (t) => {
   const model = await startModel(t, ["--strict"]);
@@ -31,7 +45,7 @@ test("over twenty turns with tools and files more than 80 % of the input tokens 
   mkdirSync(workspace, { recursive: true });
   for (const name of ["AGENTS.md", "SOUL.md", "USER.md"]) writeFileSync(join(workspace, name), `# ${name}\n${"A line that every turn is told. ".repeat(40)}\n`);
   for (let turn = 1; turn <= 20; turn++) {
-    const text = turn % 4 === 0 ? `Look again. ! call list {"path":"."} & read {"path":"AGENTS.md"} then say turn ${turn} saw it` : `Tell me of part ${turn}. ! say ${"It is as it is. ".repeat(20)}`;
+    const text = turn % 4 === 0 ? `Look again.\n! call list {"path":"."} & read {"path":"AGENTS.md"} then say turn ${turn} saw it` : `Tell me of part ${turn}.\n! say ${"It is as it is. ".repeat(20)}`;
     await gateway.ask(text);
   }
   const { usage } = await gateway.api<ApiSession>("GET", "/api/sessions/agent%3Amain%3Amain");
