@@ -59,14 +59,19 @@ function markStable(tools: readonly LanguageModelV4FunctionTool[], prompt: Langu
   for (const marked of new Set([tools.at(-1), system, prompt[lastAnswer - 1], prompt.at(-1)])) if (marked !== undefined) marked.providerOptions = KEEP_UP_TO_HERE;
 }
 
-/** Joins the last words of the person, or follows the results of tools; always behind what is kept. */
+/**
+ * Joins the last words of the person, or follows the results of tools; always behind what is kept. A part
+ * of its own only where a mark needs one: many servers take nothing but plain text.
+ */
 function tellNow(prompt: LanguageModelV4Prompt, now: string): void {
-  const part = { type: "text" as const, text: now.toWellFormed() };
+  const text = now.toWellFormed();
   const last = prompt.at(-1);
-  if (last?.role !== "user") return void prompt.push({ role: "user", content: [part] });
-  const { providerOptions, ...rest } = last;
-  const content = last.content.map((said, at) => (at === last.content.length - 1 && providerOptions !== undefined ? { ...said, providerOptions } : said));
-  prompt[prompt.length - 1] = { ...rest, content: [...content, part] };
+  if (last?.role !== "user") return void prompt.push({ role: "user", content: [{ type: "text", text }] });
+  const { providerOptions } = last;
+  const said = last.content.at(-1)!;
+  const joined: typeof last.content =
+    providerOptions === undefined && said.type === "text" ? [{ ...said, text: `${said.text}\n\n${text}` }] : [{ ...said, ...(providerOptions === undefined ? {} : { providerOptions }) }, { type: "text", text }];
+  prompt[prompt.length - 1] = { role: "user", content: [...last.content.slice(0, -1), ...joined] };
 }
 
 /** OpenAI keeps nothing (`store: false`), so reasoning comes back encrypted and is sent again by us. */

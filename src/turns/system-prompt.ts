@@ -33,6 +33,11 @@ export function systemPrompt(parts: PromptParts): string {
 /** What runs for this session beside the turn; empty when nothing does. */
 export function runningNow(besides: readonly RunningBeside[], nowMs: number): string {
   if (besides.length === 0) return "";
-  const lines = besides.map(({ handle, kind, about, startedAt }) => `- ${handle} (${kind === "turn" ? "an earlier message, its answer follows by itself" : "child"}): ${JSON.stringify(about)}, for ${Math.round((nowMs - startedAt) / 1000)} s`);
+  const lines = besides.map(({ handle, kind, about, startedAt }) => `- ${handle} (${kind === "turn" ? "an earlier message, its answer follows by itself" : "child"}): ${quoted(about)}, for ${Math.round((nowMs - startedAt) / 1000)} s`);
   return `[from the gateway]\n## Running now\n${lines.join("\n")}`;
+}
+
+/** What somebody said, as a quotation: one line, and without an `@` that could address someone. */
+function quoted(text: string): string {
+  return JSON.stringify(text).replaceAll("@", "\\u0040");
 }
