@@ -114,7 +114,7 @@ export class FrontDoor implements Sessions {
   }
 
   /** Most of it is settings; only the judgement of a model takes time, and only where it is asked for. */
-  async #rulesFor({ session, text, queueMode: mode, channel, replyTo }: Incoming): Promise<AcceptRules> {
+  async #rulesFor({ session, text, queueMode: mode, channel, replyTo, isWhole }: Incoming): Promise<AcceptRules> {
     const { store, settings, meanTurnMs, judge } = this.#deps;
     const defaultMode = settings.get(queueModeByChannel)[channel] ?? settings.get(queueMode);
     const who = settings.get(parallelJudge);
@@ -122,7 +122,7 @@ export class FrontDoor implements Sessions {
     if (who === "model" && (replyTo ?? null) === null && (mode ?? (await store.session(session))?.queueMode ?? defaultMode) === "parallel") {
       independence = await judge(text, await store.unansweredTexts(session));
     }
-    const atOnce = mode === "interrupt" || mode === "rollback" || mode === "steer" || closesBatch(text, settings);
+    const atOnce = isWhole === true || mode === "interrupt" || mode === "rollback" || mode === "steer" || closesBatch(text, settings);
     return { waitMs: atOnce ? 0 : settings.get(messageWaitMs), defaultMode, meanTurnMs: meanTurnMs()[POOL_OF_KIND[parseSessionKey(session).parts.kind]], independence };
   }
 

@@ -18,6 +18,8 @@ export interface Incoming {
   readonly author?: string | null;
   readonly queueMode?: MessageMode | null;
   readonly replyTo?: MessageId | null;
+  /** True when the sender waits for the answer to just this, so that no batch is held open for more. */
+  readonly isWhole?: boolean;
   /** Slash commands are read from raw text of an authorised person only. */
   readonly mayCommand: boolean;
 }

@@ -76,6 +76,13 @@ test("a conversation is chosen by header, by metadata or by user, and what the c
   assert.match(told!, /\[Instructions\]\nTalk like a pirate\.[\s\S]*user: hi\nassistant: ahoy[\s\S]*! say f$/, "a passing conversation is told everything");
 });
 
+test("a request is answered at once, because whoever sends one waits for its answer and sends no second line to it", async (t) => {
+  const model = await startModel(t);
+  const gateway = await startGateway(t, { config: { ...standinConfig(model.url), "messages.messageWaitMs": 60_000 } });
+  const answer = await gateway.api<Loose>("POST", "/v1/chat/completions", { model: "main", user: "ann", messages: said("! say at once") });
+  assert.equal(answer["choices"][0].message.content, "at once");
+});
+
 test("a request sent again with the same idempotency key gets the same answer and makes no second turn", async (t) => {
   const { gateway, model } = await setup(t);
   const send = () => gateway.call<Loose>("POST", "/v1/chat/completions", { model: "main", messages: said("! say once"), user: "ann" }, { "idempotency-key": "k1" });

@@ -65,6 +65,7 @@ async function answer(ask: Ask, shapeFor: (meta: AnswerMeta) => AnswerShape, req
     channel: OPENAI_CHANNEL,
     sourceId: typeof key === "string" && key.length <= SOURCE_ID_LENGTH_MAX ? key : null,
     author: ask.user,
+    isWhole: true,
     mayCommand: place.isPlain,
   });
   const meta: AnswerMeta = {
