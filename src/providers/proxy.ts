@@ -68,7 +68,7 @@ const GOOGLE_MODEL = /^\/models\/(.+):(\w+)$/;
 
 /** Headers that pass, besides those of `x-stainless-`; credentials, cookies and addresses never do. */
 const REQUEST_HEADERS: ReadonlySet<string> = new Set(["accept", "content-type", "user-agent", "anthropic-version", "anthropic-beta", "openai-beta", "x-goog-api-client", "idempotency-key", "x-app", "originator"]);
-const RESPONSE_HEADERS: ReadonlySet<string> = new Set(["content-type", "content-length", "request-id", "x-request-id", "retry-after", "retry-after-ms", "x-should-retry", "openai-processing-ms", "openai-version", "openai-model"]);
+const RESPONSE_HEADERS: ReadonlySet<string> = new Set(["content-type", "content-length", "content-encoding", "request-id", "x-request-id", "retry-after", "retry-after-ms", "x-should-retry", "openai-processing-ms", "openai-version", "openai-model"]);
 const RESPONSE_PREFIXES = ["anthropic-ratelimit-", "x-ratelimit-"];
 /** Query fields that carry a credential. */
 const SECRET_QUERY: ReadonlySet<string> = new Set(["key", "api_key", "access_token"]);
@@ -138,7 +138,8 @@ export function makeProxy(deps: ProxyDeps): Proxy {
     request.signal.throwIfAborted();
     const family = FAMILIES[request.family];
     const asked = readAsked(request);
-    if (!family.paths.some((path) => path.test(`${request.method} ${asked.path}`))) throw new Fault("ROUTE_NOT_FOUND", { route: `${request.method} /proxy/${request.family}${asked.path.slice(0, 200)}` });
+    const isKnown = family.paths.some((path) => path.test(`${request.method} ${asked.path}`)) && !leadsElsewhere(asked.path) && !(request.family === "google" && leadsElsewhere(asked.model));
+    if (!isKnown) throw new Fault("ROUTE_NOT_FOUND", { route: `${request.method} /proxy/${request.family}${asked.path.slice(0, 200)}` });
     const target = providerFor(deps.catalogue.entries(), request.family, asked);
     const call: ProxiedCall = { provider: target.provider, model: target.model, caller: request.caller, bytes: request.body.length, signal: request.signal };
     const key = deps.keyOf(target.provider, target.setup);
@@ -153,7 +154,7 @@ export function makeProxy(deps: ProxyDeps): Proxy {
     return { status: answer.statusCode ?? 502, headers: passingHeaders(answer), pipeTo: (sink) => passOn(answer, sink, call, permit) };
   }
 
-  function send(request: ProxyRequest, asked: Asked, target: Target, key: string | null): Promise<IncomingMessage> {
+  function send(request: ProxyRequest, asked: Asked, target: Target, key: string | null, isSecondTry = false): Promise<IncomingMessage> {
     const { setup, provider } = target;
     const url = new URL(setup.baseUrl + asked.pathFor(target.model) + asked.query);
     const body = asked.bodyFor(target.model);
@@ -168,7 +169,11 @@ export function makeProxy(deps: ProxyDeps): Proxy {
       request.signal.addEventListener("abort", onAbort, { once: true });
       limitConnect(outgoing, isSecure);
       outgoing.on("response", resolve);
-      outgoing.on("error", (error) => reject(error instanceof Fault || request.signal.aborted ? error : new Fault("PROVIDER_UNREACHABLE", { provider, problem: error.message }, { cause: error })));
+      outgoing.on("error", (error: NodeJS.ErrnoException) => {
+        // An idle connection that the provider had closed just then: nothing was asked yet.
+        if (outgoing.reusedSocket && error.code === "ECONNRESET" && !isSecondTry && !request.signal.aborted) send(request, asked, target, key, true).then(resolve, reject);
+        else reject(error instanceof Fault || request.signal.aborted ? error : new Fault("PROVIDER_UNREACHABLE", { provider, problem: error.message }, { cause: error }));
+      });
       outgoing.on("close", () => {
         disarm();
         request.signal.removeEventListener("abort", onAbort);
@@ -223,6 +228,11 @@ function readAsked({ family, path: full, method, body }: ProxyRequest): Asked {
   const sent = method === "POST" ? jsonIn(body) : null;
   const model = sent !== null && typeof sent["model"] === "string" ? sent["model"] : "";
   return { ...common, model, pathFor: () => path, bodyFor: (own) => (sent === null || own === model ? body : Buffer.from(JSON.stringify({ ...sent, model: own }))) };
+}
+
+/** Parts that an address would be bent by: `..` steps out of its folder, `?` and `#` end its path. */
+function leadsElsewhere(path: string): boolean {
+  return /[?#\\\s]/.test(path) || path.split("/").some((part) => part === "." || part === "..");
 }
 
 /** Not even JSON: the provider says so in its own words. */
