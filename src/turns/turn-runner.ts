@@ -246,13 +246,15 @@ export class TurnRunner {
       entriesMax: this.#deps.settings.get(contextEntriesMax),
     };
     let context = await this.#contexts.of(started);
-    if (started.track === "side") return context;
+    const later = started.track === "side" ? null : compactionCut(context.entries, partOf(limits, NEARLY_FULL));
+    if (later === null) return context;
     if (compactionCut(context.entries, limits) !== null && (await this.#desk.settled(started.session, controller.signal))) context = await this.#contexts.of(started);
     const upTo = compactionCut(context.entries, limits);
     if (upTo === null) {
-      const later = started.omit.length > 0 ? null : compactionCut(context.entries, partOf(limits, NEARLY_FULL));
       const { key, createdAt } = started.sessionInfo;
-      if (later !== null) running.compactLater = () => this.#desk.begin({ key, createdAt, model, context }, later);
+      const conversation = { key, createdAt, model, context };
+      // What an unfinished turn beside this one said may still be taken back, so its summary would be too early.
+      if (started.omit.length === 0 && later > context.summaryUpTo) running.compactLater = () => this.#desk.begin(conversation, later);
       return context;
     }
     const stepKey = `compaction:${upTo}`;
