@@ -192,7 +192,7 @@ function build({ config, store, clock, log, status }: Parts) {
     models,
     tokens: makeTokenMint({ store, clock, random }),
     proxy: models.proxy({
-      onCall: ({ caller }, usage) => void store.chargeAccessToken({ id: caller.tokenId, usage }).catch((cause: unknown) => log.error("proxy.usage-not-kept", { cause })),
+      onCall: ({ caller, provider, model: name }, usage) => void store.chargeAccessToken({ id: caller.tokenId, model: `${provider}/${name}`, usage }).catch((cause: unknown) => log.error("proxy.usage-not-kept", { cause })),
     }),
     config: configAccess(config),
     lanes: () => store.lanes({ meanTurnMs: scheduler.meanTurnMs }),

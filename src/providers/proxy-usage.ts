@@ -11,7 +11,7 @@ import { NO_USAGE, type Usage } from "../model/chat.ts";
 /** The longest line, or whole answer, that is looked into; longer ones pass unread. */
 export const READ_CHARS_MAX = 4_000_000;
 
-export type TokenCounts = Omit<Usage, "calls" | "costMicros">;
+export type TokenCounts = Omit<Usage, "calls" | "costMicros" | "unpriced">;
 
 export class PassingUsage {
   readonly #isStream: boolean;

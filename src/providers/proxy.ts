@@ -191,7 +191,8 @@ export function makeProxy(deps: ProxyDeps): Proxy {
     await over;
     const counts = meter.end();
     const status = answer.statusCode ?? 0;
-    const usage = counts === null ? null : { ...counts, calls: 1, costMicros: costMicros(call.provider, call.model, counts, deps.settings.get(prices)) };
+    const cost = counts === null ? null : costMicros(call.provider, call.model, counts, deps.settings.get(prices));
+    const usage: Usage | null = counts === null ? null : { ...counts, calls: 1, costMicros: cost ?? 0, ...(cost === null ? { unpriced: 1 } : {}) };
     permit?.over({ status, headers: answer.headers, usage });
     if (status < 400) deps.onCall(call, usage ?? { ...NO_USAGE, calls: 1 });
     else deps.log.info("proxy.refused", { provider: call.provider, model: call.model, status });

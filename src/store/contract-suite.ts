@@ -907,8 +907,8 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     await store.addAccessToken(token);
     await assert.rejects(store.addAccessToken({ ...token, id: "tok_2", hash: "h2", session: BOB }), { code: "SESSION_NOT_FOUND" });
     const before = (await store.session(ANN))!.usage;
-    await store.chargeAccessToken({ id: "tok_1", usage: { ...NO_USAGE, input: 5, calls: 1 } });
-    await store.chargeAccessToken({ id: "tok_none", usage: { ...NO_USAGE, calls: 1 } });
+    await store.chargeAccessToken({ id: "tok_1", model: "p/m", usage: { ...NO_USAGE, input: 5, calls: 1 } });
+    await store.chargeAccessToken({ id: "tok_none", model: "p/m", usage: { ...NO_USAGE, calls: 1 } });
     assert.deepEqual([(await store.accessToken("h1"))!.usage.input, (await store.session(ANN))!.usage.input - before.input], [5, 5]);
     const { revokedAt } = (await store.revokeAccessToken("tok_1"))!;
     bench.clock.advance(10);
@@ -922,7 +922,7 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     await bench.accept(ANN, "one");
     await bench.drain();
     const { createdAt } = (await bench.store.session(ANN))!;
-    const summary = { key: ANN, createdAt, from: 0, upTo: 2, summary: "they met", usage: NO_USAGE };
+    const summary = { key: ANN, createdAt, from: 0, upTo: 2, summary: "they met", usage: NO_USAGE, model: "p/m" };
     assert.equal(await bench.store.summariseSession({ ...summary, createdAt: createdAt - 1 }), false, "a namesake that was deleted");
     assert.equal(await bench.store.summariseSession(summary), true);
     assert.equal(await bench.store.summariseSession(summary), false);

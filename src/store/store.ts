@@ -277,7 +277,7 @@ export interface StoreVerbs {
    * Replaces the entries after `from` up to `upTo` by a summary, in what the model is told.
    * False: the session was reset, compacted or made anew since the summary was begun; nothing was written.
    */
-  summariseSession(input: { key: SessionKey; createdAt: number; from: number; upTo: number; summary: string; usage: Usage }): boolean;
+  summariseSession(input: { key: SessionKey; createdAt: number; from: number; upTo: number; summary: string; usage: Usage; model: string }): boolean;
 
   /** Entries after `after` up to `upTo`, but nothing that the summary replaces. */
   context(input: { key: SessionKey; after: number; upTo: number }): SessionContext | null;
@@ -320,7 +320,7 @@ export interface StoreVerbs {
   /** Null: no such token. One that was revoked before keeps its time. */
   revokeAccessToken(id: string): AccessToken | null;
   /** Adds what a call cost to its token and, where it has one, to its session and the task that runs there. */
-  chargeAccessToken(input: { id: string; usage: Usage }): void;
+  chargeAccessToken(input: { id: string; model: string; usage: Usage }): void;
 
   recordProcess(process: OwnedProcess): void;
   forgetProcess(marker: string): void;

@@ -253,8 +253,9 @@ export class TurnRunner {
     if (upTo === null) {
       const { key, createdAt } = started.sessionInfo;
       const conversation = { key, createdAt, model, context };
-      // What an unfinished turn beside this one said may still be taken back, so its summary would be too early.
-      if (started.omit.length === 0 && later > context.summaryUpTo) running.compactLater = () => this.#desk.begin(conversation, later);
+      // What an unfinished turn beside this one said may still be taken back, so its summary would be too early;
+      // and a budget is only reserved for calls of a turn.
+      if (budgeted === null && started.omit.length === 0 && later > context.summaryUpTo) running.compactLater = () => this.#desk.begin(conversation, later);
       return context;
     }
     const stepKey = `compaction:${upTo}`;

@@ -5,6 +5,7 @@ import type { AccessToken, NewAccessToken } from "../../model/access-token.ts";
 import type { Usage } from "../../model/chat.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { ADD_USAGE, usageOf, usageValues } from "./rows.ts";
+import { recordCall } from "./usage.ts";
 
 export function addAccessToken(k: Kernel, { id, hash, scope, label, session, expiresAt }: NewAccessToken): AccessToken {
   if (session !== null && k.get("SELECT 1 FROM session WHERE key = ?", session) === undefined) throw new Fault("SESSION_NOT_FOUND", { session });
@@ -28,10 +29,11 @@ export function revokeAccessToken(k: Kernel, id: string): AccessToken | null {
   return row === undefined ? null : tokenOf(row);
 }
 
-export function chargeAccessToken(k: Kernel, { id, usage }: { id: string; usage: Usage }): void {
+export function chargeAccessToken(k: Kernel, { id, model, usage }: { id: string; model: string; usage: Usage }): void {
   const row = k.get("SELECT session FROM access_token WHERE id = ?", id);
   if (row === undefined) return; // its session was deleted while the call ran
   k.run(`UPDATE access_token SET ${ADD_USAGE} WHERE id = ?`, ...usageValues(usage), id);
+  recordCall(k, row["session"], model, usage);
   if (row["session"] === null) return;
   k.run(`UPDATE session SET ${ADD_USAGE} WHERE key = ?`, ...usageValues(usage), row["session"]);
   k.run(`UPDATE task SET ${ADD_USAGE} WHERE session = ? AND ended_at IS NULL`, ...usageValues(usage), row["session"]);

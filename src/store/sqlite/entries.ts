@@ -4,6 +4,7 @@ import type { Usage } from "../../model/chat.ts";
 import type { EntryContent } from "../../model/turn.ts";
 import type { Kernel } from "./kernel.ts";
 import { ADD_USAGE, usageValues } from "./rows.ts";
+import { recordCall } from "./usage.ts";
 
 export interface NewEntry {
   readonly turnId: TurnId | null;
@@ -30,8 +31,9 @@ export function compactSession(k: Kernel, key: SessionKey, summary: string, upTo
 }
 
 /** A summary that was made beside the conversation counts only if nothing else shortened the context meanwhile. */
-export function summariseSession(k: Kernel, { key, createdAt, from, upTo, summary, usage }: { key: SessionKey; createdAt: number; from: number; upTo: number; summary: string; usage: Usage }): boolean {
+export function summariseSession(k: Kernel, { key, createdAt, from, upTo, summary, usage, model }: { key: SessionKey; createdAt: number; from: number; upTo: number; summary: string; usage: Usage; model: string }): boolean {
   if (k.run(`UPDATE session SET ${ADD_USAGE} WHERE key = ? AND created_at = ?`, ...usageValues(usage), key, createdAt) === 0) return false;
+  recordCall(k, key, model, usage);
   if (k.get("SELECT 1 FROM session WHERE key = ? AND summary_upto = ?", key, from) === undefined) return false;
   compactSession(k, key, summary, upTo);
   return true;

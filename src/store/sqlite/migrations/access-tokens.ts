@@ -15,7 +15,8 @@ CREATE TABLE access_token (
   cache_write INTEGER NOT NULL DEFAULT 0,
   reasoning INTEGER NOT NULL DEFAULT 0,
   calls INTEGER NOT NULL DEFAULT 0,
-  cost_micros INTEGER NOT NULL DEFAULT 0
+  cost_micros INTEGER NOT NULL DEFAULT 0,
+  unpriced INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX access_token_session ON access_token (session) WHERE session IS NOT NULL;
 CREATE INDEX access_token_recent ON access_token (created_at DESC, id);
