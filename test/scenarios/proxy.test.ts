@@ -178,14 +178,16 @@ test("a call through the proxy takes a few milliseconds longer at most, so that 
   const direct = (): Promise<Response> => fetch(`${model.url}/v1/messages`, { method: "POST", headers: { "content-type": "application/json", "x-api-key": REAL_KEY }, body: JSON.stringify(body) });
   const proxied = (): Promise<Response> => ask(gateway, "anthropic/v1/messages", { "x-api-key": secret }, body);
   const added: number[] = [];
+  const bases: number[] = [];
   for (let round = 0; round < 60; round++) {
     const base = await timed(direct);
+    bases.push(base);
     added.push((await timed(proxied)) - base);
   }
-  const median = added.slice(10).sort((a, b) => a - b)[25]!;
+  const [median, base] = [added, bases].map((each) => each.slice(10).sort((a, b) => a - b)[25]!) as [number, number];
   t.diagnostic(`added ${median.toFixed(2)} ms at the median to the whole call`);
-  // The whole call with its token check and its usage; the machine of a test is slow and shared.
-  assert.ok(median < 25, `${median} ms`);
+  // The whole call with its token check and its usage; how slow the machine is shows in the call without it.
+  assert.ok(median < 10 + 5 * base, `${median} ms beside ${base} ms`);
 });
 
 async function rawStatus(gateway: Gateway, method: string, path: string, secret: string): Promise<number> {
