@@ -37,6 +37,7 @@ import { taskHandlingOf } from "./sessions/background-rules.ts";
 import type { Command } from "./sessions/command.ts";
 import { conversationCommands, helpCommand } from "./sessions/commands.ts";
 import { FrontDoor } from "./sessions/front-door.ts";
+import { makeTokenMint } from "./sessions/scoped-tokens.ts";
 import { foregroundMs, parallelModel, queueCap, sideTools, sideTurnsMax } from "./sessions/settings.ts";
 import { judgeIndependence } from "./sessions/judge-independence.ts";
 import { EventHub } from "./sessions/watch.ts";
@@ -212,6 +213,10 @@ function build({ config, store, files, clock, log, status }: Parts) {
     sessions: frontDoor,
     trees: grove,
     models,
+    tokens: makeTokenMint({ store, clock, random }),
+    proxy: models.proxy({
+      onCall: ({ caller, provider, model: name }, usage) => void store.chargeAccessToken({ id: caller.tokenId, model: `${provider}/${name}`, usage }).catch((cause: unknown) => log.error("proxy.usage-not-kept", { cause })),
+    }),
     config: configAccess(config),
     lanes: () => store.lanes({ meanTurnMs: scheduler.meanTurnMs }),
     files: { check: () => files.check(), backups: () => files.backups(), backup: () => files.backup({ keep: config.get(backupKeep) }) },
@@ -268,6 +273,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
       const { text, workspace: folder } = runner.instructionsOf(agent);
       return { section: taskHandlingOf(text), workspace: folder };
     },
+    compact: (session) => runner.compact(session),
     endProcesses: (session) => commands.endSession(session),
     judge: (text, earlier) => judgeIndependence(models, clock, settings.get(parallelModel) || model(), text, earlier),
     kick,

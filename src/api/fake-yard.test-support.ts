@@ -3,12 +3,14 @@ import { ManualClock } from "../base/clock.ts";
 import { seededRandom, type FlowId, type MessageId, type SessionKey, type TaskId, type TurnId } from "../base/ids.ts";
 import { silentLog, type Log } from "../base/log.ts";
 import type { Setting, Settings } from "../base/setting.ts";
+import type { AccessToken, NewAccessToken } from "../model/access-token.ts";
 import { NO_USAGE, type ModelClient } from "../model/chat.ts";
 import type { LiveFrame, YardEvent } from "../model/event.ts";
 import { Fault } from "../model/faults.ts";
 import { parseSessionKey } from "../model/session.ts";
 import type { NewSpawn, Task } from "../model/task.ts";
 import type { Entry } from "../model/turn.ts";
+import { makeTokenMint } from "../sessions/scoped-tokens.ts";
 import type { Incoming, Sessions, Watcher } from "../sessions/sessions.ts";
 import type { Cancelled, SessionRow, Store } from "../store/store.ts";
 import type { Trees } from "../trees/trees.ts";
@@ -58,6 +60,8 @@ export class FakeYard {
       deadlineAt: null, result: "done", fault: null, usage: NO_USAGE, claims: [], budget: null, output: null, attempt: 1,
     };
   }
+
+  readonly token1: AccessToken = { id: "tok_1", scope: "proxy", label: null, session: null, createdAt: 1, expiresAt: null, revokedAt: null, usage: NO_USAGE };
 
   open(key: SessionKey): SessionRow {
     const { kind, agent } = parseSessionKey(key).parts;
@@ -111,6 +115,10 @@ export class FakeYard {
       this.#row(key);
       return { outcome: "promoted", turn: { turnId: "turn_1" as TurnId, session: key, handle: "T7" } } as const;
     },
+    compact: async (key: SessionKey) => {
+      this.#row(key);
+      return 3;
+    },
     reset: async (key: SessionKey) => void this.#row(key),
     remove: async (key: SessionKey) => this.#did("remove", this.#row(key)),
     drain: () => void (this.draining = true),
@@ -140,6 +148,9 @@ export class FakeYard {
     task: async (id: TaskId) => (id === TASK ? this.task : null),
     flow: async (id: FlowId) => (id === FLOW ? { flow: this.#flow(), tasks: [this.task] } : null),
     flows: async () => ({ flows: [this.#flow()], next: null }),
+    addAccessToken: async ({ hash: _hash, ...token }: NewAccessToken) => ({ ...token, ...this.token1 }),
+    accessTokens: async () => [this.token1],
+    revokeAccessToken: async (id: string) => (id === this.token1.id ? { ...this.token1, revokedAt: 2 } : null),
     totals: async () => ({ sessions: this.rows.size }),
     usage: async () => ({ rows: [{ name: "test/m", usage: { ...NO_USAGE, input: 10, output: 2, calls: 1, unpriced: 1 } }], total: { ...NO_USAGE, input: 10, output: 2, calls: 1, unpriced: 1 }, more: false }),
   } as unknown as Store;
@@ -177,6 +188,8 @@ export class FakeYard {
         },
       },
       random: seededRandom(7),
+      tokens: makeTokenMint({ store, clock, random: seededRandom(9) }),
+      proxy: { forward: async () => { throw new Fault("PROXY_NO_PROVIDER", { family: "openai", model: "", known: "" }); } },
       pageDir: this.pageDir,
       lanes: async () => ({ generation: 3, pools: [POOL_ROW], lanes: [] }),
       status: () => ({ version: "0.0.0", pid: 1, generation: 3, startedAt: 5_000, draining: this.draining, model: null, models: [], agents: ["main", "reviewer"], disk: "good" }),

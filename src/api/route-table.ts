@@ -11,10 +11,20 @@ import { sessionRoutes } from "./routes/sessions.ts";
 import { simulateRoutes } from "./routes/simulate.ts";
 import { stateRoutes } from "./routes/state.ts";
 import { taskRoutes } from "./routes/tasks.ts";
+import { tokenRoutes } from "./routes/tokens.ts";
 import { usageRoutes } from "./routes/usage.ts";
 
 export function routeTable(deps: RouteDeps): readonly Route[] {
-  return [...messageRoutes(deps), ...sessionRoutes(deps), ...taskRoutes(deps), ...gatewayRoutes(deps), ...usageRoutes(deps), ...stateRoutes(deps), ...simulateRoutes(deps)];
+  return [
+    ...messageRoutes(deps),
+    ...sessionRoutes(deps),
+    ...taskRoutes(deps),
+    ...gatewayRoutes(deps),
+    ...usageRoutes(deps),
+    ...stateRoutes(deps),
+    ...simulateRoutes(deps),
+    ...tokenRoutes(deps),
+  ];
 }
 
 export interface SpecialRoute {
@@ -34,5 +44,10 @@ export const SPECIAL_ROUTES = {
   metrics: { method: "GET", path: "/metrics", open: false, doc: "Figures in Prometheus' text format." },
   alive: { method: "GET", path: "/healthz", open: true, doc: "ok while the process serves." },
   ready: { method: "GET", path: "/readyz", open: true, doc: "ok while new work is taken; 503 while the gateway shuts down." },
+  chat: { method: "POST", path: "/v1/chat/completions", open: false, doc: "OpenAI's Chat Completions: `model` names an agent, or `agent/model`. See docs/guides/openai-api.md." },
+  responses: { method: "POST", path: "/v1/responses", open: false, doc: "OpenAI's Responses, likewise." },
+  proxyAnthropic: { method: "POST", path: "/proxy/anthropic/*", open: false, doc: "Anthropic's API by way of the gateway: asks for a proxy token in x-api-key or as a bearer, and puts the provider's own key in its place." },
+  proxyOpenai: { method: "POST", path: "/proxy/openai/*", open: false, doc: "OpenAI's API likewise: the proxy token as a bearer." },
+  proxyGoogle: { method: "POST", path: "/proxy/google/*", open: false, doc: "Google's API likewise: the proxy token in x-goog-api-key." },
   page: { method: "GET", path: "/*", open: true, doc: "The dashboard's files." },
 } as const satisfies Record<string, SpecialRoute>;

@@ -4,6 +4,7 @@
  */
 import type { JsonObject } from "../base/json.ts";
 import type { ModelClient } from "../model/chat.ts";
+import type { TokenMint } from "../sessions/scoped-tokens.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Backup, StoreFiles } from "../store/store-files.ts";
 import type { LanesView, Store } from "../store/store.ts";
@@ -24,6 +25,7 @@ export interface RouteDeps {
   readonly sessions: Sessions;
   readonly trees: Trees;
   readonly models: ModelClient;
+  readonly tokens: TokenMint;
   readonly config: ConfigAccess;
   /** Lanes and pools with estimates. */
   lanes(): Promise<LanesView>;

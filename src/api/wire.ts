@@ -324,6 +324,32 @@ export interface ModelList {
   data: { id: string; object: "model"; created: number; owned_by: string }[];
 }
 
+/** POST /api/sessions/K/compact: how many entries the summary stands for; 0 = there is nothing to make shorter. */
+export interface CompactBegun {
+  session: string;
+  entries: number;
+}
+
+/** A token that opens one part of the gateway; the secret is only in the answer that made it. */
+export interface ApiAccessToken {
+  id: string;
+  scope: "proxy";
+  label: string | null;
+  session: string | null;
+  createdAt: number;
+  expiresAt: number | null;
+  revokedAt: number | null;
+  usage: ApiUsage;
+}
+/** POST /api/tokens */
+export interface TokenMade extends ApiAccessToken {
+  secret: string;
+}
+/** GET /api/tokens */
+export interface TokenList {
+  tokens: ApiAccessToken[];
+}
+
 /** POST and DELETE /api/login: the page's way in and out; the answer to POST sets a cookie. */
 export interface LoginAnswer {
   loggedIn: boolean;

@@ -74,6 +74,8 @@ export interface ModelRequest {
   readonly model: string;
   readonly system: string;
   readonly messages: readonly ChatMessage[];
+  /** What holds at this moment, e.g. what runs. Told last of all, so that everything before it stays in the provider's cache. */
+  readonly now?: string;
   readonly tools: readonly ToolSpec[];
   readonly toolChoice?: "auto" | "none" | { readonly tool: string };
   readonly maxOutputTokens?: number;

@@ -374,6 +374,16 @@ export const FAULTS = {
     httpStatus: 404,
     text: ({ folder, tried }) => `there is no good backup in ${folder} (${tried} looked at); nothing was changed; move yard.sqlite and the files beside it away to start anew without what they held`,
   }),
+  TOKEN_NOT_FOUND: fault<{ token: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ token }) => `no token ${token} ("yard token --list" shows them)`,
+  }),
+  PROXY_NO_PROVIDER: fault<{ family: string; model: string; known: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ family, model, known }) => `no provider for ${model === "" ? `/proxy/${family}` : `${model} at /proxy/${family}`}; providers that speak this API: ${known === "" ? "none" : known}; set one up under models.providers`,
+  }),
 } as const;
 
 export type FaultCode = keyof typeof FAULTS;

@@ -23,10 +23,15 @@ export interface ToolSpec {
   readonly inputSchema: JsonObject;
 }
 
+/** Finds the tools that are not listed. */
+export const TOOL_SEARCH = "tool_search";
+
 export interface Tool extends ToolSpec {
   readonly effect: EffectClass;
   /** Calls of one round whose tools are all `parallel` run side by side; others run in order. */
   readonly parallel: boolean;
+  /** True for one that an agent with many tools has to look for with `tool_search`. */
+  readonly isRare?: boolean;
   /**
    * Runs the call. `input` has passed no check yet: parse it first.
    * Failures that the model can react to are outcomes with `isError`; a thrown Fault becomes one.

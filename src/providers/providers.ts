@@ -29,6 +29,7 @@ import type { LocalModel } from "./local-model.ts";
 import { isOpenAi, Models } from "./models.ts";
 import { costMicros, priceBound, priceOf } from "./prices.ts";
 import { callOptions } from "./prompt.ts";
+import { makeProxy, type Proxy, type ProxyDeps } from "./proxy.ts";
 import * as setting from "./settings.ts";
 import type { Api, ProviderSetup } from "./settings.ts";
 import { kindOf, MAY_BE_PAID, verdictOn, type FailureKind } from "./verdict.ts";
@@ -70,6 +71,8 @@ export interface Providers extends ModelClient {
   /** Looks for an Ollama on this machine, for at most 300 ms. Never throws. */
   discover(signal?: AbortSignal): Promise<void>;
   listProviders(): readonly ProviderView[];
+  /** Passes model calls of other programs on; `admit` and `onCall` as {@link ProxyDeps} has them. */
+  proxy(more: Pick<ProxyDeps, "admit" | "onCall">): Proxy;
   /** Lets go of the settings; calls that run are ended by their own signals. */
   stop(): void;
 }
@@ -209,6 +212,7 @@ export function makeProviders(deps: ProvidersDeps): Providers {
         models: setup === null ? [setting.REHEARSAL] : setup.models.map((model) => model.id),
         key: keyState(id, setup),
       })),
+    proxy: (more) => makeProxy({ catalogue, settings, clock, log, keyOf, ...more }),
     stop,
   };
 }

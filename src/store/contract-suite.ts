@@ -915,6 +915,38 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     await bench.drain();
   });
 
+  promise("a token is found by its fingerprint, counts what is used with it, stays revoked over a crash, and goes with its session", async (bench) => {
+    await bench.accept(ANN, "hi");
+    const { store } = bench;
+    const token = { id: "tok_1", hash: "h1", scope: "proxy", label: "l", session: ANN, expiresAt: null } as const;
+    await store.addAccessToken(token);
+    await assert.rejects(store.addAccessToken({ ...token, id: "tok_2", hash: "h2", session: BOB }), { code: "SESSION_NOT_FOUND" });
+    const before = (await store.session(ANN))!.usage;
+    await store.chargeAccessToken({ id: "tok_1", model: "p/m", usage: { ...NO_USAGE, input: 5, calls: 1 } });
+    await store.chargeAccessToken({ id: "tok_none", model: "p/m", usage: { ...NO_USAGE, calls: 1 } });
+    assert.deepEqual([(await store.accessToken("h1"))!.usage.input, (await store.session(ANN))!.usage.input - before.input], [5, 5]);
+    const { revokedAt } = (await store.revokeAccessToken("tok_1"))!;
+    bench.clock.advance(10);
+    await bench.crash();
+    assert.deepEqual([(await bench.store.revokeAccessToken("tok_1"))!.revokedAt, (await bench.store.accessTokens({ limit: 9 })).length], [revokedAt, 1]);
+    await bench.store.deleteSession({ key: ANN, by: "you" });
+    assert.equal(await bench.store.accessToken("h1"), null);
+  });
+
+  promise("a summary counts only for the context that it was made of, so none is written twice or over a cleared conversation", async (bench) => {
+    await bench.accept(ANN, "one");
+    await bench.drain();
+    const { createdAt } = (await bench.store.session(ANN))!;
+    const summary = { key: ANN, createdAt, from: 0, upTo: 2, summary: "they met", usage: NO_USAGE, model: "p/m" };
+    assert.equal(await bench.store.summariseSession({ ...summary, createdAt: createdAt - 1 }), false, "a namesake that was deleted");
+    assert.equal(await bench.store.summariseSession(summary), true);
+    assert.equal(await bench.store.summariseSession(summary), false);
+    assert.deepEqual(await bench.store.context({ key: ANN, after: 0, upTo: 9 }), { summary: "they met", summaryUpTo: 2, entries: [] });
+    await bench.store.resetSession({ key: ANN, by: "you" });
+    assert.equal(await bench.store.summariseSession({ ...summary, from: 2, upTo: 4 }), false);
+    assert.equal(bench.events.filter(({ type }) => type === "session.compacted").length, 1);
+  });
+
   promise("processes are remembered until they are forgotten, so the next start can end them", async (bench) => {
     const process = { pid: 7, startTicks: "99", bootId: "b", marker: "m" };
     await bench.store.recordProcess(process);

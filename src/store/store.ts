@@ -19,6 +19,7 @@
  */
 import type { BarrierId, FlowId, MessageId, SessionKey, TaskId, TurnId } from "../base/ids.ts";
 import type { JsonObject } from "../base/json.ts";
+import type { AccessToken, NewAccessToken } from "../model/access-token.ts";
 import type { BudgetView, CallAsked, CallGrant, ScopeBudgets } from "../model/budget.ts";
 import type { Usage } from "../model/chat.ts";
 import type { FaultRecord } from "../model/faults.ts";
@@ -316,6 +317,11 @@ export interface StoreVerbs {
   /** Removes the sessions of ended children that were spawned to be deleted; their tasks and results stay. */
   removeSpent(input: { limit: number }): number;
   archiveIdle(input: { childrenEndedBefore: number; limit: number }): number;
+  /**
+   * Replaces the entries after `from` up to `upTo` by a summary, in what the model is told.
+   * False: the session was reset, compacted or made anew since the summary was begun; nothing was written.
+   */
+  summariseSession(input: { key: SessionKey; createdAt: number; from: number; upTo: number; summary: string; usage: Usage; model: string }): boolean;
 
   /** Entries after `after` up to `upTo`, but nothing that the summary replaces. */
   context(input: { key: SessionKey; after: number; upTo: number }): SessionContext | null;
@@ -351,6 +357,16 @@ export interface StoreVerbs {
 
   /** Posts something that the person should know, as an event and (with `entry`) in the transcript. */
   notice(input: { session: SessionKey; text: string; level: "info" | "warn" | "error"; code: string | null; entry: boolean; data?: JsonObject }): void;
+
+  /** @throws {Fault} SESSION_NOT_FOUND */
+  addAccessToken(token: NewAccessToken): AccessToken;
+  /** By its fingerprint, also one that is revoked or over. */
+  accessToken(hash: string): AccessToken | null;
+  accessTokens(input: { limit: number }): readonly AccessToken[];
+  /** Null: no such token. One that was revoked before keeps its time. */
+  revokeAccessToken(id: string): AccessToken | null;
+  /** Adds what a call cost to its token and, where it has one, to its session and the task that runs there. */
+  chargeAccessToken(input: { id: string; model: string; usage: Usage }): void;
 
   recordProcess(process: OwnedProcess): void;
   forgetProcess(marker: string): void;

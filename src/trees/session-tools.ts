@@ -128,6 +128,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
     }),
     tool({
       name: "sessions_send",
+      isRare: true,
       description: "Tell a running child something; it sees it before its next step.",
       effect: "keyed",
       input: inputShape({ session: NAME, text: text({ min: 1, max: 100_000 }) }),
@@ -139,6 +140,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
     }),
     tool({
       name: "sessions_list",
+      isRare: true,
       description: "Sessions of your children, newest first.",
       effect: "pure",
       input: inputShape({ limit: optional(wholeNumber({ min: 1, max: 100 })) }),
@@ -149,6 +151,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
     }),
     tool({
       name: "sessions_history",
+      isRare: true,
       description: "The newest lines of a child's conversation.",
       effect: "pure",
       input: inputShape({ session: NAME, limit: optional(wholeNumber({ min: 1, max: LOG_ENTRIES_MAX })) }),
@@ -159,6 +162,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
     }),
     tool({
       name: "session_status",
+      isRare: true,
       description: "State of this session, or of a child: tokens, model, what runs.",
       effect: "pure",
       input: inputShape({ session: optional(NAME) }),
@@ -171,6 +175,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
     }),
     tool({
       name: "agents_list",
+      isRare: true,
       description: "Agents that you may name in sessions_spawn.",
       effect: "pure",
       input: inputShape({}),
@@ -183,6 +188,7 @@ interface ToolPlan<T> {
   readonly name: string;
   readonly description: string;
   readonly effect: Tool["effect"];
+  readonly isRare?: boolean;
   readonly input: InputShape<T>;
   run(input: T, context: ToolContext): Promise<ToolOutcome>;
 }
@@ -193,6 +199,7 @@ function tool<T>(plan: ToolPlan<T>): Tool {
     description: plan.description,
     effect: plan.effect,
     parallel: true,
+    isRare: plan.isRare ?? false,
     inputSchema: plan.input.schema,
     run: async (input, context) => plan.run(plan.input.parse(plan.name, input), context),
   };

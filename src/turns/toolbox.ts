@@ -1,6 +1,7 @@
-/** Which tools a turn gets: an agent's rules, and never more than its place in the tree allows. */
-import type { Tool, Toolbox } from "../model/tool.ts";
+/** Which tools a turn gets: an agent's rules, never more than its place in the tree allows, and which of them it has to look for. */
+import { TOOL_SEARCH, type Tool, type Toolbox } from "../model/tool.ts";
 import type { ToolRules } from "./agents-list.ts";
+import { makeToolSearch } from "./tool-search.ts";
 
 /** Tools that reach other sessions: for people's own sessions, and for children that may still have children. */
 const TREE_TOOLS: ReadonlySet<string> = new Set(["sessions_spawn", "sessions_yield", "sessions_send", "sessions_list", "sessions_history", "session_status", "subagents", "agents_list"]);
@@ -13,11 +14,15 @@ export interface ToolPlace {
   readonly rules: ToolRules | undefined;
   /** True for a turn beside its conversation that may change nothing itself. */
   readonly readOnly: boolean;
+  /** With more tools than this, the rare ones are behind `tool_search`. */
+  readonly shownMax: number;
 }
 
 export function toolboxFor(tools: readonly Tool[], place: ToolPlace): Toolbox {
   const box = new Map<string, Tool>();
   for (const tool of tools) if (isOffered(tool, place)) box.set(tool.name, tool);
+  const rare = box.size > place.shownMax ? [...box.values()].filter((tool) => tool.isRare === true) : [];
+  if (rare.length > 0) box.set(TOOL_SEARCH, makeToolSearch(rare));
   return box;
 }
 

@@ -28,10 +28,11 @@ import type { SessionContext, Store } from "../store/store.ts";
 import { agentsList, findAgent, type AgentEntry } from "./agents-list.ts";
 import { scopeBudgets } from "./budget-settings.ts";
 import { BudgetedCalls } from "./budgeted-calls.ts";
-import { compactionCut, compactionPrompt } from "./compact.ts";
+import { CompactionDesk } from "./compaction-desk.ts";
+import { compactionCut, NEARLY_FULL, partOf } from "./compact.ts";
 import { Contexts } from "./context.ts";
-import { contextEntriesMax, contextTokensMax, defaultModel, defaultWorkspace, progressTimeoutSeconds, stepsMax, toolOutputMax, turnTimeoutSeconds } from "./settings.ts";
-import { systemPrompt } from "./system-prompt.ts";
+import { contextEntriesMax, contextTokensMax, defaultModel, defaultWorkspace, progressTimeoutSeconds, stepsMax, toolOutputMax, toolsShownMax, turnTimeoutSeconds } from "./settings.ts";
+import { runningNow, systemPrompt } from "./system-prompt.ts";
 import { toolboxFor } from "./toolbox.ts";
 import { WorkspaceFiles } from "./workspace-files.ts";
 
@@ -67,6 +68,8 @@ interface Running {
   readonly controller: AbortController;
   readonly done: Promise<void>;
   steering: boolean;
+  /** What to make shorter once the turn is over; null = nothing. */
+  compactLater: (() => void) | null;
 }
 
 /** The reason of a turn's signal when the store took its right to write. */
@@ -79,11 +82,13 @@ export class TurnRunner {
   readonly #running = new Map<TurnId, Running>();
   readonly #files = new WorkspaceFiles();
   readonly #contexts: Contexts;
+  readonly #desk: CompactionDesk;
   readonly #closing = new AbortController();
 
   constructor(deps: TurnRunnerDeps) {
     this.#deps = deps;
     this.#contexts = new Contexts(deps.store);
+    this.#desk = new CompactionDesk({ ...deps, signal: this.#closing.signal });
   }
 
   get count(): number {
@@ -92,7 +97,7 @@ export class TurnRunner {
 
   start(started: StartedTurn): void {
     const controller = new AbortController();
-    const running: Running = { started, controller, done: Promise.resolve(), steering: started.steps.length > 0 };
+    const running: Running = { started, controller, done: Promise.resolve(), steering: started.steps.length > 0, compactLater: null };
     this.#running.set(started.turnId, running);
     Object.assign(running, { done: this.#run(running) });
   }
@@ -118,7 +123,20 @@ export class TurnRunner {
     this.#closing.abort(new TurnStopped());
     const all = [...this.#running.values()];
     for (const { controller } of all) controller.abort(new TurnStopped());
-    await Promise.all(all.map((running) => running.done));
+    await Promise.all([...all.map((running) => running.done), this.#desk.idle()]);
+  }
+
+  /**
+   * Compacts a conversation now, beside it, as far as it goes.
+   * @returns how many entries become a summary; 0 = there is nothing to make shorter.
+   * @throws {Fault} SESSION_NOT_FOUND
+   */
+  async compact(key: SessionKey): Promise<number> {
+    const row = await this.#deps.store.session(key);
+    if (row === null) throw new Fault("SESSION_NOT_FOUND", { session: key });
+    const entry = findAgent(this.#deps.settings.get(agentsList), row.agent) ?? { id: row.agent };
+    const context = await this.#deps.store.context({ key, after: 0, upTo: row.lastEntry });
+    return this.#desk.compactAll({ key, createdAt: row.createdAt, model: this.modelFor(row.model, row.depth, entry), context: context! });
   }
 
   async #run(running: Running): Promise<void> {
@@ -140,6 +158,7 @@ export class TurnRunner {
         end = { outcome: "failed", fault: fault.toRecord(), usage: NO_USAGE };
       }
       await this.#close(started, journal, end);
+      running.compactLater?.();
     } catch (cause) {
       if (!wasStopped(cause, controller.signal)) log.error("turn.not-closed", { turnId: started.turnId, cause });
     } finally {
@@ -159,7 +178,7 @@ export class TurnRunner {
     const model = this.modelFor(info.model, info.depth, entry);
     const workspace = this.workspaceFor(info.cwd, entry);
     const { depthMax } = this.#deps.tree();
-    const tools = toolboxFor(this.#deps.tools(), { depth: info.depth, depthMax, rules: entry.tools, readOnly: started.origin === "parallel" && this.#deps.readOnlyBeside() });
+    const tools = toolboxFor(this.#deps.tools(), { depth: info.depth, depthMax, rules: entry.tools, readOnly: started.origin === "parallel" && this.#deps.readOnlyBeside(), shownMax: settings.get(toolsShownMax) });
     const budgeted = this.#budgetOf(started);
     const context = await this.#context(running, journal, model, budgeted);
     const system = systemPrompt({
@@ -168,12 +187,12 @@ export class TurnRunner {
       files: this.#files.section(workspace, info.depth > 0),
       canSpawn: tools.has("sessions_spawn"),
       summary: context.summary,
-      nowMs: clock.now(),
     });
     return agent.work({
       started,
       model,
       system,
+      now: runningNow(started.besides, clock.now()),
       history: toChat(context.entries),
       messages: started.messages.map((message) => ({ role: "user", text: message.text })),
       tools,
@@ -219,26 +238,32 @@ export class TurnRunner {
     return { text: this.#files.text(workspace, "AGENTS.md"), workspace };
   }
 
-  /** The conversation before this turn, made shorter first when it has grown too long. */
+  /** The conversation before this turn; made shorter first when it is full, and after the turn when it nearly is. */
   async #context(running: Running, journal: StepJournal, model: string, budgeted: BudgetedCalls | null): Promise<SessionContext> {
     const { started, controller } = running;
-    const context = await this.#contexts.of(started);
     const limits = {
       tokensMax: Math.min(this.#deps.settings.get(contextTokensMax), this.#deps.models.contextWindow(model) * WINDOW_PART),
       entriesMax: this.#deps.settings.get(contextEntriesMax),
     };
+    let context = await this.#contexts.of(started);
+    const later = started.track === "side" ? null : compactionCut(context.entries, partOf(limits, NEARLY_FULL));
+    if (later === null) return context;
+    if (compactionCut(context.entries, limits) !== null && (await this.#desk.settled(started.session, controller.signal))) context = await this.#contexts.of(started);
     const upTo = compactionCut(context.entries, limits);
-    if (upTo === null || started.track === "side") return context;
-    const key = `compaction:${upTo}`;
-    journal.intent({ key, kind: "compaction", name: model, effect: "pure", input: null });
+    if (upTo === null) {
+      const { key, createdAt } = started.sessionInfo;
+      const conversation = { key, createdAt, model, context };
+      // What an unfinished turn beside this one said may still be taken back, so its summary would be too early;
+      // and a budget is only reserved for calls of a turn.
+      if (budgeted === null && started.omit.length === 0 && later > context.summaryUpTo) running.compactLater = () => this.#desk.begin(conversation, later);
+      return context;
+    }
+    const stepKey = `compaction:${upTo}`;
+    journal.intent({ key: stepKey, kind: "compaction", name: model, effect: "pure", input: null });
     await journal.flush();
-    const old = context.entries.filter((entry) => entry.seq <= upTo);
-    const request = compactionPrompt(context.summary, old);
-    const call = { ...request, model, tools: [], toolChoice: "none" as const, signal: controller.signal };
-    const answer = budgeted === null ? await this.#deps.models.call(call, () => {}) : await budgeted.ifItFits(call);
-    if (answer === null) return context;
-    const summary = answer.parts.map((part) => (part.type === "text" ? part.text : "")).join("");
-    journal.result(key, { kind: "compaction", summary, upTo, usage: answer.usage, model: answer.model });
+    const made = await this.#desk.summarise(model, context, upTo, controller.signal, budgeted);
+    if (made === null) return context;
+    journal.result(stepKey, { kind: "compaction", upTo, ...made });
     await journal.flush();
     return this.#contexts.of(started);
   }

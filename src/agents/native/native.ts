@@ -10,9 +10,10 @@
 import type { ModelAnswer, ModelClient, ModelFrame, ToolCallPart, ToolResult } from "../../model/chat.ts";
 import { addUsage, NO_USAGE, textOf, toolCallsOf, type ChatMessage } from "../../model/chat.ts";
 import { Fault, asFault, type FaultRecord } from "../../model/faults.ts";
-import type { Tool, ToolOutcome, ToolSpec } from "../../model/tool.ts";
+import type { Tool, ToolOutcome } from "../../model/tool.ts";
 import { OUTCOME_UNKNOWN, modelStepKey, toolStepKey } from "../../model/transcript.ts";
 import type { Agent, AgentEnd, AgentTurn } from "../agent.ts";
+import { listedTools } from "./listed-tools.ts";
 import { shortenMiddle } from "./shorten.ts";
 
 /** How much of a call's input and output its events show, characters. */
@@ -34,7 +35,6 @@ interface Round {
 
 async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => number }): Promise<AgentEnd> {
   const messages: ChatMessage[] = [...turn.history, ...turn.messages];
-  const tools: ToolSpec[] = [...turn.tools.values()].map(({ name, description, inputSchema }) => ({ name, description, inputSchema }));
   const said: string[] = [];
   let usage = NO_USAGE;
   for (let round = 1; round <= turn.stepsMax; round++) {
@@ -71,7 +71,7 @@ async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => n
     const key = modelStepKey(round);
     turn.journal.intent({ key, kind: "model", name: turn.model, effect: "pure", input: null });
     await turn.journal.flush();
-    const request = { model: turn.model, system: turn.system, messages, tools, cacheKey: turn.started.session, signal: turn.signal };
+    const request = { model: turn.model, system: turn.system, now: turn.now, messages, tools: listedTools(turn.tools, messages), cacheKey: turn.started.session, signal: turn.signal };
     const onFrame = (frame: ModelFrame): void => turn.onFrame(frame);
     const { answer, last } = turn.budgeted === null ? { answer: await deps.models.call(request, onFrame) } : await turn.budgeted(request, onFrame);
     turn.progress();

@@ -1,6 +1,6 @@
 /** `yard sessions`: list, show, history, cancel, delete, rename. */
 import type { Command } from "commander";
-import type { ApiSession, CancelResult, History, HistoryEntry, SessionList } from "../../api/wire.ts";
+import type { ApiSession, CancelResult, CompactBegun, History, HistoryEntry, SessionList } from "../../api/wire.ts";
 import { asJson, asListing, inPath, sessionArgument, type Cli, type ListOptions } from "../command.ts";
 import { duration, sayFields, sayTable, tokens } from "../table.ts";
 import { colour, plain, say, sayJson, type Terminal } from "../terminal.ts";
@@ -61,6 +61,12 @@ export function register(parent: Command, cli: Cli): void {
       const result = await (await cli.connect()).post<CancelResult>(`/api/sessions/${inPath(key)}/cancel`, { tree, queue: queue === true });
       sayCancelled(cli.terminal, result, json);
     });
+
+  withKey("compact", "replace its older part by a summary, in what the model is told").action(async (key: string, { json }: { json?: boolean }) => {
+    const begun = await (await cli.connect()).post<CompactBegun>(`/api/sessions/${inPath(key)}/compact`);
+    if (json) sayJson(cli.terminal, begun);
+    else say(cli.terminal, begun.entries === 0 ? "there is nothing to make shorter yet" : `${begun.entries} entries become a summary; the history keeps them`);
+  });
 
   withKey("delete", "stop it and remove everything that was said in it").action(async (key: string, { json }: { json?: boolean }) => {
     const result = await (await cli.connect()).delete<CancelResult>(`/api/sessions/${inPath(key)}`);

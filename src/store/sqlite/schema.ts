@@ -7,6 +7,7 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import { Fault } from "../../model/faults.ts";
+import { ACCESS_TOKENS } from "./migrations/access-tokens.ts";
 import { BUDGETS } from "./migrations/budgets.ts";
 import { RETENTION } from "./migrations/retention.ts";
 
@@ -262,7 +263,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS];
 
 /**
  * Brings a database file to today's shape.

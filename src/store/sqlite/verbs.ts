@@ -1,11 +1,12 @@
 /** All verbs of the store over one SQLite connection, each as a plain function of the kernel. */
+import { accessToken, accessTokens, addAccessToken, chargeAccessToken, revokeAccessToken } from "./access-tokens.ts";
 import type { SessionKey } from "../../base/ids.ts";
 import type { JsonObject } from "../../base/json.ts";
 import type { OwnedProcess, StoreVerbs } from "../store.ts";
 import { openBarrier } from "./barriers.ts";
 import { reserveCall, settleCall } from "./budgets.ts";
 import { claimTurns, promoteTurn } from "./claim.ts";
-import { appendEntry } from "./entries.ts";
+import { appendEntry, summariseSession } from "./entries.ts";
 import { checkIntegrity } from "./integrity.ts";
 import type { Kernel } from "./kernel.ts";
 import { acceptMessage, messagePlace, steerSession, takeSteering, unansweredTexts } from "./messages.ts";
@@ -66,6 +67,12 @@ export const VERBS: KernelVerbs = {
   cancelTask,
   cancelFlow,
   notice,
+  addAccessToken,
+  accessToken,
+  accessTokens,
+  revokeAccessToken,
+  chargeAccessToken,
+  summariseSession,
   recordProcess: (k, { marker, pid, startTicks, bootId }: OwnedProcess) => {
     k.run("INSERT OR REPLACE INTO process VALUES (?,?,?,?)", marker, pid, startTicks, bootId);
   },
