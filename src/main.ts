@@ -27,6 +27,7 @@ import { Scheduler, poolSizes } from "./lanes/scheduler.ts";
 import type { CallTerms } from "./model/budget.ts";
 import type { ModelClient } from "./model/chat.ts";
 import { Fault } from "./model/faults.ts";
+import { DEFAULT_AGENT, mainSession } from "./model/session.ts";
 import type { Tool } from "./model/tool.ts";
 import { makeProviders } from "./providers/providers.ts";
 import { makeRehearsal } from "./providers/rehearsal/rehearsal.ts";
@@ -103,6 +104,8 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     {
       name: "turns",
       async start() {
+        // Walls first: turns that go on would run into them.
+        await yard.models.start();
         const recovered = await store.recover();
         generation = recovered.generation;
         for (const turnId of recovered.poisoned) log.error("turn.poisoned", { turnId });
@@ -170,7 +173,7 @@ interface Parts {
 function build({ config, store, clock, log, status }: Parts) {
   const random = systemRandom;
   const workspace = join(config.home, "workspace");
-  const models = makeProviders({ settings: config, clock, random, log, environment: (name) => config.environment(name), rehearsal: makeRehearsal({ clock, random }) });
+  const models = makeProviders({ settings: config, clock, random, log, environment: (name) => config.environment(name), rehearsal: makeRehearsal({ clock, random }), book: store, onTrouble: (code, text) => void tellOperator(store, log, code, text) });
   const processes: ProcessTree = makeProcessTree({ clock, log, record: (process) => store.recordProcess(process), forget: (mark) => store.forgetProcess(mark) });
   const installation = createHash("sha256").update(config.home).digest("hex").slice(0, 12);
   const commands = new Commands({ clock, random, processes, installation });
@@ -191,6 +194,7 @@ function build({ config, store, clock, log, status }: Parts) {
     models,
     config: configAccess(config),
     lanes: () => store.lanes({ meanTurnMs: scheduler.meanTurnMs }),
+    providerLanes: () => models.lanes(),
     simulate: makeSimulator({ clock }),
     settings: config,
     clock,
@@ -299,6 +303,17 @@ export function wireConversations({ settings, store, clock, log, models, workspa
 
   const acknowledger = new Acknowledger({ store, settings, clock, log, meanTurnMs: () => scheduler.meanTurnMs.main });
   return { frontDoor, grove, runner, scheduler, acknowledger, rules, model, archivist: new Archivist({ store, settings, clock, log }) };
+}
+
+/** The operator reads the main conversation. */
+async function tellOperator(store: Store, log: Log, code: string, text: string): Promise<void> {
+  const session = mainSession(DEFAULT_AGENT);
+  try {
+    await store.openSession(session);
+    await store.notice({ session, text, level: "warn", code, entry: false });
+  } catch (cause) {
+    log.error("operator.not-told", { code, cause });
+  }
 }
 
 /** Ends what a gateway that was killed left running. */

@@ -174,6 +174,7 @@ export class FakeYard {
       random: seededRandom(7),
       pageDir: this.pageDir,
       lanes: async () => ({ generation: 3, pools: [POOL_ROW], lanes: [] }),
+      providerLanes: () => ({ accounts: [], parked: [] }),
       status: () => ({ version: "0.0.0", pid: 1, generation: 3, startedAt: 5_000, draining: this.draining, model: null, models: [], agents: ["main", "reviewer"] }),
       token: () => this.token,
       ...more,

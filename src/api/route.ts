@@ -4,6 +4,7 @@
  */
 import type { JsonObject } from "../base/json.ts";
 import type { ModelClient } from "../model/chat.ts";
+import type { ProviderLanes } from "../model/parking.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { LanesView, Store } from "../store/store.ts";
 import type { Trees } from "../trees/trees.ts";
@@ -26,6 +27,8 @@ export interface RouteDeps {
   readonly config: ConfigAccess;
   /** Lanes and pools with estimates. */
   lanes(): Promise<LanesView>;
+  /** What waits for providers, and how each of their accounts stands. */
+  providerLanes(): ProviderLanes;
   status(): StatusAnswer;
   /**
    * Answers how long people would wait, off this thread; absent = there is no such route.

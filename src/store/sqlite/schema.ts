@@ -8,6 +8,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { Fault } from "../../model/faults.ts";
 import { BUDGETS } from "./migrations/budgets.ts";
+import { GOVERNOR } from "./migrations/governor.ts";
 
 const FIRST = `
 CREATE TABLE meta (
@@ -261,7 +262,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, GOVERNOR];
 
 /**
  * Brings a database file to today's shape.
