@@ -121,6 +121,8 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     {
       name: "turns",
       async start() {
+        // Walls first: turns that go on would run into them.
+        await yard.models.start();
         const recovered = await store.recover();
         generation = recovered.generation;
         for (const turnId of recovered.poisoned) log.error("turn.poisoned", { turnId });
@@ -194,7 +196,7 @@ interface Parts {
 function build({ config, store, files, clock, log, status }: Parts) {
   const random = systemRandom;
   const workspace = join(config.home, "workspace");
-  const models = makeProviders({ settings: config, clock, random, log, environment: (name) => config.environment(name), rehearsal: makeRehearsal({ clock, random }) });
+  const models = makeProviders({ settings: config, clock, random, log, environment: (name) => config.environment(name), rehearsal: makeRehearsal({ clock, random }), book: store, onTrouble: (code, text) => void tellOperator(store, log, code, text) });
   const processes: ProcessTree = makeProcessTree({ clock, log, record: (process) => store.recordProcess(process), forget: (mark) => store.forgetProcess(mark) });
   const installation = createHash("sha256").update(config.home).digest("hex").slice(0, 12);
   const commands = new Commands({ clock, random, processes, installation });
@@ -220,6 +222,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     config: configAccess(config),
     lanes: () => store.lanes({ meanTurnMs: scheduler.meanTurnMs }),
     files: { check: () => files.check(), backups: () => files.backups(), backup: () => files.backup({ keep: config.get(backupKeep) }) },
+    providerLanes: () => models.lanes(),
     simulate: makeSimulator({ clock }),
     settings: config,
     clock,
@@ -397,6 +400,17 @@ export async function restoreState(home: string, backup: Backup): Promise<string
 
 function databaseIn(home: string): string {
   return join(home, "yard.sqlite");
+}
+
+/** The operator reads the main conversation. */
+async function tellOperator(store: Store, log: Log, code: string, text: string): Promise<void> {
+  const session = mainSession(DEFAULT_AGENT);
+  try {
+    await store.openSession(session);
+    await store.notice({ session, text, level: "warn", code, entry: false });
+  } catch (cause) {
+    log.error("operator.not-told", { code, cause });
+  }
 }
 
 /** Ends what a gateway that was killed left running. */

@@ -5,6 +5,7 @@
 import type { JsonObject } from "../base/json.ts";
 import type { ModelClient } from "../model/chat.ts";
 import type { TokenMint } from "../sessions/scoped-tokens.ts";
+import type { ProviderLanes } from "../model/parking.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Backup, StoreFiles } from "../store/store-files.ts";
 import type { LanesView, Store } from "../store/store.ts";
@@ -29,6 +30,8 @@ export interface RouteDeps {
   readonly config: ConfigAccess;
   /** Lanes and pools with estimates. */
   lanes(): Promise<LanesView>;
+  /** What waits for providers, and how each of their accounts stands. */
+  providerLanes(): ProviderLanes;
   status(): StatusAnswer;
   /** The database as a whole; absent = there are no such routes. */
   readonly files?: Pick<StoreFiles, "check" | "backups"> & { backup(): Promise<Backup> };

@@ -4,6 +4,7 @@ import type { Usage } from "../model/chat.ts";
 import { textOf, toolCallsOf } from "../model/chat.ts";
 import type { LiveFrame, Resync, YardEvent } from "../model/event.ts";
 import type { FaultRecord } from "../model/faults.ts";
+import type { ProviderLanes } from "../model/parking.ts";
 import type { Task } from "../model/task.ts";
 import type { Entry } from "../model/turn.ts";
 import type { Received } from "../sessions/sessions.ts";
@@ -161,8 +162,15 @@ export function toPromoteResult(promotion: Promotion): PromoteResult {
   }
 }
 
-export function toLanesAnswer(view: LanesView, draining: boolean): LanesAnswer {
-  return { generation: view.generation, draining, pools: view.pools.map((pool) => ({ ...pool })), lanes: view.lanes.map(toApiLane) };
+export function toLanesAnswer(view: LanesView, { accounts, parked }: ProviderLanes, draining: boolean): LanesAnswer {
+  return {
+    generation: view.generation,
+    draining,
+    pools: view.pools.map((pool) => ({ ...pool })),
+    lanes: view.lanes.map(toApiLane),
+    accounts: accounts.map((account) => ({ ...account })),
+    parked: parked.map((call) => ({ ...call })),
+  };
 }
 
 function toApiLane(lane: LaneRow): ApiLane {

@@ -286,11 +286,40 @@ export interface ApiPool {
   used: number;
   waiting: number;
 }
+/** How one account of a provider stands with one model. */
+export interface ApiProviderAccount {
+  provider: string;
+  model: string;
+  account: string;
+  /** `probing`: after a wall one call goes first, then more and more. `closed`: its credential was refused. */
+  state: "open" | "walled" | "probing" | "closed";
+  /** The end of the wall or the refusal, milliseconds since 1970. */
+  until: number | null;
+  inFlight: number;
+  requestsPerMinute: number | null;
+  tokensPerMinute: number | null;
+}
+/** A model call that waits to be let through; it has not failed. */
+export interface ApiParkedCall {
+  session: string | null;
+  model: string;
+  /** The provider refuses for now, the limit of the minute is reached, or enough calls are under way. */
+  reason: "wall" | "rate" | "busy";
+  since: number;
+  /** An estimate, milliseconds since 1970. */
+  until: number;
+  /** Calls that go before it. */
+  ahead: number;
+  person: boolean;
+}
 export interface LanesAnswer {
   generation: number;
   draining: boolean;
   pools: ApiPool[];
   lanes: ApiLane[];
+  /** Accounts that were used since the start. */
+  accounts: ApiProviderAccount[];
+  parked: ApiParkedCall[];
 }
 
 /** GET /api/config: every setting by flat key. Secrets show as "[secret]". */

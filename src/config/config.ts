@@ -358,10 +358,12 @@ function isDeeperThan(value: unknown, levels: number): boolean {
 }
 
 /** Calls `visit` with every text inside a value and the name of the field that holds it. */
-function eachText(value: unknown, visit: (field: string, text: string) => void): void {
+/** What stands in a list belongs to the list's field. */
+function eachText(value: unknown, visit: (field: string, text: string) => void, list = ""): void {
   if (typeof value !== "object" || value === null) return;
-  for (const [field, inner] of Object.entries(value)) {
+  for (const [name, inner] of Object.entries(value)) {
+    const field = Array.isArray(value) ? list : name;
     if (typeof inner === "string") visit(field, inner);
-    else eachText(inner, visit);
+    else eachText(inner, visit, field);
   }
 }

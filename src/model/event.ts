@@ -12,6 +12,8 @@ export const EVENT_TYPES = {
   "message.cancelled": "a waiting message was taken out of line",
   "turn.queued": "a message waits for the turn before it in the same session",
   "turn.started": "a turn took its messages and runs; `attempt` over 1 after a restart",
+  "turn.parked": "the turn's model call waits for its provider: `reason`, `until` (an estimate), `ahead`; it has not failed",
+  "turn.resumed": "the parked model call was let through, after `waitedMs`",
   "turn.promoted": "a running turn went on beside its lane",
   "turn.yielded": "a turn ended to wait for children",
   "turn.ended": "a turn is over; `outcome` is done, failed or cancelled",

@@ -242,6 +242,11 @@ export const FAULTS = {
     httpStatus: 502,
     text: ({ provider, status, problem }) => `${provider} rejected the request (${status}: ${problem}); check the model's name and what it can take`,
   }),
+  PROVIDER_MODEL_MISSING: fault<{ provider: string; status: number; problem: string }>({
+    kind: "outside",
+    httpStatus: 502,
+    text: ({ provider, status, problem }) => `${provider} does not have this model (${status}: ${problem}); check the model's name and models.providers.${provider}.baseUrl`,
+  }),
   PROVIDER_BROKEN_STREAM: fault<{ provider: string; problem: string }>({
     kind: "outside",
     httpStatus: 502,

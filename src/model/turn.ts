@@ -16,7 +16,7 @@ import type { BarrierId, MessageId, SessionKey, TaskId, TurnId } from "../base/i
 import type { JsonObject } from "../base/json.ts";
 import type { AssistantPart, ModelAnswer, ToolResult, Usage } from "./chat.ts";
 import type { FaultRecord } from "./faults.ts";
-import type { PoolName } from "./lane.ts";
+import { workClassOf, type PoolName } from "./lane.ts";
 import type { TakenMessage } from "./message.ts";
 import type { SessionKind } from "./session.ts";
 import type { EffectClass } from "./tool.ts";
@@ -81,6 +81,11 @@ export interface StartedTurn extends TurnRef {
   readonly deadlineAt: number | null;
   /** True for a child that has a budget, or that stands below one. */
   readonly budgeted: boolean;
+}
+
+/** True when a person waits for what the turn says. */
+export function isForPerson({ sessionInfo, messages }: Pick<StartedTurn, "sessionInfo" | "messages">): boolean {
+  return messages.some((message) => workClassOf(message.provenance, sessionInfo.depth > 0) === "person");
 }
 
 /** Something that runs for a session while its next turn starts. */

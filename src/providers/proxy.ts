@@ -10,7 +10,7 @@
  *   - the answer passes unread but for its usage; an abort on one side ends the other
  *   - no redirects, no second try: retries are the caller's, who sees the provider's own errors
  *
- * Not here: who may call (the API checks the token), who waits (`admit`).
+ * Not here: who may call (the API checks the token), who waits (the governor).
  */
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
@@ -23,11 +23,13 @@ import type { Log } from "../base/log.ts";
 import type { Settings } from "../base/setting.ts";
 import { NO_USAGE, type Usage } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
+import { callEndOf } from "./call-end.ts";
 import type { Catalogue, CatalogueEntry } from "./catalogue.ts";
+import type { Admission, Governor } from "./governor.ts";
 import { limitConnect } from "./http-fetch.ts";
 import { costMicros } from "./prices.ts";
 import { PassingUsage } from "./proxy-usage.ts";
-import { prices, totalSeconds, type Api, type ProviderSetup } from "./settings.ts";
+import { maxWaitSeconds, prices, totalSeconds, type Api, type ProviderSetup } from "./settings.ts";
 
 export const PROXY_FAMILIES = ["anthropic", "openai", "google"] as const;
 export type ProxyFamily = (typeof PROXY_FAMILIES)[number];
@@ -36,6 +38,11 @@ export type ProxyFamily = (typeof PROXY_FAMILIES)[number];
 export const PROXY_BODY_BYTES_MAX = 32 * 1024 * 1024;
 const IDLE_SOCKETS_MAX = 256;
 const IDLE_MS_MAX = 30_000;
+/** For an estimate of a call's tokens before the provider has counted them. */
+const BYTES_PER_TOKEN = 4;
+const ANSWER_TOKENS_GUESS = 1_000;
+/** Of a refusal, as much is read as tells what kind it is. */
+const REFUSAL_CHARS_MAX = 4_096;
 
 interface Family {
   /** APIs of providers that can answer; the first is preferred for models that nobody lists. */
@@ -97,19 +104,11 @@ export interface ProxyAnswer {
   pipeTo(target: Writable): Promise<void>;
 }
 
-/** One call that asks to be let through. */
+/** One call that was let through. */
 export interface ProxiedCall {
   readonly provider: string;
   readonly model: string;
   readonly caller: ProxyCaller;
-  /** Of its body, for an estimate of its tokens. */
-  readonly bytes: number;
-  readonly signal: AbortSignal;
-}
-
-export interface Permit {
-  /** Called once, when the call is over. `usage` is null when the answer did not say. */
-  over(end: { readonly status: number; readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>; readonly usage: Usage | null }): void;
 }
 
 export interface ProxyDeps {
@@ -117,9 +116,8 @@ export interface ProxyDeps {
   readonly settings: Settings;
   readonly clock: Clock;
   readonly log: Log;
-  readonly keyOf: (provider: string, setup: ProviderSetup) => string | null;
-  /** Waits until the call may go; absent = it goes at once. @throws {Fault} it may not. */
-  readonly admit?: (call: ProxiedCall) => Promise<Permit>;
+  /** The governor's: waits until the call may go, and gives the account to use. */
+  readonly admit: Governor["admit"];
   /** Told once of every call that reached a provider: the one place where proxied usage is recorded. */
   readonly onCall: (call: ProxiedCall, usage: Usage) => void;
 }
@@ -141,17 +139,25 @@ export function makeProxy(deps: ProxyDeps): Proxy {
     const isKnown = family.paths.some((path) => path.test(`${request.method} ${asked.path}`)) && !leadsElsewhere(asked.path) && !(request.family === "google" && leadsElsewhere(asked.model));
     if (!isKnown) throw new Fault("ROUTE_NOT_FOUND", { route: `${request.method} /proxy/${request.family}${asked.path.slice(0, 200)}` });
     const target = providerFor(deps.catalogue.entries(), request.family, asked);
-    const call: ProxiedCall = { provider: target.provider, model: target.model, caller: request.caller, bytes: request.body.length, signal: request.signal };
-    const key = deps.keyOf(target.provider, target.setup);
-    const permit = await deps.admit?.(call);
+    const { provider, model } = target;
+    const { caller, signal } = request;
+    const admission = await deps.admit({
+      provider,
+      model,
+      person: false,
+      tokens: () => Math.ceil(request.body.length / BYTES_PER_TOKEN) + ANSWER_TOKENS_GUESS,
+      signal,
+      patienceMs: deps.settings.get(maxWaitSeconds) * 1000,
+      ...(caller.session === null ? {} : { session: caller.session }),
+    });
     let answer: IncomingMessage;
     try {
-      answer = await send(request, asked, target, key);
+      answer = await send(request, asked, target, admission.account.key);
     } catch (cause) {
-      permit?.over({ status: 0, headers: {}, usage: null });
+      admission.end({ is: "gone" });
       throw cause;
     }
-    return { status: answer.statusCode ?? 502, headers: passingHeaders(answer), pipeTo: (sink) => passOn(answer, sink, call, permit) };
+    return { status: answer.statusCode ?? 502, headers: passingHeaders(answer), pipeTo: (sink) => passOn(answer, sink, { provider, model, caller }, target.setup.accounts.length, admission) };
   }
 
   function send(request: ProxyRequest, asked: Asked, target: Target, key: string | null, isSecondTry = false): Promise<IncomingMessage> {
@@ -182,20 +188,28 @@ export function makeProxy(deps: ProxyDeps): Proxy {
     });
   }
 
-  async function passOn(answer: IncomingMessage, sink: Writable, call: ProxiedCall, permit: Permit | undefined): Promise<void> {
+  async function passOn(answer: IncomingMessage, sink: Writable, call: ProxiedCall, accounts: number, admission: Admission): Promise<void> {
+    const status = answer.statusCode ?? 0;
     const meter = new PassingUsage(/event-stream/.test(answer.headers["content-type"] ?? ""));
+    let refusal = "";
     // A side that breaks off ends the other; there is nobody left to tell.
     const over = pipeline(answer, sink).catch(() => {});
     // Comes after the pipeline's own reader, so that each piece is on its way before it is looked at.
-    answer.on("data", (chunk: Uint8Array) => meter.take(chunk));
+    answer.on("data", (chunk: Buffer) => {
+      meter.take(chunk);
+      if (status >= 400 && refusal.length < REFUSAL_CHARS_MAX) refusal += chunk.toString("utf8");
+    });
     await over;
+    const headers = textHeaders(answer);
+    if (status >= 400) {
+      admission.end(callEndOf({ status, headers, body: refusal.slice(0, REFUSAL_CHARS_MAX) }, accounts, deps.clock.now()));
+      deps.log.info("proxy.refused", { provider: call.provider, model: call.model, status });
+      return;
+    }
     const counts = meter.end();
-    const status = answer.statusCode ?? 0;
+    admission.end({ is: "ok", headers, tokens: counts === null ? null : counts.input + counts.output });
     const cost = counts === null ? null : costMicros(call.provider, call.model, counts, deps.settings.get(prices));
-    const usage: Usage | null = counts === null ? null : { ...counts, calls: 1, costMicros: cost ?? 0, ...(cost === null ? { unpriced: 1 } : {}) };
-    permit?.over({ status, headers: answer.headers, usage });
-    if (status < 400) deps.onCall(call, usage ?? { ...NO_USAGE, calls: 1 });
-    else deps.log.info("proxy.refused", { provider: call.provider, model: call.model, status });
+    deps.onCall(call, counts === null ? { ...NO_USAGE, calls: 1 } : { ...counts, calls: 1, costMicros: cost ?? 0, ...(cost === null ? { unpriced: 1 } : {}) });
   }
 
   return { forward };
@@ -297,10 +311,11 @@ function headersOf(given: ProxyRequest["headers"]): Record<string, string> {
   return passing;
 }
 
-function passingHeaders({ headers }: IncomingMessage): Record<string, string> {
-  const passing: Record<string, string> = {};
-  for (const [name, value] of Object.entries(headers)) {
-    if (typeof value === "string" && (RESPONSE_HEADERS.has(name) || RESPONSE_PREFIXES.some((prefix) => name.startsWith(prefix)))) passing[name] = value;
-  }
-  return passing;
+function passingHeaders(answer: IncomingMessage): Record<string, string> {
+  return Object.fromEntries(Object.entries(textHeaders(answer)).filter(([name]) => RESPONSE_HEADERS.has(name) || RESPONSE_PREFIXES.some((prefix) => name.startsWith(prefix))));
+}
+
+/** Those that came once. */
+function textHeaders({ headers }: IncomingMessage): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).flatMap(([name, value]) => (typeof value === "string" ? [[name, value] as const] : [])));
 }

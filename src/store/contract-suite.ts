@@ -27,6 +27,76 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     });
   }
 
+  // ── providers ─────────────────────────────────────────────────────────────────────────────
+
+  const PARKING = { reason: "wall", model: "p/m", until: 0, ahead: 0 } as const;
+
+  promise("a parked turn lends its slot and takes it back over the size, so nobody waits behind a wall that is not theirs", async (bench) => {
+    await bench.rules({ pools: { main: 1 } });
+    const first = await bench.begin(ANN, "one");
+    await bench.accept(BOB, "two");
+    assert.deepEqual(await bench.started(), []);
+    assert.equal(await bench.store.parkTurn({ turn: refOf(first), parking: PARKING }), true);
+    const second = await bench.start();
+    assert.equal(second.session, BOB);
+    assert.equal(await bench.store.unparkTurn(refOf(first)), true);
+    await bench.accept("agent:main:web:direct:eve" as typeof ANN, "three");
+    assert.deepEqual(await bench.started(), [], "two hold the one slot now");
+    await bench.done(first);
+    await bench.done(second);
+    await bench.done(await bench.start());
+    assert.deepEqual(bench.events.filter(({ type }) => type === "turn.parked" || type === "turn.resumed").map(({ type }) => type), ["turn.parked", "turn.resumed"]);
+  });
+
+  promise("a turn that ends while it is parked leaves no slot lent, and a late word of it changes nothing", async (bench) => {
+    await bench.rules({ pools: { main: 1 } });
+    const first = await bench.begin(ANN, "one");
+    await bench.store.parkTurn({ turn: refOf(first), parking: PARKING });
+    await bench.store.cancelSession({ key: ANN, by: "ann", tree: false, queue: false });
+    assert.equal(await bench.store.unparkTurn(refOf(first)), false);
+    assert.equal(await bench.store.parkTurn({ turn: refOf(first), parking: PARKING }), false);
+    const second = await bench.begin(BOB, "two");
+    await bench.accept(ANN, "three");
+    assert.deepEqual(await bench.started(), []);
+    await bench.done(second);
+    await bench.done(await bench.start());
+  });
+
+  promise("a child's deadline rests while its turn is parked, also over a restart", async (bench) => {
+    const parent = await bench.begin(ANN, "parent");
+    const task = await bench.spawn(parent, "child", { deadlineSeconds: 10 });
+    const child = (await bench.started()).find((turn) => turn.session === task.session)!;
+    bench.clock.advance(4_000);
+    await bench.store.parkTurn({ turn: refOf(child), parking: PARKING });
+    bench.clock.advance(60_000);
+    await bench.claim();
+    assert.equal((await bench.store.task(task.taskId))!.state, "running");
+    const { turns } = await bench.crash();
+    assert.equal((await bench.store.task(task.taskId))!.deadlineAt, bench.clock.now() + 6_000);
+    bench.clock.advance(6_001);
+    await bench.claim();
+    assert.equal((await bench.store.task(task.taskId))!.state, "timed_out");
+    await bench.done(turns.find((turn) => turn.session === ANN)!);
+    await bench.drain();
+  });
+
+  promise("an allowance outlives the process: what was taken, the wall and what was learned", async (bench) => {
+    const ask = { key: "p/1/m", limits: { requestsPerMinute: 2, tokensPerMinute: null }, tokens: 0, person: true };
+    assert.equal((await bench.store.takeAllowance(ask)).waitMs, 0);
+    assert.equal((await bench.store.takeAllowance(ask)).waitMs, 0);
+    await bench.crash();
+    const { waitMs } = await bench.store.takeAllowance(ask);
+    assert.ok(waitMs > 60_000 && waitMs <= 62_000, `${waitMs}`);
+    bench.clock.advance(waitMs);
+    assert.equal((await bench.store.takeAllowance(ask)).waitMs, 0);
+    const wallUntil = bench.clock.now() + 180_000;
+    await bench.store.adjustAllowance({ key: "p/1/m", wallUntil, learned: { requestsPerMinute: 15, tokensPerMinute: null } });
+    await bench.crash();
+    const [allowance] = await bench.store.allowances();
+    assert.deepEqual([allowance!.wallUntil, allowance!.learned.requestsPerMinute], [wallUntil, 15]);
+    assert.equal((await bench.store.takeAllowance(ask)).waitMs, 180_000);
+  });
+
   // ── the inbox ─────────────────────────────────────────────────────────────────────────────
 
   promise("a message is stored once per source id, so a client may send again after a lost connection", async (bench) => {

@@ -21,12 +21,14 @@ import type { BarrierId, FlowId, MessageId, SessionKey, TaskId, TurnId } from ".
 import type { JsonObject } from "../base/json.ts";
 import type { AccessToken, NewAccessToken } from "../model/access-token.ts";
 import type { BudgetView, CallAsked, CallGrant, ScopeBudgets } from "../model/budget.ts";
+import type { Allowance, AllowanceAnswer, AllowanceAsk, AllowanceChange } from "../model/allowance.ts";
 import type { Usage } from "../model/chat.ts";
 import type { FaultRecord } from "../model/faults.ts";
 import type { Claim, ClaimRules, PromotedTurn, Rules } from "../model/claim.ts";
 import type { NewEvent, YardEvent } from "../model/event.ts";
 import type { LaneState, PoolName, QueueMode } from "../model/lane.ts";
 import type { Accepted, NewMessage } from "../model/message.ts";
+import type { Parking } from "../model/parking.ts";
 import type { SessionKind } from "../model/session.ts";
 import type { NewSpawn, SpawnLimits, Task, TaskState } from "../model/task.ts";
 import type { Entry, StartedTurn, StepWrite, Track, TurnAt, TurnEnd, TurnRef } from "../model/turn.ts";
@@ -294,6 +296,20 @@ export interface StoreVerbs {
 
   /** After a start: a new generation; every unfinished turn comes back to be run on from its last step. */
   recover(): { readonly generation: number; readonly turns: readonly StartedTurn[]; readonly poisoned: readonly TurnId[] };
+
+  /**
+   * A turn's model call waits for its provider: the turn lends its slot, and its task's deadline rests.
+   * @returns false when the epoch is old: nothing was written.
+   */
+  parkTurn(input: { turn: TurnRef; parking: Parking }): boolean;
+  /** The call goes on: slot and deadline are taken up again. False: it was not parked, or the epoch is old. */
+  unparkTurn(turn: TurnRef): boolean;
+
+  /** Takes one model call and its tokens from a provider's allowance, or says how long to wait. */
+  takeAllowance(ask: AllowanceAsk): AllowanceAnswer;
+  /** Corrects what was taken, or notes what a provider said: a wall, a limit. */
+  adjustAllowance(change: AllowanceChange): void;
+  allowances(): readonly Allowance[];
 
   /** What runs in a session now, on any track. */
   runningTurns(session: SessionKey): readonly TurnRow[];

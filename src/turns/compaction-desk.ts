@@ -6,7 +6,7 @@
  */
 import type { SessionKey } from "../base/ids.ts";
 import type { Log } from "../base/log.ts";
-import type { ModelClient, ModelRequest, Usage } from "../model/chat.ts";
+import type { ModelClient, ModelFrame, ModelRequest, Usage } from "../model/chat.ts";
 import { textOf } from "../model/chat.ts";
 import { asFault, Fault } from "../model/faults.ts";
 import type { SessionContext, Store } from "../store/store.ts";
@@ -29,6 +29,16 @@ export interface Summary {
   readonly usage: Usage;
   /** The model that really answered. */
   readonly model: string;
+}
+
+/** For whom a summary is made. */
+export interface SummaryBy {
+  readonly key: SessionKey;
+  /** A person waits for it. */
+  readonly person: boolean;
+  readonly signal: AbortSignal;
+  readonly budgeted: Pick<BudgetedCalls, "ifItFits"> | null;
+  readonly onFrame: (frame: ModelFrame) => void;
 }
 
 export interface Conversation {
@@ -71,10 +81,18 @@ export class CompactionDesk {
     return Promise.race([beside, aborted]);
   }
 
-  /** @returns null when the budget is not enough for it. @throws {Fault} PROVIDER_*; the signal's reason. */
-  async summarise(model: string, context: SessionContext, upTo: number, signal: AbortSignal, budgeted: Pick<BudgetedCalls, "ifItFits"> | null): Promise<Summary | null> {
-    const request: ModelRequest = { ...compactionPrompt(context.summary, context.entries.filter((entry) => entry.seq <= upTo)), model, tools: [], toolChoice: "none", signal };
-    const answer = budgeted === null ? await this.#deps.models.call(request, () => {}) : await budgeted.ifItFits(request);
+  /**
+   * @param by.onFrame  hears of waits; the text of a summary is for nobody.
+   * @returns null when the budget is not enough for it.
+   * @throws {Fault} PROVIDER_*; the signal's reason.
+   */
+  async summarise(model: string, context: SessionContext, upTo: number, by: SummaryBy): Promise<Summary | null> {
+    const { key, person, signal, budgeted } = by;
+    const request: ModelRequest = { ...compactionPrompt(context.summary, context.entries.filter((entry) => entry.seq <= upTo)), model, tools: [], toolChoice: "none", cacheKey: key, person, signal };
+    const onFrame = (frame: ModelFrame): void => {
+      if (frame.type !== "text") by.onFrame(frame);
+    };
+    const answer = budgeted === null ? await this.#deps.models.call(request, onFrame) : await budgeted.ifItFits(request, onFrame);
     if (answer === null) return null;
     const summary = textOf(answer.parts);
     // Without this the older part of the conversation would be gone for nothing.
@@ -97,7 +115,7 @@ export class CompactionDesk {
   async #compact({ key, createdAt, model, context }: Conversation, upTo: number): Promise<boolean> {
     const { store, log, signal } = this.#deps;
     try {
-      const made = await this.summarise(model, context, upTo, signal, null);
+      const made = await this.summarise(model, context, upTo, { key, person: false, signal, budgeted: null, onFrame: () => {} });
       return await store.summariseSession({ key, createdAt, from: context.summaryUpTo, upTo, ...made! });
     } catch (cause) {
       // The conversation goes on as it was; when it is full, its next turn makes the summary itself and says what is wrong.

@@ -23,7 +23,7 @@ import type { LiveFrame } from "../model/event.ts";
 import { DEFAULT_AGENT } from "../model/session.ts";
 import type { Tool } from "../model/tool.ts";
 import { modelStepKey, toChat } from "../model/transcript.ts";
-import type { StartedTurn, TurnEnd } from "../model/turn.ts";
+import { isForPerson, type StartedTurn, type TurnEnd } from "../model/turn.ts";
 import type { SessionContext, Store } from "../store/store.ts";
 import { agentsList, findAgent, type AgentEntry } from "./agents-list.ts";
 import { scopeBudgets } from "./budget-settings.ts";
@@ -34,11 +34,15 @@ import { Contexts } from "./context.ts";
 import { contextEntriesMax, contextTokensMax, defaultModel, defaultWorkspace, progressTimeoutSeconds, stepsMax, toolOutputMax, toolsShownMax, turnTimeoutSeconds } from "./settings.ts";
 import { runningNow, systemPrompt } from "./system-prompt.ts";
 import { toolboxFor } from "./toolbox.ts";
+import { TurnParking } from "./turn-parking.ts";
+import { TurnWatch } from "./turn-watch.ts";
 import { WorkspaceFiles } from "./workspace-files.ts";
 
 /** First pause before a store write is tried again, e.g. while the disk is full; doubles up to the next. */
 const STORE_RETRY_MS = 100;
 const STORE_RETRY_MAX_MS = 5_000;
+/** Who was told of which fallback; with more, the oldest may be told again. */
+const TOLD_FALLBACKS_MAX = 10_000;
 /** The context may fill this part of a model's window. */
 const WINDOW_PART = 0.75;
 const NO_SCOPES: ScopeBudgets = { session: {}, tree: {}, person: {}, day: {} };
@@ -84,6 +88,7 @@ export class TurnRunner {
   readonly #contexts: Contexts;
   readonly #desk: CompactionDesk;
   readonly #closing = new AbortController();
+  readonly #toldFallbacks = new Set<string>();
 
   constructor(deps: TurnRunnerDeps) {
     this.#deps = deps;
@@ -144,13 +149,12 @@ export class TurnRunner {
     const { clock, settings, log } = this.#deps;
     const startedMs = clock.monotonic();
     const journal = new StepJournal(this.#journalPort(running), started.steps, modelStepKey(1));
-    const totalSeconds = settings.get(turnTimeoutSeconds);
-    const watch = new ProgressWatch(clock, settings.get(progressTimeoutSeconds), controller);
-    const disarmTotal = clock.after(totalSeconds * 1000, () => controller.abort(new Fault("TURN_TIMED_OUT", { seconds: totalSeconds })));
+    const watch = new TurnWatch(clock, { progressSeconds: settings.get(progressTimeoutSeconds), totalSeconds: settings.get(turnTimeoutSeconds) }, controller);
+    const parking = new TurnParking({ clock, log, watch, park: (at) => this.#deps.store.parkTurn({ turn: refOf(started), parking: at }), unpark: () => this.#deps.store.unparkTurn(refOf(started)), kick: this.#deps.kick });
     try {
       let end: TurnEnd;
       try {
-        end = turnEndOf(await this.#work(running, journal, watch), started);
+        end = turnEndOf(await this.#work(running, journal, watch, parking), started);
       } catch (cause) {
         if (wasStopped(cause, controller.signal)) return;
         const fault = asFault(controller.signal.aborted ? controller.signal.reason : cause);
@@ -162,14 +166,14 @@ export class TurnRunner {
     } catch (cause) {
       if (!wasStopped(cause, controller.signal)) log.error("turn.not-closed", { turnId: started.turnId, cause });
     } finally {
-      disarmTotal();
+      parking.stop();
       watch.stop();
       this.#running.delete(started.turnId);
       this.#deps.onEnded(started, started.pool, clock.monotonic() - startedMs);
     }
   }
 
-  async #work(running: Running, journal: StepJournal, watch: ProgressWatch): Promise<AgentEnd> {
+  async #work(running: Running, journal: StepJournal, watch: TurnWatch, parking: TurnParking): Promise<AgentEnd> {
     const { started, controller } = running;
     const { settings, agent, clock } = this.#deps;
     const info = started.sessionInfo;
@@ -180,7 +184,8 @@ export class TurnRunner {
     const { depthMax } = this.#deps.tree();
     const tools = toolboxFor(this.#deps.tools(), { depth: info.depth, depthMax, rules: entry.tools, readOnly: started.origin === "parallel" && this.#deps.readOnlyBeside(), shownMax: settings.get(toolsShownMax) });
     const budgeted = this.#budgetOf(started);
-    const context = await this.#context(running, journal, model, budgeted);
+    const onFrame = (frame: ModelFrame): void => this.#frame(started, frame, parking);
+    const context = await this.#context(running, journal, model, budgeted, onFrame);
     const system = systemPrompt({
       started,
       agentPrompt: entry.prompt ?? "",
@@ -201,8 +206,8 @@ export class TurnRunner {
       toolOutputMaxBytes: settings.get(toolOutputMax),
       journal,
       signal: controller.signal,
-      budgeted: budgeted === null ? null : (request, onFrame) => budgeted.call(request, onFrame),
-      onFrame: (frame) => this.#frame(started, frame),
+      budgeted: budgeted === null ? null : (request, onCallFrame) => budgeted.call(request, onCallFrame),
+      onFrame,
       progress: () => watch.progress(),
     });
   }
@@ -239,7 +244,7 @@ export class TurnRunner {
   }
 
   /** The conversation before this turn; made shorter first when it is full, and after the turn when it nearly is. */
-  async #context(running: Running, journal: StepJournal, model: string, budgeted: BudgetedCalls | null): Promise<SessionContext> {
+  async #context(running: Running, journal: StepJournal, model: string, budgeted: BudgetedCalls | null, onFrame: (frame: ModelFrame) => void): Promise<SessionContext> {
     const { started, controller } = running;
     const limits = {
       tokensMax: Math.min(this.#deps.settings.get(contextTokensMax), this.#deps.models.contextWindow(model) * WINDOW_PART),
@@ -261,18 +266,31 @@ export class TurnRunner {
     const stepKey = `compaction:${upTo}`;
     journal.intent({ key: stepKey, kind: "compaction", name: model, effect: "pure", input: null });
     await journal.flush();
-    const made = await this.#desk.summarise(model, context, upTo, controller.signal, budgeted);
+    const made = await this.#desk.summarise(model, context, upTo, { key: started.session, person: isForPerson(started), signal: controller.signal, budgeted, onFrame });
     if (made === null) return context;
     journal.result(stepKey, { kind: "compaction", upTo, ...made });
     await journal.flush();
     return this.#contexts.of(started);
   }
 
-  #frame(started: StartedTurn, frame: ModelFrame): void {
+  #frame(started: StartedTurn, frame: ModelFrame, parking: TurnParking): void {
+    if (frame.type === "parked") return parking.parked(frame.parking);
+    if (frame.type === "resumed") return parking.resumed();
+    if (frame.type === "fallback") return this.#tellFallback(started, frame.from, frame.to, frame.reason);
     const at = this.#deps.clock.now();
     const common = { session: started.session, at, turnId: started.turnId };
     if (frame.type === "text") this.#deps.onFrame({ ...common, type: "text.delta", data: { text: frame.text, attempt: started.attempt } });
     else if (frame.type === "restart") this.#deps.onFrame({ ...common, type: "text.void", data: { attempt: frame.attempt, reason: frame.reason } });
+  }
+
+  /** A weaker model answers: the person is told once, until the gateway starts again. */
+  #tellFallback(started: StartedTurn, from: string, to: string, reason: string): void {
+    const told = `${started.session}\0${from}\0${to}`;
+    if (this.#toldFallbacks.has(told)) return;
+    this.#toldFallbacks.add(told);
+    if (this.#toldFallbacks.size > TOLD_FALLBACKS_MAX) this.#toldFallbacks.delete(this.#toldFallbacks.values().next().value!);
+    const text = `${to} answers instead of ${from}: ${reason}`;
+    this.#deps.store.notice({ session: started.session, text, level: "warn", code: "FALLBACK_MODEL", entry: false, data: { from, to } }).catch((cause: unknown) => this.#deps.log.error("fallback.not-told", { cause }));
   }
 
   async #close(started: StartedTurn, journal: StepJournal, end: TurnEnd): Promise<void> {
@@ -310,39 +328,6 @@ export class TurnRunner {
         await sleep(this.#deps.clock, pauseMs, this.#closing.signal);
       }
     }
-  }
-}
-
-/** Aborts a turn that goes too long without a finished step. Bytes that change nothing do not count. */
-class ProgressWatch {
-  readonly #clock: Clock;
-  readonly #seconds: number;
-  readonly #controller: AbortController;
-  #last: number;
-  #disarm: () => void = () => {};
-
-  constructor(clock: Clock, seconds: number, controller: AbortController) {
-    this.#clock = clock;
-    this.#seconds = seconds;
-    this.#controller = controller;
-    this.#last = clock.monotonic();
-    this.#arm();
-  }
-
-  progress(): void {
-    this.#last = this.#clock.monotonic();
-  }
-
-  stop(): void {
-    this.#disarm();
-  }
-
-  #arm(): void {
-    const dueMs = this.#last + this.#seconds * 1000 - this.#clock.monotonic();
-    this.#disarm = this.#clock.after(Math.max(0, dueMs), () => {
-      if (this.#clock.monotonic() - this.#last < this.#seconds * 1000) this.#arm();
-      else this.#controller.abort(new Fault("TURN_STALLED", { seconds: this.#seconds }));
-    });
   }
 }
 

@@ -56,7 +56,7 @@ function setup({ answers, tools = [], steps = [], steering = [], stepsMax = 10 }
   );
   const controller = new AbortController();
   const turn = {
-    started: { turnId: "turn_1", session: "agent:main:main", sessionInfo: { agent: "main", taskId: null } } as unknown as StartedTurn,
+    started: { turnId: "turn_1", session: "agent:main:main", sessionInfo: { agent: "main", taskId: null, depth: 0 }, messages: [{ provenance: "user" }] } as unknown as StartedTurn,
     model: "test/m", now: "", system: "", history: [], messages: [{ role: "user", text: "hi" }], tools: new Map(tools.map((each) => [each.name, each])), workspace: "/w",
     stepsMax, toolOutputMaxBytes: 1000, journal, signal: controller.signal, budgeted: null, onFrame() {}, progress() {},
   } satisfies AgentTurn;

@@ -11,6 +11,7 @@ import type { ModelAnswer, ModelClient, ModelFrame, ToolCallPart, ToolResult } f
 import { addUsage, NO_USAGE, textOf, toolCallsOf, type ChatMessage } from "../../model/chat.ts";
 import { Fault, asFault, type FaultRecord } from "../../model/faults.ts";
 import type { Tool, ToolOutcome } from "../../model/tool.ts";
+import { isForPerson } from "../../model/turn.ts";
 import { OUTCOME_UNKNOWN, modelStepKey, toolStepKey } from "../../model/transcript.ts";
 import type { Agent, AgentEnd, AgentTurn } from "../agent.ts";
 import { listedTools } from "./listed-tools.ts";
@@ -71,7 +72,7 @@ async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => n
     const key = modelStepKey(round);
     turn.journal.intent({ key, kind: "model", name: turn.model, effect: "pure", input: null });
     await turn.journal.flush();
-    const request = { model: turn.model, system: turn.system, now: turn.now, messages, tools: listedTools(turn.tools, messages), cacheKey: turn.started.session, signal: turn.signal };
+    const request = { model: turn.model, system: turn.system, now: turn.now, messages, tools: listedTools(turn.tools, messages), cacheKey: turn.started.session, person: isForPerson(turn.started), signal: turn.signal };
     const onFrame = (frame: ModelFrame): void => turn.onFrame(frame);
     const { answer, last } = turn.budgeted === null ? { answer: await deps.models.call(request, onFrame) } : await turn.budgeted(request, onFrame);
     turn.progress();

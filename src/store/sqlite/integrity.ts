@@ -35,6 +35,7 @@ export const INVARIANTS: readonly Invariant[] = [
       <> (SELECT coalesce(sum(amount), 0) FROM budget_hold h WHERE h.budget_id = b.id) + (SELECT coalesce(sum(c.max), 0) FROM budget c WHERE c.parent_id = b.id AND c.closed = 0)`,
   },
   { name: "a running turn has an open step or a finished one", sql: "SELECT t.id AS what FROM turn t WHERE t.state = 'running' AND NOT EXISTS (SELECT 1 FROM step s WHERE s.turn_id = t.id)" },
+  { name: "only a running turn is parked", sql: "SELECT p.turn_id AS what FROM parked p JOIN turn t ON t.id = p.turn_id WHERE t.state <> 'running'" },
 ];
 
 export function checkIntegrity(k: Kernel): string[] {

@@ -5,6 +5,7 @@ import type { SessionKey } from "../../base/ids.ts";
 import { FAIR_SHARE_MAX_MS, FAIR_SHARE_STEP_MS, WAIT_NOTICE_MS, sortKey, workClassOf, type PoolName } from "../../model/lane.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { rulesOf } from "./rules.ts";
+import { slotsLent } from "./parked.ts";
 
 /** Brings a lane's state in line with its messages, turns and barriers. Call after any of them changed. */
 export function refreshLane(k: Kernel, session: SessionKey): void {
@@ -76,6 +77,7 @@ function isChildKey(k: Kernel, session: SessionKey): boolean {
   return kind === "subagent" || kind === "acp";
 }
 
+/** Running turns of a pool, without those that lend their slot while they wait for a provider. */
 export function slotsUsed(k: Kernel, pool: PoolName): number {
-  return k.count("SELECT count(*) FROM turn WHERE pool = ? AND state = 'running'", pool);
+  return k.count("SELECT count(*) FROM turn WHERE pool = ? AND state = 'running'", pool) - slotsLent(k, pool);
 }

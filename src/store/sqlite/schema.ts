@@ -9,6 +9,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { Fault } from "../../model/faults.ts";
 import { ACCESS_TOKENS } from "./migrations/access-tokens.ts";
 import { BUDGETS } from "./migrations/budgets.ts";
+import { GOVERNOR } from "./migrations/governor.ts";
 import { RETENTION } from "./migrations/retention.ts";
 
 const FIRST = `
@@ -263,7 +264,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR];
 
 /**
  * Brings a database file to today's shape.

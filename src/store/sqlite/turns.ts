@@ -9,6 +9,7 @@ import { spendHolds } from "./budgets.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { refreshLane } from "./lane-state.ts";
+import { leaveParking, unparkAll } from "./parked.ts";
 import { handleText } from "./rows.ts";
 import { startedTurnOf } from "./started-turn.ts";
 import { settleChild } from "./tasks.ts";
@@ -47,6 +48,7 @@ function finishTurn(k: Kernel, row: Row, end: TurnEnd): void {
   const owed = JSON.parse(row["owed"]) as MessageId[];
   const replyTo = [...owed, ...messageIds];
   const fault = end.outcome === "yielded" ? null : (end.fault ?? null);
+  leaveParking(k, turnId);
   k.run("UPDATE turn SET state = ?, ended_at = ?, fault = ? WHERE id = ?", end.outcome, now, fault === null ? null : JSON.stringify(fault), turnId);
   const usage = fold(k, row, end.outcome === "done" ? replyTo : []);
 
@@ -76,6 +78,7 @@ export function recover(k: Kernel): { generation: number; turns: StartedTurn[]; 
   const { value: generation } = k.get("UPDATE meta SET value = value + 1 WHERE name = 'generation' RETURNING value")!;
   k.forget();
   spendHolds(k);
+  unparkAll(k);
   const turns: StartedTurn[] = [];
   const poisoned: TurnId[] = [];
   for (const found of k.all("SELECT * FROM turn WHERE state = 'running' ORDER BY started_at, id")) {

@@ -5,12 +5,14 @@ import type { JsonObject } from "../../base/json.ts";
 import type { OwnedProcess, StoreVerbs } from "../store.ts";
 import { openBarrier } from "./barriers.ts";
 import { reserveCall, settleCall } from "./budgets.ts";
+import { adjustAllowance, allowances, takeAllowance } from "./allowances.ts";
 import { claimTurns, promoteTurn } from "./claim.ts";
 import { appendEntry, summariseSession } from "./entries.ts";
 import { checkIntegrity } from "./integrity.ts";
 import type { Kernel } from "./kernel.ts";
 import { acceptMessage, messagePlace, steerSession, takeSteering, unansweredTexts } from "./messages.ts";
 import { openSession } from "./open-session.ts";
+import { parkTurn, unparkTurn } from "./parked.ts";
 import { context, events, flow, flows, forgottenEvents, history, lanes, lastCursor, runningTurns, task, taskOfSession, tasks, totals } from "./reads.ts";
 import { sweep } from "./retention.ts";
 import { setRules } from "./rules.ts";
@@ -33,6 +35,11 @@ export const VERBS: KernelVerbs = {
   steerSession,
   promoteTurn,
   recover,
+  parkTurn,
+  unparkTurn,
+  takeAllowance,
+  adjustAllowance,
+  allowances: (k) => allowances(k),
   runningTurns,
   unansweredTexts,
   messagePlace,
