@@ -20,6 +20,7 @@ import { serveEventStream } from "./event-stream.ts";
 import { faultOf, logDefect, shownFault } from "./fault-answer.ts";
 import { GuessLimit } from "./guess-limit.ts";
 import { Guard, PAGE_COOKIE, pageIdIn, type Knock } from "./guard.ts";
+import { serveHooks } from "./hook-route.ts";
 import { makeMetrics, METRICS_TYPE } from "./metrics.ts";
 import { OpenConnections } from "./open-connections.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -99,6 +100,7 @@ export function makeApi(deps: ApiDeps): ApiServer {
   app.after(() => letIn(app, { guard, connections, stopping: stopping.signal }));
   app.register(async (inside) => {
     for (const route of routes) serveRoute(inside, route, stopping.signal);
+    if (deps.hooks !== undefined) serveHooks(inside, deps.hooks);
     serveSpecial(inside, { deps, routes, guard, credentials, connections, readMetrics: () => metrics.read() });
   });
 

@@ -7,6 +7,7 @@ import { reserveCall, settleCall } from "./budgets.ts";
 import { claimTurns, promoteTurn } from "./claim.ts";
 import { appendEntry } from "./entries.ts";
 import { checkIntegrity } from "./integrity.ts";
+import { dueJobs, fireJob, forgetRuns, job, jobRuns, jobs, launchRun, moveJob, openRunIds, patchJob, putJob, removeJob, setFingerprint, settleRuns, stalledJobs } from "./jobs.ts";
 import type { Kernel } from "./kernel.ts";
 import { acceptMessage, messagePlace, steerSession, takeSteering, unansweredTexts } from "./messages.ts";
 import { openSession } from "./open-session.ts";
@@ -66,6 +67,21 @@ export const VERBS: KernelVerbs = {
   cancelTask,
   cancelFlow,
   notice,
+  putJob,
+  patchJob,
+  removeJob,
+  job,
+  jobs,
+  dueJobs,
+  stalledJobs,
+  moveJob,
+  setFingerprint,
+  fireJob,
+  launchRun,
+  settleRuns,
+  openRunIds,
+  jobRuns,
+  forgetRuns,
   recordProcess: (k, { marker, pid, startTicks, bootId }: OwnedProcess) => {
     k.run("INSERT OR REPLACE INTO process VALUES (?,?,?,?)", marker, pid, startTicks, bootId);
   },
