@@ -420,7 +420,7 @@ function stopWhenStuck(k: Kernel, row: Row, spec: JobSpec): void {
 function failRun(k: Kernel, row: Row, spec: JobSpec, fault: FaultRecord, rules: RunRules): void {
   if (fault.retryable && row["attempt"] <= rules.retriesMax) {
     const retryAt = k.now() + rules.backoffMs * 2 ** (row["attempt"] - 1);
-    k.run("UPDATE occurrence SET state = 'waiting', message_id = NULL, attempt = attempt + 1, retry_at = ?, fault = ? WHERE id = ?", retryAt, JSON.stringify(fault), row["id"]);
+    k.run("UPDATE occurrence SET state = 'waiting', message_id = NULL, started_at = NULL, attempt = attempt + 1, retry_at = ?, fault = ? WHERE id = ?", retryAt, JSON.stringify(fault), row["id"]);
     k.run("DELETE FROM plan_claim WHERE occurrence_id = ?", row["id"]);
     tellRun(k, row["job_id"], spec, { type: "job.retry", data: { jobId: row["job_id"], runId: row["id"], name: spec.name, attempt: row["attempt"] + 1, retryAt, problem: fault.message } });
     return;
