@@ -14,7 +14,6 @@ import { silentLog } from "../base/log.ts";
 import type { Setting, Settings } from "../base/setting.ts";
 import { Fault } from "../model/faults.ts";
 import type { JobSpec, Misfire } from "../model/job.ts";
-import { mainSession } from "../model/session.ts";
 import type { StartedTurn } from "../model/turn.ts";
 import { openStoreInProcess } from "../store/sqlite/open-store.ts";
 import type { Kernel } from "../store/sqlite/kernel.ts";

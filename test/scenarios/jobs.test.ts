@@ -231,7 +231,7 @@ test("a webhook is let in by its own secret only, becomes one message however of
   const signed = (at: number, text = body, key = secret) => ({ "x-yard-timestamp": String(at), "x-yard-signature": `sha256=${createHmac("sha256", key).update(`${at}.${text}`).digest("hex")}`, "x-yard-delivery": "d1" });
   const now = Math.floor(Date.now() / 1000);
   const first = await call(signed(now));
-  assert.equal(first.status, 202);
+  assert.equal(first.status, 202, first.body.message);
   assert.equal(await gateway.waitReply(first.body.messageId), "build 7 of yard is green");
   const again = await call(signed(now));
   assert.deepEqual([again.body.messageId, again.body.duplicate], [first.body.messageId, true]);

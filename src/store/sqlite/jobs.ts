@@ -7,7 +7,7 @@
  */
 import type { FlowId, JobId, MessageId, RunId, SessionKey } from "../../base/ids.ts";
 import { asFault, Fault, type FaultRecord } from "../../model/faults.ts";
-import { JOB_STATES, RUN_RESULT_LENGTH_MAX, WAITING_RUNS_MAX, type Firing, type Job, type JobSpec, type Run, type RunPlan, type RunRules } from "../../model/job.ts";
+import { RUN_RESULT_LENGTH_MAX, WAITING_RUNS_MAX, type Firing, type Job, type JobSpec, type JobState, type Run, type RunPlan, type RunRules } from "../../model/job.ts";
 import { jobSession, mainSession } from "../../model/session.ts";
 import { textOf } from "../../model/chat.ts";
 import type { EntryContent } from "../../model/turn.ts";
@@ -507,7 +507,7 @@ function rowOrNull(row: Row | undefined): Job | null {
 
 function jobOf(row: Row): Job {
   return {
-    id: row["id"], spec: JSON.parse(row["spec"]), origin: row["origin"], state: row["state"] as (typeof JOB_STATES)[number], why: row["why"], nextFor: row["next_for"], dueAt: row["due_at"],
+    id: row["id"], spec: JSON.parse(row["spec"]), origin: row["origin"], state: row["state"] as JobState, why: row["why"], nextFor: row["next_for"], dueAt: row["due_at"],
     lastFor: row["last_for"], fingerprint: row["fingerprint"], failures: row["failures"], createdAt: row["created_at"],
   };
 }
