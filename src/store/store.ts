@@ -226,8 +226,6 @@ export interface JobPatch {
 
 export interface JobQuery {
   readonly states?: readonly JobState[];
-  readonly kind?: Schedule["kind"];
-  readonly origin?: Job["origin"];
   readonly after?: string;
   readonly limit: number;
 }
@@ -400,6 +398,10 @@ export interface StoreVerbs {
   removeJob(id: JobId): boolean;
   job(idOrName: string): Job | null;
   jobs(query: JobQuery): { readonly jobs: readonly Job[]; readonly next: string | null };
+  /** Active jobs of one kind of schedule. */
+  jobsOfKind(query: { kind: Schedule["kind"]; limit: number }): readonly Job[];
+  /** Jobs that the configuration made. */
+  configJobs(): readonly Job[];
   /** Jobs whose time has come, runs whose next attempt has, and when to ask again. */
   dueJobs(input: { limit: number }): { readonly jobs: readonly Job[]; readonly retries: readonly RunId[]; readonly nextAt: number | null };
   /** Jobs of equal steps that a clock which was set back would leave silent. */

@@ -92,7 +92,7 @@ export class Timekeeper implements Jobs {
     await this.#unstall();
     await this.#syncConfig();
     await this.#catchUpTasks();
-    this.#watchesFiles = (await store.jobs({ states: ["active"], kind: "file", limit: 1 })).jobs.length > 0;
+    this.#watchesFiles = (await store.jobsOfKind({ kind: "file", limit: 1 })).length > 0;
     this.kick();
   }
 
@@ -294,7 +294,7 @@ export class Timekeeper implements Jobs {
   async #taskEnded(taskId: string, label: string): Promise<void> {
     if (!this.#running || !this.#deps.settings.get(jobsEnabled)) return;
     try {
-      const { jobs } = await this.#deps.store.jobs({ states: ["active"], kind: "task", limit: PAGE });
+      const jobs = await this.#deps.store.jobsOfKind({ kind: "task", limit: PAGE });
       for (const job of jobs) {
         const { schedule } = job.spec;
         if (schedule.kind === "task" && (schedule.label === null || schedule.label === label)) await this.#setOff(job, `task:${taskId}`);
@@ -307,7 +307,7 @@ export class Timekeeper implements Jobs {
   /** Tasks that ended while nobody looked. The store writes each (job, task) once. */
   async #catchUpTasks(): Promise<void> {
     const { store } = this.#deps;
-    const { jobs } = await store.jobs({ states: ["active"], kind: "task", limit: PAGE });
+    const jobs = await store.jobsOfKind({ kind: "task", limit: PAGE });
     if (jobs.length === 0) return;
     const { tasks } = await store.tasks({ states: ENDED, limit: ENDED_TASKS_LOOKED_AT_MAX });
     for (const task of tasks.toReversed()) {
@@ -322,7 +322,7 @@ export class Timekeeper implements Jobs {
     const { store, settings, clock } = this.#deps;
     if (!this.#watchesFiles || clock.monotonic() - this.#watchedAt < settings.get(watchSeconds) * 1000) return;
     this.#watchedAt = clock.monotonic();
-    const { jobs } = await store.jobs({ states: ["active"], kind: "file", limit: PAGE });
+    const jobs = await store.jobsOfKind({ kind: "file", limit: PAGE });
     this.#watchesFiles = jobs.length > 0;
     for (const job of jobs) {
       if (job.spec.schedule.kind !== "file") continue;
@@ -440,16 +440,16 @@ export class Timekeeper implements Jobs {
     const now = this.#deps.clock.now();
     const until = now + hours * 3_600_000;
     const lines: CalendarLine[] = [];
-    for await (const { id, spec, nextFor } of this.#all({ states: ["active"] })) {
+    for await (const { id, spec, nextFor } of this.#active()) {
       let own = 0;
       for (let at = nextFor; at !== null && at <= until && own < limit; at = this.#calendar.next(spec.schedule, at, nextFor!), own++) lines.push({ jobId: id, name: spec.name, at });
     }
     return lines.sort((a, b) => a.at - b.at || (a.name < b.name ? -1 : 1)).slice(0, limit);
   }
 
-  async *#all(query: { states?: readonly JobState[]; origin?: Job["origin"] }): AsyncGenerator<Job> {
+  async *#active(): AsyncGenerator<Job> {
     for (let after: string | null = ""; after !== null; ) {
-      const page: { jobs: readonly Job[]; next: string | null } = await this.#deps.store.jobs({ ...query, after, limit: PAGE });
+      const page: { jobs: readonly Job[]; next: string | null } = await this.#deps.store.jobs({ states: ["active"], after, limit: PAGE });
       yield* page.jobs;
       after = page.next;
     }
@@ -461,8 +461,7 @@ export class Timekeeper implements Jobs {
     const { store, settings, log } = this.#deps;
     try {
       const wanted = new Map(settings.get(jobsList).map((one) => [String((one as JsonObject)["name"]), one as JsonObject]));
-      const found: Job[] = [];
-      for await (const job of this.#all({ origin: "config" })) found.push(job);
+      const found = await store.configJobs();
       for (const job of found) if (!wanted.has(job.spec.name)) await store.removeJob(job.id);
       for (const [name, one] of wanted) {
         const job = found.find((each) => each.spec.name === name);

@@ -7,7 +7,7 @@
  */
 import type { FlowId, JobId, MessageId, RunId, SessionKey } from "../../base/ids.ts";
 import { asFault, Fault, type FaultRecord } from "../../model/faults.ts";
-import { RUN_RESULT_LENGTH_MAX, WAITING_RUNS_MAX, type Firing, type Job, type JobSpec, type JobState, type Run, type RunPlan, type RunRules } from "../../model/job.ts";
+import { RUN_RESULT_LENGTH_MAX, WAITING_RUNS_MAX, type Firing, type Job, type JobSpec, type JobState, type Run, type RunPlan, type RunRules, type Schedule } from "../../model/job.ts";
 import { jobSession, mainSession } from "../../model/session.ts";
 import { textOf } from "../../model/chat.ts";
 import type { EntryContent } from "../../model/turn.ts";
@@ -78,11 +78,19 @@ export function job(k: Kernel, idOrName: string): Job | null {
 /** By name. */
 export function jobs(k: Kernel, query: JobQuery): { jobs: Job[]; next: string | null } {
   const rows = k.all(
-    `SELECT * FROM job WHERE name > ?1 AND (?2 IS NULL OR state IN (SELECT value FROM json_each(?2))) AND (?3 IS NULL OR kind = ?3) AND (?4 IS NULL OR origin = ?4) ORDER BY name LIMIT ?5`,
-    query.after ?? "", query.states === undefined ? null : JSON.stringify(query.states), query.kind ?? null, query.origin ?? null, query.limit + 1,
+    "SELECT * FROM job WHERE name > ?1 AND (?2 IS NULL OR state IN (SELECT value FROM json_each(?2))) ORDER BY name LIMIT ?3",
+    query.after ?? "", query.states === undefined ? null : JSON.stringify(query.states), query.limit + 1,
   );
   const page = rows.slice(0, query.limit);
   return { jobs: page.map(jobOf), next: rows.length > query.limit ? page.at(-1)!["name"] : null };
+}
+
+export function jobsOfKind(k: Kernel, { kind, limit }: { kind: Schedule["kind"]; limit: number }): Job[] {
+  return k.all("SELECT * FROM job WHERE kind = ? AND state = 'active' ORDER BY id LIMIT ?", kind, limit).map(jobOf);
+}
+
+export function configJobs(k: Kernel): Job[] {
+  return k.all("SELECT * FROM job WHERE origin = 'config' ORDER BY name").map(jobOf);
 }
 
 export function dueJobs(k: Kernel, { limit }: { limit: number }): { jobs: Job[]; retries: RunId[]; nextAt: number | null } {

@@ -7,7 +7,7 @@ import { reserveCall, settleCall } from "./budgets.ts";
 import { claimTurns, promoteTurn } from "./claim.ts";
 import { appendEntry } from "./entries.ts";
 import { checkIntegrity } from "./integrity.ts";
-import { dueJobs, fireJob, forgetRuns, job, jobRuns, jobs, launchRun, moveJob, openRunIds, patchJob, putJob, removeJob, setFingerprint, settleRuns, stalledJobs } from "./jobs.ts";
+import { configJobs, dueJobs, fireJob, forgetRuns, job, jobRuns, jobs, jobsOfKind, launchRun, moveJob, openRunIds, patchJob, putJob, removeJob, setFingerprint, settleRuns, stalledJobs } from "./jobs.ts";
 import type { Kernel } from "./kernel.ts";
 import { acceptMessage, messagePlace, steerSession, takeSteering, unansweredTexts } from "./messages.ts";
 import { openSession } from "./open-session.ts";
@@ -72,6 +72,8 @@ export const VERBS: KernelVerbs = {
   removeJob,
   job,
   jobs,
+  jobsOfKind,
+  configJobs,
   dueJobs,
   stalledJobs,
   moveJob,

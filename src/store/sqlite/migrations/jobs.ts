@@ -22,6 +22,7 @@ CREATE TABLE job (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX job_due ON job (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX job_kind ON job (kind, id) WHERE state = 'active';
+CREATE INDEX job_config ON job (name) WHERE origin = 'config';
 
 CREATE TABLE occurrence (
   id TEXT PRIMARY KEY,
