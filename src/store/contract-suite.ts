@@ -953,6 +953,17 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     assert.equal((await bench.store.jobRuns({ id: job.id, limit: 10 })).runs.length, 3);
   });
 
+  promise("a job that was set back to a moment that has its row does not run it again", async (bench) => {
+    const job = await addJob(bench);
+    const now = bench.clock.now();
+    await fire(bench, job, now);
+    await bench.done(await bench.start());
+    await bench.store.patchJob({ id: job.id, spec: { ...job.spec, schedule: { kind: "every", everyMs: 60_000 } }, state: "active", why: null, next: { nextFor: now, dueAt: now }, fingerprint: null });
+    assert.equal(await fire(bench, job, now), null);
+    assert.equal((await bench.store.jobRuns({ id: job.id, limit: 10 })).runs.length, 1);
+    assert.deepEqual(await bench.started(), []);
+  });
+
   promise("with overlap queue the second run waits for the first; with cancel it takes its place", async (bench) => {
     const queued = await addJob(bench, { name: "queued", overlap: "queue" });
     const now = bench.clock.now();

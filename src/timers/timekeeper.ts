@@ -77,6 +77,7 @@ export class Timekeeper implements Jobs {
   #disarm: () => void = () => {};
   #unlisten: (() => void)[] = [];
   #idle: Promise<void> = Promise.resolve();
+  #synced: Promise<void> = Promise.resolve();
 
   constructor(deps: TimekeeperDeps) {
     this.#deps = deps;
@@ -87,10 +88,11 @@ export class Timekeeper implements Jobs {
     this.#running = true;
     this.#driftMs = clock.now() - clock.monotonic();
     this.#tidiedAt = clock.monotonic();
-    this.#unlisten = [store.onEvents((events) => this.#onEvents(events)), settings.onChange(() => void this.#syncConfig().then(() => this.kick()))];
+    this.#unlisten = [store.onEvents((events) => this.#onEvents(events)), settings.onChange(() => this.#syncSoon())];
     for (const { id, session } of await store.openRunIds()) this.#watchRun(id, session, true);
     await this.#unstall();
-    await this.#syncConfig();
+    this.#syncSoon();
+    await this.#synced;
     await this.#catchUpTasks();
     this.#watchesFiles = (await store.jobsOfKind({ kind: "file", limit: 1 })).length > 0;
     this.kick();
@@ -101,6 +103,7 @@ export class Timekeeper implements Jobs {
     this.#disarm();
     for (const unlisten of this.#unlisten) unlisten();
     this.#unlisten = [];
+    await this.#synced;
     await this.#idle;
   }
 
@@ -456,6 +459,11 @@ export class Timekeeper implements Jobs {
   }
 
   // ── jobs of the configuration ─────────────────────────────────────────────────────────────
+
+  /** One after the other, so that two changes do not make a job twice. */
+  #syncSoon(): void {
+    this.#synced = this.#synced.then(() => this.#syncConfig()).then(() => this.kick());
+  }
 
   async #syncConfig(): Promise<void> {
     const { store, settings, log } = this.#deps;

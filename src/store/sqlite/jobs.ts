@@ -409,7 +409,8 @@ function report(k: Kernel, row: Row, spec: JobSpec): void {
   if (payload.kind === "heartbeat" && String(row["result"]).includes(payload.quietToken)) return;
   openSession(k, delivery.session);
   const children = row["spawned"] > 0 ? ` (${row["shipped"]} of ${row["spawned"]} children succeeded)` : "";
-  const text = `${spec.name}${children}: ${row["result"]}`;
+  // What a run said is marked line by line, so that it cannot pass for words of the gateway.
+  const text = `${spec.name}${children}: ${String(row["result"]).replaceAll("\n", "\n> ")}`;
   appendEntry(k, delivery.session, { turnId: null, content: { role: "notice", text }, messageIds: [], provenance: "timer" });
   k.emit(delivery.session, { type: "notice", data: { text, level: "info", code: "JOB_RESULT", jobId: row["job_id"], runId: row["id"] } });
 }
