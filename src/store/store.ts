@@ -281,9 +281,12 @@ export type DiskState =
   /** A write or a sync failed, or the file is damaged: nothing is written any more, until a new start. */
   | { readonly at: "failed"; readonly fault: FaultRecord };
 
+/** A run that is not complete. */
 export interface OpenRun {
   readonly id: RunId;
   readonly session: SessionKey | null;
+  /** Its turn is over; it waits for what it set going. */
+  readonly isEnded: boolean;
 }
 
 // ── the verbs ───────────────────────────────────────────────────────────────────────────────
@@ -418,7 +421,7 @@ export interface StoreVerbs {
   launchRun(input: { id: RunId; rules: RunRules }): void;
   /** Brings runs in line with what became of their messages, turns and children. @returns those still open. */
   settleRuns(input: { ids: readonly RunId[]; rules: RunRules }): readonly OpenRun[];
-  openRunIds(): readonly OpenRun[];
+  openRuns(): readonly OpenRun[];
   jobRuns(query: { id: JobId; after?: number; limit: number }): { readonly runs: readonly Run[]; readonly next: number | null };
   forgetRuns(input: { completedBefore: number; limit: number }): number;
 

@@ -23,7 +23,7 @@ import { asFault, Fault } from "../model/faults.ts";
 import type { Job, JobSpec, JobState, Run, RunPlan } from "../model/job.ts";
 import type { PoolName } from "../model/lane.ts";
 import type { TaskState } from "../model/task.ts";
-import type { NextMoment, Store } from "../store/store.ts";
+import type { NextMoment, OpenRun, Store } from "../store/store.ts";
 import { agentIds, agentsList, findAgent } from "../turns/agents-list.ts";
 import { Calendar } from "./calendar.ts";
 import type { CalendarLine, Jobs } from "./jobs.ts";
@@ -63,8 +63,9 @@ export interface TimekeeperDeps {
 export class Timekeeper implements Jobs {
   readonly #deps: TimekeeperDeps;
   readonly #calendar = new Calendar();
-  /** Open runs by the session that they work in; null for those that wait. */
-  readonly #open = new Map<RunId, SessionKey | null>();
+  /** Runs that are not complete, and which of them work in a session. */
+  readonly #open = new Map<RunId, OpenRun>();
+  readonly #inSession = new Map<SessionKey, Set<RunId>>();
   readonly #unsettled = new Set<RunId>();
   #settling = false;
   #running = false;
@@ -89,7 +90,8 @@ export class Timekeeper implements Jobs {
     this.#driftMs = clock.now() - clock.monotonic();
     this.#tidiedAt = clock.monotonic();
     this.#unlisten = [store.onEvents((events) => this.#onEvents(events)), settings.onChange(() => this.#syncSoon())];
-    for (const { id, session } of await store.openRunIds()) this.#watchRun(id, session, true);
+    for (const run of await store.openRuns()) this.#watch(run);
+    this.#settleSoon([...this.#open.keys()]);
     await this.#unstall();
     this.#syncSoon();
     await this.#synced;
@@ -194,7 +196,9 @@ export class Timekeeper implements Jobs {
   }
 
   #fired(run: Run | null): void {
-    if (run !== null && run.completedAt === null) this.#watchRun(run.id, run.session, true);
+    if (run === null || run.completedAt !== null) return;
+    this.#watch({ id: run.id, session: run.session, isEnded: run.endedAt !== null });
+    this.#settleSoon([run.id]);
   }
 
   #plan(job: Job, manual: boolean): Planned {
@@ -238,22 +242,44 @@ export class Timekeeper implements Jobs {
 
   // ── what became of runs ───────────────────────────────────────────────────────────────────
 
-  #watchRun(id: RunId, session: SessionKey | null, look: boolean): void {
-    this.#open.set(id, session);
-    if (look) this.#settleSoon([id]);
+  #watch(run: OpenRun): void {
+    this.#unwatch(run.id);
+    this.#open.set(run.id, run);
+    if (run.session === null) return;
+    const there = this.#inSession.get(run.session);
+    if (there === undefined) this.#inSession.set(run.session, new Set([run.id]));
+    else there.add(run.id);
+  }
+
+  #unwatch(id: RunId): void {
+    const session = this.#open.get(id)?.session ?? null;
+    this.#open.delete(id);
+    if (session === null) return;
+    const there = this.#inSession.get(session);
+    there?.delete(id);
+    if (there?.size === 0) this.#inSession.delete(session);
   }
 
   #onEvents(events: readonly YardEvent[]): void {
-    if (this.#open.size === 0 && !events.some((event) => event.type === "task.ended" || event.type === "job.fired")) return;
     const touched: RunId[] = [];
     for (const event of events) {
-      if (event.type === "job.fired") this.#open.set(event.data["runId"] as RunId, event.data["session"] as SessionKey);
-      if (event.type === "task.ended") {
-        void this.#taskEnded(String(event.taskId), String(event.data["label"]));
-        touched.push(...this.#open.keys());
-      } else if (event.type === "turn.started" || event.type === "turn.ended" || event.type === "message.cancelled" || event.type === "job.fired") {
-        const about = event.type === "job.fired" ? event.data["session"] : event.session;
-        for (const [id, session] of this.#open) if (session === about) touched.push(id);
+      switch (event.type) {
+        case "job.fired": {
+          const id = event.data["runId"] as RunId;
+          this.#watch({ id, session: event.data["session"] as SessionKey, isEnded: false });
+          touched.push(id);
+          break;
+        }
+        case "turn.started":
+        case "turn.ended":
+        case "message.cancelled":
+          touched.push(...(this.#inSession.get(event.session) ?? []));
+          break;
+        case "task.ended":
+          void this.#taskEnded(String(event.taskId), String(event.data["label"]));
+          // It may lie at any depth below a run whose own turn is over.
+          for (const { id, isEnded } of this.#open.values()) if (isEnded) touched.push(id);
+          break;
       }
     }
     if (touched.length > 0) this.#settleSoon(touched);
@@ -274,13 +300,12 @@ export class Timekeeper implements Jobs {
         for (const id of ids) this.#unsettled.delete(id);
         const settling = store.settleRuns({ ids, rules: this.#rules() });
         this.#deps.kick();
-        const open = new Map((await settling).map((run) => [run.id, run.session]));
+        const open = new Map((await settling).map((run) => [run.id, run]));
         for (const id of ids) {
-          const session = open.get(id);
-          if (session === undefined) this.#open.delete(id);
-          else this.#open.set(id, session);
+          const run = open.get(id);
+          if (run === undefined) this.#unwatch(id);
+          else this.#watch(run);
         }
-        if (open.size < ids.length) this.kick(); // a retry may be due, a job may be over
       }
     } catch (cause) {
       log.error("jobs.not-settled", { cause });

@@ -11,7 +11,7 @@ import { RUN_RESULT_LENGTH_MAX, WAITING_RUNS_MAX, type Firing, type Job, type Jo
 import { jobSession, mainSession } from "../../model/session.ts";
 import { textOf } from "../../model/chat.ts";
 import type { EntryContent } from "../../model/turn.ts";
-import type { JobPatch, JobQuery, NewJob } from "../store.ts";
+import type { JobPatch, JobQuery, NewJob, OpenRun } from "../store.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { refreshLane } from "./lane-state.ts";
@@ -61,7 +61,7 @@ export function removeJob(k: Kernel, id: JobId): boolean {
   const row = k.get("SELECT * FROM job WHERE id = ?", id);
   if (row === undefined) return false;
   const spec = JSON.parse(row["spec"]) as JobSpec;
-  for (const open of openRuns(k, id)) supersede(k, open, spec, "the job was removed");
+  for (const open of openRunsOf(k, id)) supersede(k, open, spec, "the job was removed");
   for (const { session } of k.all("SELECT DISTINCT session FROM occurrence WHERE job_id = ? AND session IS NOT NULL", id)) {
     if (isOwnSession(id, session)) deleteSession(k, { key: session, by: "the end of the job" });
   }
@@ -165,7 +165,7 @@ function writeRun(k: Kernel, { jobId, run, rules, expected }: Firing, spec: JobS
     insert("skipped", refusal);
     return runRow(k, id);
   }
-  const open = plan.kind === "watchdog" ? [] : openRuns(k, jobId);
+  const open = plan.kind === "watchdog" ? [] : openRunsOf(k, jobId);
   if (open.length > 0 && spec.overlap === "skip" && !queue) {
     insert("skipped", "the run before it is not complete");
     return runRow(k, id);
@@ -276,7 +276,7 @@ function isIsolated(jobId: JobId, session: SessionKey): boolean {
   return session.startsWith(`${jobSession(jobId)}.`);
 }
 
-function openRuns(k: Kernel, jobId: JobId): Row[] {
+function openRunsOf(k: Kernel, jobId: JobId): Row[] {
   return k.all("SELECT * FROM occurrence WHERE job_id = ? AND completed_at IS NULL ORDER BY scheduled_for", jobId);
 }
 
@@ -306,8 +306,8 @@ export function launchRun(k: Kernel, { id, rules }: { id: RunId; rules: RunRules
 // ── what became of it ───────────────────────────────────────────────────────────────────────
 
 /** Brings open runs in line with their messages, turns and tasks. @returns those that are still open. */
-export function settleRuns(k: Kernel, { ids, rules }: { ids: readonly RunId[]; rules: RunRules }): { id: RunId; session: SessionKey | null }[] {
-  const open: { id: RunId; session: SessionKey | null }[] = [];
+export function settleRuns(k: Kernel, { ids, rules }: { ids: readonly RunId[]; rules: RunRules }): OpenRun[] {
+  const open: OpenRun[] = [];
   for (const id of ids) {
     const found = k.get("SELECT o.*, j.spec FROM occurrence o JOIN job j ON j.id = o.job_id WHERE o.id = ? AND o.completed_at IS NULL", id);
     if (found === undefined) continue;
@@ -315,14 +315,18 @@ export function settleRuns(k: Kernel, { ids, rules }: { ids: readonly RunId[]; r
     if (found["message_id"] !== null && found["ended_at"] === null) settleTurn(k, found, spec, rules);
     const row = k.get("SELECT * FROM occurrence WHERE id = ?", id)!;
     if (row["state"] === "ran" && row["completed_at"] === null) settleCompletion(k, row, spec, rules);
-    const left = k.get("SELECT session FROM occurrence WHERE id = ? AND completed_at IS NULL", id);
-    if (left !== undefined) open.push({ id, session: left["session"] });
+    const left = k.get("SELECT id, session, ended_at FROM occurrence WHERE id = ? AND completed_at IS NULL", id);
+    if (left !== undefined) open.push(openRunOf(left));
   }
   return open;
 }
 
-export function openRunIds(k: Kernel): { id: RunId; session: SessionKey | null }[] {
-  return k.all("SELECT id, session FROM occurrence WHERE completed_at IS NULL ORDER BY job_id, scheduled_for").map((row) => ({ id: row["id"], session: row["session"] }));
+export function openRuns(k: Kernel): OpenRun[] {
+  return k.all("SELECT id, session, ended_at FROM occurrence WHERE completed_at IS NULL ORDER BY job_id, scheduled_for").map(openRunOf);
+}
+
+function openRunOf(row: Row): OpenRun {
+  return { id: row["id"], session: row["session"], isEnded: row["ended_at"] !== null };
 }
 
 function settleTurn(k: Kernel, row: Row, spec: JobSpec, rules: RunRules): void {
@@ -398,7 +402,7 @@ function complete(k: Kernel, row: Row, spec: JobSpec, rules: RunRules): void {
 }
 
 function launchNext(k: Kernel, jobId: JobId, spec: JobSpec, rules: RunRules): void {
-  const [first] = openRuns(k, jobId);
+  const [first] = openRunsOf(k, jobId);
   if (first !== undefined && first["state"] === "waiting" && first["retry_at"] === null) launch(k, first["id"], spec, rules);
 }
 

@@ -7,7 +7,7 @@ import { reserveCall, settleCall } from "./budgets.ts";
 import { claimTurns, promoteTurn } from "./claim.ts";
 import { appendEntry } from "./entries.ts";
 import { checkIntegrity } from "./integrity.ts";
-import { configJobs, dueJobs, fireJob, forgetRuns, job, jobRuns, jobs, jobsOfKind, launchRun, moveJob, openRunIds, patchJob, putJob, removeJob, setFingerprint, settleRuns, stalledJobs } from "./jobs.ts";
+import { configJobs, dueJobs, fireJob, forgetRuns, job, jobRuns, jobs, jobsOfKind, launchRun, moveJob, openRuns, patchJob, putJob, removeJob, setFingerprint, settleRuns, stalledJobs } from "./jobs.ts";
 import type { Kernel } from "./kernel.ts";
 import { acceptMessage, messagePlace, steerSession, takeSteering, unansweredTexts } from "./messages.ts";
 import { openSession } from "./open-session.ts";
@@ -81,7 +81,7 @@ export const VERBS: KernelVerbs = {
   fireJob,
   launchRun,
   settleRuns,
-  openRunIds,
+  openRuns,
   jobRuns,
   forgetRuns,
   recordProcess: (k, { marker, pid, startTicks, bootId }: OwnedProcess) => {
