@@ -183,7 +183,8 @@ export class Timekeeper implements Jobs {
     } catch (thrown) {
       const fault = asFault(thrown);
       if (fault.code === "INTERNAL") log.error("job.not-computed", { job: job.id, cause: thrown });
-      if (fault.kind === "busy" || fault.kind === "outside") throw thrown; // the store cannot write now; nothing is the matter with the job
+      // Otherwise the store cannot write now, and nothing is the matter with the job.
+      else if (fault.kind === "busy" || fault.kind === "outside") throw thrown;
       await store.patchJob({ id: job.id, spec: job.spec, state: "disabled", why: fault.message, next: null, fingerprint: job.fingerprint });
     }
   }
