@@ -220,9 +220,9 @@ function launch(k: Kernel, id: RunId, spec: JobSpec, rules: RunRules): void {
 
 function launchWatchdog(k: Kernel, row: Row, spec: JobSpec, plan: RunPlan & { kind: "watchdog" }, rules: RunRules): void {
   const jobId = row["job_id"] as JobId;
-  const { reason, text } = runWatchdog(k, plan, `watchdog ${spec.name}`);
-  if (text === null) return finishRun(k, row, spec, { state: "ran", reason }, rules);
   try {
+    const { reason, text } = runWatchdog(k, plan, `watchdog ${spec.name}`);
+    if (text === null) return finishRun(k, row, spec, { state: "ran", reason }, rules);
     const session = targetOf(k, jobId, spec, plan);
     const messageId = say(k, session, { text, sourceId: `${row["id"]}.${row["attempt"]}`, jobId, rules });
     k.run("UPDATE occurrence SET state = 'running', session = ?, message_id = ?, reason = ?, retry_at = NULL WHERE id = ?", session, messageId, reason, row["id"]);

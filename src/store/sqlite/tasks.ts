@@ -121,12 +121,12 @@ export function retryTask(k: Kernel, { task: id, by }: { task: TaskId; by: strin
   const old = k.get("SELECT * FROM task WHERE id = ?", id);
   if (old === undefined) return null;
   if (old["ended_at"] === null) throw new Fault("TASK_NOT_FINISHED", { task: id, state: old["state"] });
-  if (old["parent_session"] !== null) livingParent(k, old["parent_session"]);
   return startAgain(k, old, by);
 }
 
 /** The same work as a new attempt, in the same tree. */
 export function startAgain(k: Kernel, old: Row, by: string): Task {
+  if (old["parent_session"] !== null) livingParent(k, old["parent_session"]);
   const seconds = old["deadline_at"] === null ? null : Math.ceil((old["deadline_at"] - old["queued_at"]) / 1000);
   const spawn: NewSpawn = {
     task: old["task"], label: old["label"], parent: old["parent_session"], turnId: null, agent: old["agent"], kind: old["kind"], model: old["model"], context: "isolated",
