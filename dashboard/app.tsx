@@ -2,7 +2,7 @@
  * The page: sessions, the open conversation and its children, side by side or as tabs.
  *
  * The address names the open session after `#/`, so that reload, back and bookmarks work; `#simulate`
- * is the simulator, which no session can be taken for. Nothing else is ever read from the address.
+ * and `#jobs` are pages that no session can be taken for. Nothing else is ever read from the address.
  */
 import type { VNode } from "preact";
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
@@ -12,6 +12,7 @@ import { Children } from "./children.tsx";
 import { NO_CONVERSATION, type MessageItem } from "./conversation.ts";
 import type { Gateway } from "./gateway.ts";
 import { Header } from "./header.tsx";
+import type { JobsPage } from "./jobs.tsx";
 import { Login } from "./login.tsx";
 import { SessionsList } from "./sessions-list.tsx";
 import type { Kept, Simulate } from "./simulate.tsx";
@@ -21,6 +22,7 @@ import { useStore, type Store } from "./store.ts";
 const COMPLAINT_SHOWN_MS = 8000;
 const NEW_NAME_CHARS = 12;
 const SIMULATOR_ADDRESS = "#simulate";
+const JOBS_ADDRESS = "#jobs";
 
 type Pane = "sessions" | "chat" | "children";
 
@@ -30,18 +32,20 @@ export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNo
   const [pane, setPane] = useState<Pane>("chat");
   const [complaint, complain] = useComplaint();
   const drafts = useRef(new Map<string, string>());
-  const [isSimulating, setSimulating] = useState(() => location.hash === SIMULATOR_ADDRESS);
+  /** The page that is shown in place of a conversation. */
+  const [place, setPlace] = useState(placeInAddress);
+  const isSimulating = place === SIMULATOR_ADDRESS;
   const simulation = useRef<Kept>({ typed: {}, report: null });
 
   const show = useCallback((session: string): void => {
     store.dispatch({ type: "open", session });
     setPane("chat");
-    setSimulating(false);
+    setPlace(null);
     if (sessionInAddress() !== session) location.hash = addressOf(session);
   }, []);
   useEffect(() => {
     const follow = (): void => {
-      setSimulating(location.hash === SIMULATOR_ADDRESS);
+      setPlace(placeInAddress());
       const session = sessionInAddress();
       if (session !== null && session !== store.get().open) show(session);
     };
@@ -51,11 +55,11 @@ export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNo
   }, []);
   // Nothing was chosen: the main session.
   useEffect(() => {
-    if (open !== "" || !state.isListed || isSimulating) return;
+    if (open !== "" || !state.isListed || place !== null) return;
     const main = `agent:${agentOf(state)}:main`;
     if (!state.sessions.has(main)) gateway.markFresh(main, false);
     show(main);
-  }, [open, state.isListed, isSimulating]);
+  }, [open, state.isListed, place]);
 
   const turns = useMemo(() => turnsOf(state, open), [state.turns, open]);
   const tasks = useMemo(() => tasksOf(state, open), [state.tasks, open]);
@@ -77,25 +81,28 @@ export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNo
   const session = state.sessions.get(open);
 
   return (
-    <div class="page" data-pane={pane} data-children={tasks.length > 0 && !isSimulating ? "yes" : "no"}>
+    <div class="page" data-pane={pane} data-children={tasks.length > 0 && place === null ? "yes" : "no"}>
       <div class="tabs" role="group" aria-label="Panes">
         <Tab name="Sessions" isOn={pane === "sessions"} badge={unread} onClick={() => setPane("sessions")} />
-        <Tab name={isSimulating ? "Simulate" : "Chat"} isOn={pane === "chat"} badge={0} onClick={() => setPane("chat")} />
+        <Tab name={isSimulating ? "Simulate" : place === JOBS_ADDRESS ? "Jobs" : "Chat"} isOn={pane === "chat"} badge={0} onClick={() => setPane("chat")} />
         <Tab name="Children" isOn={pane === "children"} badge={active} onClick={() => setPane("children")} />
       </div>
       <SessionsList
         sessions={state.sessions}
-        open={isSimulating ? "" : open}
+        open={place === null ? open : ""}
         simulator={{ address: SIMULATOR_ADDRESS, isOpen: isSimulating }}
+        jobs={{ address: JOBS_ADDRESS, isOpen: place === JOBS_ADDRESS }}
         hasMore={state.sessionsNext !== null}
         onOpen={show}
         onNew={openNew}
-        onSimulate={() => setPane("chat")}
+        onPage={() => setPane("chat")}
         onMore={() => act(gateway.loadMoreSessions())}
       />
       <main class="main">
         {isSimulating ? (
           <Simulator kept={simulation.current} back={addressOf(open)} />
+        ) : place === JOBS_ADDRESS ? (
+          <Jobs back={addressOf(open)} onOpenSession={show} />
         ) : (
           <>
             <Header
@@ -158,6 +165,14 @@ function Simulator(props: Parameters<typeof Simulate>[0]): VNode {
   return Page === null ? <p class="empty">Loading…</p> : <Page.Simulate {...props} />;
 }
 
+/** Fetched when it is first looked at, too. */
+function Jobs(props: Parameters<typeof JobsPage>[0]): VNode {
+  const [Page, setPage] = useState<{ readonly JobsPage: typeof JobsPage } | "failed" | null>(null);
+  useEffect(() => void import("./jobs.tsx").then(setPage, () => setPage("failed")), []);
+  if (Page === "failed") return <p class="empty problem">The jobs cannot be fetched from the gateway; reload the page to try again.</p>;
+  return Page === null ? <p class="empty">Loading…</p> : <Page.JobsPage {...props} />;
+}
+
 function useComplaint(): [string | null, (text: string) => void] {
   const [complaint, setComplaint] = useState<string | null>(null);
   useEffect(() => {
@@ -170,6 +185,10 @@ function useComplaint(): [string | null, (text: string) => void] {
 
 function addressOf(session: string): string {
   return `#/${encodeURIComponent(session)}`;
+}
+
+function placeInAddress(): string | null {
+  return [SIMULATOR_ADDRESS, JOBS_ADDRESS].find((address) => address === location.hash) ?? null;
 }
 
 function sessionInAddress(): string | null {

@@ -1,4 +1,4 @@
-/** All sessions by kind: conversations first, then jobs, with children folded away; below them the way to the simulator. */
+/** All sessions by kind: conversations first, then jobs, with children folded away; below them the ways to the jobs and the simulator. */
 import type { VNode } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { useNow } from "./clock.ts";
@@ -23,14 +23,16 @@ interface Props {
   /** Empty = none. */
   open: string;
   simulator: { readonly address: string; readonly isOpen: boolean };
+  jobs: { readonly address: string; readonly isOpen: boolean };
   hasMore: boolean;
   onOpen(key: string): void;
   onNew(): void;
-  onSimulate(): void;
+  /** One of the pages below the list was chosen. */
+  onPage(): void;
   onMore(): void;
 }
 
-export function SessionsList({ sessions, open, simulator, hasMore, onOpen, onNew, onSimulate, onMore }: Props): VNode {
+export function SessionsList({ sessions, open, simulator, jobs, hasMore, onOpen, onNew, onPage, onMore }: Props): VNode {
   const [search, setSearch] = useState("");
   const [unfolded, setUnfolded] = useState<ReadonlySet<string>>(new Set());
   const now = useNow(AGO_EVERY_MS);
@@ -82,7 +84,10 @@ export function SessionsList({ sessions, open, simulator, hasMore, onOpen, onNew
         )}
       </div>
       <p class="sessions-foot">
-        <a class="quiet" href={simulator.address} data-testid="simulate-open" aria-current={simulator.isOpen ? "page" : undefined} title="How long would people wait?" onClick={onSimulate}>
+        <a class="quiet" href={jobs.address} data-testid="jobs-open" aria-current={jobs.isOpen ? "page" : undefined} title="What runs by itself?" onClick={onPage}>
+          Jobs
+        </a>
+        <a class="quiet" href={simulator.address} data-testid="simulate-open" aria-current={simulator.isOpen ? "page" : undefined} title="How long would people wait?" onClick={onPage}>
           Simulate
         </a>
       </p>

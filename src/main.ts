@@ -50,6 +50,9 @@ import { findGoodBackup, restoreBackup } from "./store/sqlite/restore.ts";
 import { holdStateLock } from "./store/sqlite/state-lock.ts";
 import type { Backup, Checkup, StoreFiles } from "./store/store-files.ts";
 import type { DiskState, Store } from "./store/store.ts";
+import { cronTool } from "./timers/cron-tool.ts";
+import { Hooks } from "./timers/hooks.ts";
+import { Timekeeper } from "./timers/timekeeper.ts";
 import { Commands } from "./tools/commands.ts";
 import { makeTools, offeredTools } from "./tools/tools.ts";
 import { Archivist } from "./trees/archivist.ts";
@@ -147,6 +150,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
         await removeGatewayFile(config.home, process.pid);
       },
     },
+    { name: "jobs", start: () => yard.timekeeper.start(), stop: () => yard.timekeeper.stop() },
     { name: "acknowledgements", start: () => {}, stop: () => yard.acknowledger.stop() },
     { name: "keeper", start: () => yard.keeper.start(), stop: () => yard.keeper.stop() },
     { name: "archive", start: () => yard.archivist.start(), stop: () => yard.archivist.stop() },
@@ -209,11 +213,13 @@ function build({ config, store, files, clock, log, status }: Parts) {
     say: (session, text) => store.notice({ session, text, level: "info", code: "MESSAGE", entry: true }),
   });
   const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, commands });
-  const { frontDoor, grove, scheduler, model } = conversations;
+  const { frontDoor, grove, scheduler, timekeeper, model } = conversations;
   const api = makeApi({
     store,
     sessions: frontDoor,
     trees: grove,
+    jobs: timekeeper,
+    hooks: new Hooks({ sessions: frontDoor, settings: config, clock, environment: (name) => config.environment(name) }),
     models,
     tokens: makeTokenMint({ store, clock, random }),
     proxy: models.proxy({
@@ -283,8 +289,10 @@ export function wireConversations({ settings, store, clock, log, models, workspa
     steeringCame,
   });
   const grove = new Grove({ store, sessions: frontDoor, settings, models, clock, kick, steeringCame });
+  const timekeeper: Timekeeper = new Timekeeper({ store, models, settings, clock, log, meanTurnMs: () => scheduler.meanTurnMs, workspaceOf: (agent) => runner.instructionsOf(agent).workspace, kick });
   const allTools = [
     ...builtIn,
+    cronTool(timekeeper),
     ...sessionTools({
       store,
       trees: grove,
@@ -333,7 +341,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
   });
 
   const acknowledger = new Acknowledger({ store, settings, clock, log, meanTurnMs: () => scheduler.meanTurnMs.main });
-  return { frontDoor, grove, runner, scheduler, acknowledger, rules, rulesKeeper, model, archivist: new Archivist({ store, settings, clock, log }) };
+  return { frontDoor, grove, runner, scheduler, timekeeper, acknowledger, rules, rulesKeeper, model, archivist: new Archivist({ store, settings, clock, log }) };
 }
 
 /** Tells of a disk that fills or fails: in the log, to the owner's own session, and to whoever runs the gateway. */

@@ -179,6 +179,7 @@ export class FakeYard {
     const api = makeApi({
       sessions, store, trees, clock, log, settings,
       models: { knownModels: () => ["rehearsal/default"] } as unknown as ModelClient,
+      hooks: { call: async () => ({ messageId: "msg_1" as MessageId, session: MAIN, queuedAhead: 0, etaMs: 0, duplicate: false, commandReply: null }) },
       config: {
         all: () => ({ settings: { "gateway.allowedHosts": [] }, set: [] }),
         infos: () => [],

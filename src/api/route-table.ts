@@ -6,6 +6,7 @@
  */
 import type { Method, Route, RouteDeps } from "./route.ts";
 import { gatewayRoutes } from "./routes/gateway.ts";
+import { jobRoutes } from "./routes/jobs.ts";
 import { messageRoutes } from "./routes/messages.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
 import { simulateRoutes } from "./routes/simulate.ts";
@@ -19,6 +20,7 @@ export function routeTable(deps: RouteDeps): readonly Route[] {
     ...messageRoutes(deps),
     ...sessionRoutes(deps),
     ...taskRoutes(deps),
+    ...jobRoutes(deps),
     ...gatewayRoutes(deps),
     ...usageRoutes(deps),
     ...stateRoutes(deps),
@@ -38,6 +40,7 @@ export interface SpecialRoute {
 export const SPECIAL_ROUTES = {
   events: { method: "GET", path: "/api/events", open: false, doc: "Server-sent events of one session or of all: ?session=K&after=SEQ (0 = from the start, now = only new ones), resumable by Last-Event-ID." },
   socket: { method: "GET", path: "/api/socket", open: true, doc: "WebSocket, JSON-RPC 2.0: every route as a method, and event subscriptions. Asks for the token itself: bearer header, the page's cookie, or a first call auth {token}." },
+  hook: { method: "POST", path: "/api/hooks/:name", open: true, doc: "A webhook in, as hooks.list sets it up: signed with its own secret, any body; it becomes a message." },
   login: { method: "POST", path: "/api/login", open: true, doc: "{token}: sets the page's cookie." },
   logout: { method: "DELETE", path: "/api/login", open: false, doc: "Ends the page's login." },
   openapi: { method: "GET", path: "/api/openapi.json", open: false, doc: "This document." },

@@ -9,6 +9,8 @@ import type { ProviderLanes } from "../model/parking.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Backup, StoreFiles } from "../store/store-files.ts";
 import type { LanesView, Store } from "../store/store.ts";
+import type { Hooks } from "../timers/hooks.ts";
+import type { Jobs } from "../timers/jobs.ts";
 import type { Trees } from "../trees/trees.ts";
 import type { ConfigAccess } from "./config-access.ts";
 import { asObject, readFields, type Fields, type Values } from "./read-body.ts";
@@ -25,6 +27,9 @@ export interface RouteDeps {
   readonly store: Store;
   readonly sessions: Sessions;
   readonly trees: Trees;
+  /** Absent = there are no such routes. */
+  readonly jobs?: Jobs;
+  readonly hooks?: Pick<Hooks, "call">;
   readonly models: ModelClient;
   readonly tokens: TokenMint;
   readonly config: ConfigAccess;

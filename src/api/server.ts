@@ -21,6 +21,7 @@ import { serveEventStream } from "./event-stream.ts";
 import { faultOf, logDefect, shownFault } from "./fault-answer.ts";
 import { GuessLimit } from "./guess-limit.ts";
 import { Guard, PAGE_COOKIE, pageIdIn, type Knock } from "./guard.ts";
+import { serveHooks } from "./hook-route.ts";
 import { makeMetrics, METRICS_TYPE } from "./metrics.ts";
 import { OpenConnections } from "./open-connections.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -107,6 +108,7 @@ export function makeApi(deps: ApiDeps): ApiServer {
     for (const route of routes) serveRoute(inside, route, stopping.signal);
     serveProxy(inside, { ...deps, wrongGuess: (address) => guard.wrongGuess(address), untilGone: (reply) => callOf(reply, stopping.signal).untilGone(), headers: SECURITY_HEADERS });
     serveOpenAi(inside, { ...deps, untilGone: (reply) => callOf(reply, stopping.signal).untilGone(), headers: SECURITY_HEADERS });
+    if (deps.hooks !== undefined) serveHooks(inside, deps.hooks);
     serveSpecial(inside, { deps, routes, guard, credentials, connections, readMetrics: () => metrics.read() });
   });
 

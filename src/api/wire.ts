@@ -240,6 +240,70 @@ export interface FlowDetail extends ApiFlow {
   tasks: ApiTask[];
 }
 
+/** A job. `schedule`, `payload` and the rest are as they may be written in POST /api/jobs. */
+export interface ApiJob {
+  jobId: string;
+  name: string;
+  agent: string;
+  schedule: { kind: "at" | "every" | "cron" | "task" | "file"; at?: number; everyMs?: number; expr?: string; tz?: string; label?: string; path?: string; ref?: string };
+  payload: { kind: "systemEvent" | "agentTurn" | "watchdog" | "heartbeat" | "iterate"; [field: string]: unknown };
+  target: string | { session: string } | { label: string };
+  misfire: { policy: "skip" | "latest" | "all"; graceMs?: number; max?: number };
+  overlap: "skip" | "queue" | "cancel";
+  staggerMs: number;
+  activeHours: { from: string; to: string; tz: string } | null;
+  delivery: { mode: "none" | "notice"; session?: string };
+  /** Written in jobs.list, or made by a command, a program or an agent. */
+  origin: "made" | "config";
+  state: "active" | "paused" | "disabled" | "done";
+  enabled: boolean;
+  why: string | null;
+  nextAt: number | null;
+  /** When the next run begins: `nextAt` and its stagger. */
+  dueAt: number | null;
+  lastAt: number | null;
+  failures: number;
+  createdAt: number;
+}
+export interface JobList {
+  jobs: ApiJob[];
+  next?: string;
+}
+/** One moment of a job, and what became of it. */
+export interface ApiJobRun {
+  runId: string;
+  jobId: string;
+  scheduledFor: number;
+  source: string | null;
+  /** For a long stretch of missed moments: where it ends. */
+  until: number;
+  state: "waiting" | "running" | "ran" | "failed" | "cancelled" | "skipped" | "missed" | "superseded";
+  reason: string | null;
+  attempt: number;
+  retryAt: number | null;
+  session: string | null;
+  messageId: string | null;
+  firedAt: number;
+  startedAt: number | null;
+  /** The turn is over. */
+  endedAt: number | null;
+  /** So is everything that it set going. */
+  completedAt: number | null;
+  durationMs: number | null;
+  /** Children that it started, and how many of them succeeded. */
+  spawned: number;
+  shipped: number;
+  result: string | null;
+  fault: ApiFault | null;
+}
+export interface JobRunList {
+  runs: ApiJobRun[];
+  next?: string;
+}
+export interface JobCalendar {
+  upcoming: { jobId: string; name: string; at: number }[];
+}
+
 /** Answer of every cancel route. */
 export interface CancelResult {
   /** True when something that ran or waited was stopped. */

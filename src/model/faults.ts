@@ -364,6 +364,41 @@ export const FAULTS = {
     httpStatus: 429,
     text: ({ seconds }) => `another simulation runs, and there is one at a time; it ends within ${seconds} s, so ask again then`,
   }),
+  JOB_NOT_FOUND: fault<{ job: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ job }) => `no job ${job}; "yard jobs list" shows them`,
+  }),
+  JOB_NAME_TAKEN: fault<{ name: string; job: string }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ name, job }) => `the job ${job} is already called ${name}; choose another name, or change that one`,
+  }),
+  JOB_FROM_CONFIG: fault<{ job: string }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ job }) => `job ${job} is written in jobs.list; change it there, or pause it`,
+  }),
+  JOBS_FULL: fault<{ jobsMax: number }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ jobsMax }) => `there are ${jobsMax} jobs already; remove some with "yard jobs remove"`,
+  }),
+  JOB_TARGET_GONE: fault<{ target: string }>({
+    kind: "gone",
+    httpStatus: 409,
+    text: ({ target }) => `no session ${target} to run in; change the target of the job, or give a session that label`,
+  }),
+  HOOK_REFUSED: fault<{ hook: string; problem: string }>({
+    kind: "caller",
+    httpStatus: 401,
+    text: ({ hook, problem }) => `hook ${hook}: ${problem}`,
+  }),
+  HOOK_TOO_OFTEN: fault<{ hook: string; perMinute: number }>({
+    kind: "busy",
+    httpStatus: 429,
+    text: ({ hook, perMinute }) => `hook ${hook} was called over ${perMinute} times within a minute; wait, or raise perMinute in hooks.list`,
+  }),
   SIMULATION_TOO_LONG: fault<{ seconds: number }>({
     kind: "caller",
     httpStatus: 400,

@@ -17,7 +17,7 @@
  *
  * Not here: what the work is. Clock and ids come in when the store is opened.
  */
-import type { BarrierId, FlowId, MessageId, SessionKey, TaskId, TurnId } from "../base/ids.ts";
+import type { BarrierId, FlowId, JobId, MessageId, RunId, SessionKey, TaskId, TurnId } from "../base/ids.ts";
 import type { JsonObject } from "../base/json.ts";
 import type { AccessToken, NewAccessToken } from "../model/access-token.ts";
 import type { BudgetView, CallAsked, CallGrant, ScopeBudgets } from "../model/budget.ts";
@@ -26,6 +26,7 @@ import type { Usage } from "../model/chat.ts";
 import type { FaultRecord } from "../model/faults.ts";
 import type { Claim, ClaimRules, PromotedTurn, Rules } from "../model/claim.ts";
 import type { NewEvent, YardEvent } from "../model/event.ts";
+import type { Firing, Job, JobSpec, JobState, Run, RunRules, Schedule } from "../model/job.ts";
 import type { LaneState, PoolName, QueueMode } from "../model/lane.ts";
 import type { Accepted, NewMessage } from "../model/message.ts";
 import type { Parking } from "../model/parking.ts";
@@ -200,6 +201,38 @@ export interface SessionQuery {
   readonly limit: number;
 }
 
+/** A moment of a job that comes next. */
+export interface NextMoment {
+  readonly nextFor: number;
+  /** When it is run. */
+  readonly dueAt: number;
+}
+
+export interface NewJob {
+  readonly spec: JobSpec;
+  readonly origin: Job["origin"];
+  readonly state: "active" | "paused";
+  readonly next: NextMoment | null;
+  readonly fingerprint: string | null;
+  readonly jobsMax: number;
+}
+
+/** A job as it is to be from now on. */
+export interface JobPatch {
+  readonly id: JobId;
+  readonly spec: JobSpec;
+  readonly state: JobState;
+  readonly why: string | null;
+  readonly next: NextMoment | null;
+  readonly fingerprint: string | null;
+}
+
+export interface JobQuery {
+  readonly states?: readonly JobState[];
+  readonly after?: string;
+  readonly limit: number;
+}
+
 /** An operating system process that must not outlive its turn; identity is (boot, pid, start time). */
 export interface OwnedProcess {
   readonly pid: number;
@@ -250,6 +283,14 @@ export type DiskState =
   | { readonly at: "full"; readonly problem: string }
   /** A write or a sync failed, or the file is damaged: nothing is written any more, until a new start. */
   | { readonly at: "failed"; readonly fault: FaultRecord };
+
+/** A run that is not complete. */
+export interface OpenRun {
+  readonly id: RunId;
+  readonly session: SessionKey | null;
+  /** Its turn is over; it waits for what it set going. */
+  readonly isEnded: boolean;
+}
 
 // ── the verbs ───────────────────────────────────────────────────────────────────────────────
 
@@ -383,6 +424,38 @@ export interface StoreVerbs {
   revokeAccessToken(id: string): AccessToken | null;
   /** Adds what a call cost to its token and, where it has one, to its session and the task that runs there. */
   chargeAccessToken(input: { id: string; model: string; usage: Usage }): void;
+
+  /** @throws {Fault} JOB_NAME_TAKEN, JOBS_FULL. */
+  putJob(job: NewJob): Job;
+  /** Null: no such job. @throws {Fault} JOB_NAME_TAKEN. */
+  patchJob(patch: JobPatch): Job | null;
+  /** Stops what the job runs, and removes it with its history. */
+  removeJob(id: JobId): boolean;
+  job(idOrName: string): Job | null;
+  jobs(query: JobQuery): { readonly jobs: readonly Job[]; readonly next: string | null };
+  /** Active jobs of one kind of schedule. */
+  jobsOfKind(query: { kind: Schedule["kind"]; limit: number }): readonly Job[];
+  /** Jobs that the configuration made. */
+  configJobs(): readonly Job[];
+  /** Jobs whose time has come, runs whose next attempt has, and when to ask again. */
+  dueJobs(input: { limit: number }): { readonly jobs: readonly Job[]; readonly retries: readonly RunId[]; readonly nextAt: number | null };
+  /** Jobs of equal steps that a clock which was set back would leave silent. */
+  stalledJobs(): readonly Job[];
+  /** Gives a job another next moment. False: it has one that was not expected. */
+  moveJob(input: { id: JobId; expected: number; next: NextMoment }): boolean;
+  setFingerprint(input: { id: JobId; fingerprint: string | null }): void;
+  /**
+   * Writes the moments of a job that have passed, turns the one that is run into its message, and
+   * says what comes next. Once per (job, moment), whoever asks how often.
+   */
+  fireJob(firing: Firing): Run | null;
+  /** The next attempt of a run that failed. */
+  launchRun(input: { id: RunId; rules: RunRules }): void;
+  /** Brings runs in line with what became of their messages, turns and children. @returns those still open. */
+  settleRuns(input: { ids: readonly RunId[]; rules: RunRules }): readonly OpenRun[];
+  openRuns(): readonly OpenRun[];
+  jobRuns(query: { id: JobId; after?: number; limit: number }): { readonly runs: readonly Run[]; readonly next: number | null };
+  forgetRuns(input: { completedBefore: number; limit: number }): number;
 
   recordProcess(process: OwnedProcess): void;
   forgetProcess(marker: string): void;

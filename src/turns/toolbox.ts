@@ -5,8 +5,8 @@ import { makeToolSearch } from "./tool-search.ts";
 
 /** Tools that reach other sessions: for people's own sessions, and for children that may still have children. */
 const TREE_TOOLS: ReadonlySet<string> = new Set(["sessions_spawn", "sessions_yield", "sessions_send", "sessions_list", "sessions_history", "session_status", "subagents", "agents_list"]);
-/** Tools that speak to the person of a conversation; a child has none. */
-const PERSON_TOOLS: ReadonlySet<string> = new Set(["message"]);
+/** Tools that speak to the person of a conversation, or set work going in its name; a child has none. */
+const PERSON_TOOLS: ReadonlySet<string> = new Set(["message", "cron"]);
 
 export interface ToolPlace {
   readonly depth: number;

@@ -34,6 +34,10 @@ export const INVARIANTS: readonly Invariant[] = [
     sql: `SELECT b.scope || ' ' || b.name || ' ' || b.unit AS what FROM budget b WHERE b.reserved
       <> (SELECT coalesce(sum(amount), 0) FROM budget_hold h WHERE h.budget_id = b.id) + (SELECT coalesce(sum(c.max), 0) FROM budget c WHERE c.parent_id = b.id AND c.closed = 0)`,
   },
+  { name: "a running occurrence has the message that it became", sql: "SELECT o.id AS what FROM occurrence o WHERE o.state = 'running' AND o.message_id NOT IN (SELECT id FROM message) AND o.session IN (SELECT key FROM session)" },
+  { name: "a message of a job belongs to one occurrence", sql: "SELECT m.id AS what FROM message m WHERE m.channel = 'job' AND m.provenance = 'timer' AND m.state = 'waiting' AND m.author IN (SELECT id FROM job) AND NOT EXISTS (SELECT 1 FROM occurrence o WHERE o.job_id = m.author AND o.message_id = m.id)" },
+  { name: "a claim on an item of a plan is held by an open run", sql: "SELECT c.item AS what FROM plan_claim c JOIN occurrence o ON o.id = c.occurrence_id WHERE o.completed_at IS NOT NULL" },
+  { name: "no moment of a job lies before its newest row without being written", sql: "SELECT id AS what FROM job WHERE kind = 'cron' AND next_for IS NOT NULL AND last_for IS NOT NULL AND next_for <= last_for" },
   { name: "a running turn has an open step or a finished one", sql: "SELECT t.id AS what FROM turn t WHERE t.state = 'running' AND NOT EXISTS (SELECT 1 FROM step s WHERE s.turn_id = t.id)" },
   { name: "only a running turn is parked", sql: "SELECT p.turn_id AS what FROM parked p JOIN turn t ON t.id = p.turn_id WHERE t.state <> 'running'" },
 ];

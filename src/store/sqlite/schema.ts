@@ -10,6 +10,7 @@ import { Fault } from "../../model/faults.ts";
 import { ACCESS_TOKENS } from "./migrations/access-tokens.ts";
 import { BUDGETS } from "./migrations/budgets.ts";
 import { GOVERNOR } from "./migrations/governor.ts";
+import { JOBS } from "./migrations/jobs.ts";
 import { RETENTION } from "./migrations/retention.ts";
 
 const FIRST = `
@@ -264,7 +265,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS];
 
 /**
  * Brings a database file to today's shape.

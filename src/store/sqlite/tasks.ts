@@ -121,17 +121,22 @@ export function retryTask(k: Kernel, { task: id, by }: { task: TaskId; by: strin
   const old = k.get("SELECT * FROM task WHERE id = ?", id);
   if (old === undefined) return null;
   if (old["ended_at"] === null) throw new Fault("TASK_NOT_FINISHED", { task: id, state: old["state"] });
+  return startAgain(k, old, by);
+}
+
+/** The same work as a new attempt, in the same tree. */
+export function startAgain(k: Kernel, old: Row, by: string): Task {
   if (old["parent_session"] !== null) livingParent(k, old["parent_session"]);
   const seconds = old["deadline_at"] === null ? null : Math.ceil((old["deadline_at"] - old["queued_at"]) / 1000);
   const spawn: NewSpawn = {
     task: old["task"], label: old["label"], parent: old["parent_session"], turnId: null, agent: old["agent"], kind: old["kind"], model: old["model"], context: "isolated",
     cwd: k.get("SELECT cwd FROM session WHERE key = ?", old["session"])?.["cwd"] ?? null, deadlineSeconds: seconds, delivery: old["delivery"], cleanup: old["cleanup"], claims: JSON.parse(old["claims"]), idempotencyKey: null,
-    budget: limitsOf(k, id), ...(old["output_schema"] === null ? {} : { outputSchema: JSON.parse(old["output_schema"]) }),
+    budget: limitsOf(k, old["id"]), ...(old["output_schema"] === null ? {} : { outputSchema: JSON.parse(old["output_schema"]) }),
   };
   k.run("UPDATE flow SET cancelled_at = NULL WHERE id = ?", old["flow_id"]);
   const limits = { depthMax: old["depth"], childrenMax: old["siblings_max"] };
   const task = insertTask(k, { spawn, limits, depth: old["depth"], parentTask: old["parent_task"], flowId: old["flow_id"], attempt: old["attempt"] + 1, person: old["person"] });
-  k.emit(spawn.parent ?? task.session, { type: "task.attempt", taskId: task.taskId, data: { label: task.label, session: task.session, attempt: task.attempt, after: id, by } });
+  k.emit(spawn.parent ?? task.session, { type: "task.attempt", taskId: task.taskId, data: { label: task.label, session: task.session, attempt: task.attempt, after: old["id"], by } });
   return task;
 }
 

@@ -9,6 +9,7 @@ import { adjustAllowance, allowances, takeAllowance } from "./allowances.ts";
 import { claimTurns, promoteTurn } from "./claim.ts";
 import { appendEntry, summariseSession } from "./entries.ts";
 import { checkIntegrity } from "./integrity.ts";
+import { configJobs, dueJobs, fireJob, forgetRuns, job, jobRuns, jobs, jobsOfKind, launchRun, moveJob, openRuns, patchJob, putJob, removeJob, setFingerprint, settleRuns, stalledJobs } from "./jobs.ts";
 import type { Kernel } from "./kernel.ts";
 import { acceptMessage, messagePlace, steerSession, takeSteering, unansweredTexts } from "./messages.ts";
 import { openSession } from "./open-session.ts";
@@ -80,6 +81,23 @@ export const VERBS: KernelVerbs = {
   revokeAccessToken,
   chargeAccessToken,
   summariseSession,
+  putJob,
+  patchJob,
+  removeJob,
+  job,
+  jobs,
+  jobsOfKind,
+  configJobs,
+  dueJobs,
+  stalledJobs,
+  moveJob,
+  setFingerprint,
+  fireJob,
+  launchRun,
+  settleRuns,
+  openRuns,
+  jobRuns,
+  forgetRuns,
   recordProcess: (k, { marker, pid, startTicks, bootId }: OwnedProcess) => {
     k.run("INSERT OR REPLACE INTO process VALUES (?,?,?,?)", marker, pid, startTicks, bootId);
   },
