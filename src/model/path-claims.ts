@@ -145,3 +145,43 @@ function meet(aLength: number, bLength: number, aIsStar: (i: number) => boolean,
   }
   return below[0]!;
 }
+
+// ── claims of a workspace ───────────────────────────────────────────────────────────────────
+
+/** Claims together with the folder from which their paths are read. */
+export interface Fence {
+  readonly workspace: string;
+  readonly claims: readonly string[];
+}
+
+const PATTERN_CHARACTER = /[*?[\]{}]/;
+
+/** As {@link claimsOverlap}, for claims that are read from different folders. */
+export function fencesOverlap(a: Fence, b: Fence): boolean {
+  return a.claims.some((one) => b.claims.some((other) => overlapFrom(a.workspace, one, b.workspace, other)));
+}
+
+function overlapFrom(from: string, claim: string, otherFrom: string, other: string): boolean {
+  if (from === otherFrom || isFreeName(claim) || isFreeName(other)) return claimsOverlap(claim, other);
+  if (otherFrom.length < from.length) return overlapFrom(otherFrom, other, from, claim);
+  const way = pathBelow(from, otherFrom);
+  if (way === null) return false;
+  // A folder whose name looks like a pattern: rather one wait too many than two writers.
+  return PATTERN_CHARACTER.test(way) || claimsOverlap(claim, `${way}/${other}`);
+}
+
+/** The first fence that a file lies outside of; null = it may be changed. */
+export function fenceAround(fences: readonly Fence[], file: string): Fence | null {
+  return (
+    fences.find(({ workspace, claims }) => {
+      const path = pathBelow(workspace, file);
+      return !mayChange(claims, path ?? "..");
+    }) ?? null
+  );
+}
+
+/** How one absolute path goes on from another; null when it does not. */
+function pathBelow(folder: string, path: string): string | null {
+  const top = folder.endsWith("/") ? folder : `${folder}/`;
+  return path.startsWith(top) && path.length > top.length ? path.slice(top.length) : null;
+}

@@ -24,7 +24,7 @@ import type { Tool } from "../model/tool.ts";
 import { modelStepKey, toChat } from "../model/transcript.ts";
 import type { StartedTurn, TurnEnd } from "../model/turn.ts";
 import type { SessionContext, Store } from "../store/store.ts";
-import { agentsList, findAgent, type AgentEntry } from "./agents-list.ts";
+import { agentsList, findAgent, type AgentEntry, type ToolRules } from "./agents-list.ts";
 import { compactionCut, compactionPrompt } from "./compact.ts";
 import { Contexts } from "./context.ts";
 import { contextEntriesMax, contextTokensMax, defaultModel, defaultWorkspace, progressTimeoutSeconds, stepsMax, toolOutputMax, turnTimeoutSeconds } from "./settings.ts";
@@ -48,8 +48,8 @@ export interface TurnRunnerDeps {
   readonly log: Log;
   /** The folder that `agents.defaults.workspace` names when it is empty. */
   readonly workspace: string;
-  /** The most that children may nest, and the model of children, as the trees set them. */
-  readonly tree: () => { readonly depthMax: number; readonly childModel: string };
+  /** The most that children may nest, their model, and the rules for their tools, as the trees set them. */
+  readonly tree: () => { readonly depthMax: number; readonly childModel: string; readonly toolRules: (depth: number) => readonly ToolRules[] };
   /** Whether turns that began beside their conversation may change nothing themselves. */
   readonly readOnlyBeside: () => boolean;
   readonly onFrame: (frame: LiveFrame) => void;
@@ -154,8 +154,10 @@ export class TurnRunner {
     if (entry === null) throw new Fault("AGENT_NOT_FOUND", { agent: info.agent, known: [DEFAULT_AGENT, ...settings.get(agentsList).map((one) => one.id)].join(", ") });
     const model = this.modelFor(info.model, info.depth, entry);
     const workspace = this.workspaceFor(info.cwd, entry);
-    const { depthMax } = this.#deps.tree();
-    const tools = toolboxFor(this.#deps.tools(), { depth: info.depth, depthMax, rules: entry.tools, readOnly: started.origin === "parallel" && this.#deps.readOnlyBeside() });
+    const { depthMax, toolRules } = this.#deps.tree();
+    const above = info.lineage.map((id) => findAgent(settings.get(agentsList), id)?.tools);
+    const rules = [entry.tools, ...above, ...toolRules(info.depth)].filter((one) => one !== undefined);
+    const tools = toolboxFor(this.#deps.tools(), { depth: info.depth, depthMax, rules, readOnly: started.origin === "parallel" && this.#deps.readOnlyBeside() });
     const context = await this.#context(running, journal, model);
     const system = systemPrompt({
       started,

@@ -75,6 +75,9 @@ export function taskOf(row: Row): Task {
     claims: JSON.parse(row["claims"]),
     budget: null,
     attempt: row["attempt"],
+    attemptLast: row["attempt_last"],
+    onEnd: row["on_end"],
+    category: row["category"],
   };
 }
 

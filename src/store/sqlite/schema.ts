@@ -7,6 +7,7 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import { Fault } from "../../model/faults.ts";
+import { TREES } from "./migrations/trees.ts";
 
 const FIRST = `
 CREATE TABLE meta (
@@ -260,7 +261,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST];
+export const MIGRATIONS: readonly string[] = [FIRST, TREES];
 
 /**
  * Brings a database file to today's shape.

@@ -2,6 +2,7 @@
 import type { SessionKey } from "../../base/ids.ts";
 import type { JsonObject } from "../../base/json.ts";
 import type { OwnedProcess, StoreVerbs } from "../store.ts";
+import { attempts } from "./attempts.ts";
 import { openBarrier } from "./barriers.ts";
 import { claimTurns, promoteTurn } from "./claim.ts";
 import { appendEntry } from "./entries.ts";
@@ -55,6 +56,7 @@ export const VERBS: KernelVerbs = {
   flow,
   flows,
   retryTask,
+  attempts,
   cancelSession,
   cancelTurn,
   cancelTask,
