@@ -53,7 +53,7 @@ function good(): History {
     given: [{ session: MAIN, numbers: new Map(events.map((one) => [one.seq, eventText(one)])) }],
     accepted: [{ messageId: "m1", session: MAIN, channel: "api", sourceId: "s-m1", text: "hello" }],
     transcripts: new Map([[MAIN, [{ seq: 1, turnId: "t2", provenance: "child", content: { role: "user", text: '[result of a background task]\n1. "c" succeeded in 1.0 s (k1)\n> 1. (k1) is what it said' } }]]]),
-    tasks: [{ taskId: "k1", state: "succeeded", session: CHILD, parentSession: MAIN, delivery: "digest", endedAt: 1 }],
+    tasks: [{ taskId: "k1", state: "succeeded", session: CHILD, parentSession: MAIN, delivery: "digest", claims: [], attempt: 1, attemptLast: 1, endedAt: 1 }],
     removed: new Set(),
     spawnedBy: new Map([["k1", "t1"]]),
     pools: [{ from: 0, sizes: { main: 1, side: 1, subagent: 1, acp: 1, timer: 1 } }],

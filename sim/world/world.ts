@@ -358,6 +358,8 @@ class World {
     if (event.type === "tool.started") this.#model.sawToolCall(String(event.data["callId"]));
     // A turn that was taken back leaves no trace, so the next one may ask the same.
     if (event.type === "turn.ended" && event.data["outcome"] === "cancelled") this.#model.forget(event.session);
+    // A further attempt begins with nothing but its task.
+    if (event.type === "task.attempt") this.#model.forget(String(event.data["session"]));
     if (event.type !== "task.accepted" || event.taskId === undefined) return;
     this.#tasks.push(event.taskId);
     this.#childSessions.push(event.data["session"] as SessionKey);
