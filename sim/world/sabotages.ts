@@ -54,7 +54,6 @@ export const SABOTAGES: readonly Sabotage[] = [
   { name: "claims are never given back", breaks: "a claim ends with its child", tamper: without("DELETE FROM claim WHERE task_id = ?") },
   { name: "an orchestrator ends before its children", breaks: "parents end last", tamper: instead("SELECT 1 FROM barrier WHERE session = ?1 AND state = 'open' UNION SELECT 1 FROM task WHERE parent_session = ?1 AND ended_at IS NULL", "SELECT 1 FROM barrier WHERE session = ?1 AND state = 'open'") },
   { name: "attempts are counted twice", breaks: "attempts are bounded and numbered", tamper: instead("UPDATE task SET state = 'queued', attempt = ?,", "UPDATE task SET state = 'queued', attempt = 1 + ?,") },
-  { name: "the children of a child that failed go on", breaks: "an attempt ends with all below it", tamper: instead("FROM session s JOIN lane l ON l.session = s.key WHERE s.key IN", "FROM session s JOIN lane l ON l.session = s.key WHERE 0 AND s.key IN") },
   { name: "tool results are left out of the transcript", breaks: "every call has its result", tamper: () => (statement) => (isEntry(statement, '{"role":"tool"') ? null : statement) },
   { name: "a side turn does not say where it belongs", breaks: "causal position of folds", tamper: () => (statement) => (isEntry(statement, "started before #") ? null : statement) },
 ];

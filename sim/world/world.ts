@@ -259,7 +259,11 @@ class World {
     this.#disk.prepare(null);
     this.#batches++;
     this.#note(`batch ${calls.map(({ verb }, index) => verb + ("value" in answers[index]! ? "" : "!")).join()}`);
-    for (const { session, seq, type } of events) this.#note(`  ${session} ${seq} ${type}`);
+    for (const { session, seq, type, data } of events) {
+      this.#note(`  ${session} ${seq} ${type}`);
+      // A further attempt begins with nothing but its task, and may ask the same.
+      if (type === "task.attempt") this.#model.forget(String(data["session"]));
+    }
     calls.forEach(({ verb, input }, index) => {
       const answer = answers[index]!;
       if ("defect" in answer) this.#report(`a defect in ${verb}: ${answer.defect}`);
@@ -358,8 +362,6 @@ class World {
     if (event.type === "tool.started") this.#model.sawToolCall(String(event.data["callId"]));
     // A turn that was taken back leaves no trace, so the next one may ask the same.
     if (event.type === "turn.ended" && event.data["outcome"] === "cancelled") this.#model.forget(event.session);
-    // A further attempt begins with nothing but its task.
-    if (event.type === "task.attempt") this.#model.forget(String(event.data["session"]));
     if (event.type !== "task.accepted" || event.taskId === undefined) return;
     this.#tasks.push(event.taskId);
     this.#childSessions.push(event.data["session"] as SessionKey);
