@@ -258,6 +258,27 @@ export function treesContract(name: string, open: (t: TestContext) => Promise<Op
     await bench.drain(() => "done");
   });
 
+  promise("a thousand children that end at once are one turn of their parent, with each result once", async (bench) => {
+    const count = 1_000;
+    await bench.rules({ pools: { subagent: count } });
+    const turn = await bench.begin(ANN, "go");
+    const children = await Promise.all(Array.from({ length: count }, (_, n) => bench.spawn(turn, `c${n}`, { childrenMax: count })));
+    await bench.done(turn);
+    const running: StartedTurn[] = [];
+    for (let some = await bench.started(); some.length > 0; some = await bench.started()) running.push(...some);
+    assert.equal(running.length, count);
+    await Promise.all(running.map((one) => bench.done(one, `${"long ".repeat(1_000)}`)));
+    bench.clock.advance(1_000);
+    const digest = await bench.start();
+    const text = digest.messages[0]!.text;
+    assert.equal(digest.messages.length, 1);
+    const told = [...text.matchAll(/^\d+\. .*\((task_[a-z0-9]+)\)/gm)].map(([, id]) => id);
+    assert.deepEqual(told.sort(), children.map(({ taskId }) => taskId).sort());
+    assert.ok(text.length < 700_000, `${text.length} characters`);
+    await bench.done(digest);
+    assert.deepEqual(await bench.started(), []);
+  });
+
   promise("a cancelled tree takes no new children, names what had succeeded, and is cancelled once", async (bench) => {
     const turn = await bench.begin(ANN, "go");
     const done = await bench.spawn(turn, "done");

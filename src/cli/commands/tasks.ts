@@ -19,7 +19,7 @@ export function register(parent: Command, cli: Cli): void {
     .action(async ({ json, ...query }: ListOptions & { parent?: string; flow?: string; state?: string; label?: string }) => {
       const answer = await (await cli.connect()).get<TaskList>("/api/tasks", query);
       if (json) return sayJson(cli.terminal, answer);
-      sayTable(cli.terminal, ["task", "state", "for", "tokens", "label"], answer.tasks.map((task) => rowOf(task, cli.clock.now())), "no tasks");
+      sayTable(cli.terminal, ["task", "state", "for", "tokens", "label", "claims"], answer.tasks.map((task) => [...rowOf(task, cli.clock.now()), task.claims.join(", ")]), "no tasks");
       sayNext(cli.terminal, answer.next);
     });
 
