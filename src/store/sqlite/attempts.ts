@@ -30,7 +30,7 @@ export function beginNextAttempt(k: Kernel, task: Row, why: { fault: FaultRecord
   );
   const text = `attempt ${task["attempt"]} is over: ${why.fault.message}`;
   const upTo = appendEntry(k, session, { turnId: null, content: { role: "notice", text }, messageIds: [], provenance: "system" });
-  k.run("UPDATE session SET summary = NULL, summary_upto = ?, model = ? WHERE key = ?", upTo, model, session);
+  k.run("UPDATE session SET summary = NULL, summary_upto = ?, model = coalesce(?, model) WHERE key = ?", upTo, task["retry_model"], session);
   if (task["forked"] === 1) why.fork(session);
   insertMessage(k, session, { text: task["task"], provenance: task["parent_session"] === null ? "operator" : "agent", channel: "spawn", mode: "followup", readyAt: now + delayMs });
   refreshLane(k, session);

@@ -192,9 +192,14 @@ export function settleChild(k: Kernel, session: SessionKey, end: TurnEnd): void 
   finishTask(k, task, { state: "succeeded", result: end.text, fault: null });
 }
 
-/** An attempt came to nothing, and nothing of it runs any more. */
+/** An attempt came to nothing: the child has failed, or the next one begins. */
 function failAttempt(k: Kernel, task: Row, fault: FaultRecord): void {
   if (!mayTryAgain(k, task)) return finishTask(k, task, { state: "failed", result: null, fault });
+  nextAttempt(k, task, fault);
+}
+
+function nextAttempt(k: Kernel, task: Row, fault: FaultRecord): void {
+  stopAttempt(k, task, "the end of its attempt");
   tellCircuit(k, task, "failed");
   beginAgain(k, task, { fault, by: "its policy" });
 }
@@ -204,7 +209,7 @@ function beginAgain(k: Kernel, task: Row, why: { fault: FaultRecord; by: string;
   beginNextAttempt(k, task, { ...why, fork: (session) => parent !== null && k.get("SELECT 1 FROM session WHERE key = ?", parent) !== undefined && forkContext(k, parent, session) });
 }
 
-/** Ends what an attempt runs and has below it; the child itself goes on. */
+/** Ends what an attempt runs, has below it and was still told; the child itself goes on. */
 function stopAttempt(k: Kernel, task: Row, by: string): void {
   const session = task["session"] as SessionKey;
   cancelBarriers(k, session, { by, released: true });
@@ -327,11 +332,8 @@ export function expireTasks(k: Kernel, now: number): void {
 
 function endStalled(k: Kernel, task: Row): void {
   const fault = new Fault("CHILD_STALLED", { seconds: task["progress_ms"] / 1000 }).toRecord();
-  const by = "its watch over progress";
-  if (!mayTryAgain(k, task)) return void stopTask(k, task, { state: "timed_out", fault, by, announce: "message" });
-  stopAttempt(k, task, by);
-  tellCircuit(k, task, "failed");
-  beginAgain(k, task, { fault, by: "its policy" });
+  if (mayTryAgain(k, task)) nextAttempt(k, task, fault);
+  else stopTask(k, task, { state: "timed_out", fault, by: "its watch over progress", announce: "message" });
 }
 
 /** Ends a child and everything below it, the youngest first. */
