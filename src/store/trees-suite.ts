@@ -213,6 +213,37 @@ export function treesContract(name: string, open: (t: TestContext) => Promise<Op
     for (const { taskId } of [child, below, inLine]) assert.equal(digests.join("\n").split(`(${taskId})`).length, 2, "once");
   });
 
+  // ── waiting ───────────────────────────────────────────────────────────────────────────────
+
+  promise("a wait for children that cannot finish any more is over at once", async (bench) => {
+    const turn = await bench.begin(ANN, "go");
+    const children = [await bench.spawn(turn, "a"), await bench.spawn(turn, "b")];
+    await bench.yielded(turn, { waitFor: 2, timeoutMs: 3_600_000 });
+    await bench.started();
+    for (const { taskId } of children) await bench.store.cancelTask({ task: taskId, by: "you" });
+    const woken = await bench.start();
+    assert.match(woken.messages[0]!.text, /results of 2 background tasks[\s\S]*was cancelled[\s\S]*was cancelled/);
+    await bench.done(woken);
+  });
+
+  promise("when the time to wait is over the digest has what there is; a person is answered meanwhile", async (bench) => {
+    const turn = await bench.begin(ANN, "go");
+    await bench.spawn(turn, "quick");
+    await bench.spawn(turn, "slow");
+    await bench.yielded(turn, { timeoutMs: 60_000 });
+    const [quick, slow] = await bench.started();
+    await bench.done(quick!, "found");
+    const asked = await bench.begin(ANN, "are you there?");
+    assert.deepEqual(asked.messages.map(({ text }) => text), ["are you there?"], "the result is held for the wait");
+    await bench.done(asked, "yes");
+    bench.clock.advance(60_000);
+    const woken = await bench.start();
+    assert.match(woken.messages[0]!.text, /"quick" succeeded[\s\S]*found[\s\S]*\[still running: "slow"\]/);
+    await bench.done(woken);
+    await bench.done(slow!);
+    await bench.drain();
+  });
+
   // ── circuits ──────────────────────────────────────────────────────────────────────────────
 
   promise("after failures in a row a kind of task is refused for a while, then one tries for the others", async (bench) => {
