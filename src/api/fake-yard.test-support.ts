@@ -55,7 +55,7 @@ export class FakeYard {
     return {
       taskId: TASK, flowId: FLOW, label: "one", task: "do it", kind: "subagent", state: "succeeded", parentSession: MAIN, parentTask: null,
       session: "agent:main:subagent:abc" as SessionKey, agent: "main", model: null, depth: 1, delivery: "digest", queuedAt: 1, startedAt: 2, endedAt: 3,
-      deadlineAt: null, result: "done", fault: null, usage: NO_USAGE, claims: [], budget: null, attempt: 1, attemptLast: 1, onEnd: "wait", category: null,
+      deadlineAt: null, result: "done", fault: null, usage: NO_USAGE, claims: [], budget: null, output: null, attempt: 1, attemptLast: 1, onEnd: "wait", category: null,
     };
   }
 
@@ -137,6 +137,7 @@ export class FakeYard {
     flow: async (id: FlowId) => (id === FLOW ? { flow: this.#flow(), tasks: [{ ...this.task, waitsFor: null }] } : null),
     flows: async () => ({ flows: [this.#flow()], next: null }),
     totals: async () => ({ sessions: this.rows.size }),
+    usage: async () => ({ rows: [{ name: "test/m", usage: { ...NO_USAGE, input: 10, output: 2, calls: 1, unpriced: 1 } }], total: { ...NO_USAGE, input: 10, output: 2, calls: 1, unpriced: 1 }, more: false }),
   } as unknown as Store;
 
   readonly trees: Trees = {
@@ -195,7 +196,7 @@ export class FakeYard {
   }
 
   #flow() {
-    return { flowId: FLOW, root: MAIN, state: "ended", startedAt: 1, endedAt: 3, tasks: 1, active: 0, succeeded: 1, failed: 0, usage: NO_USAGE } as const;
+    return { flowId: FLOW, root: MAIN, state: "ended", startedAt: 1, endedAt: 3, tasks: 1, active: 0, succeeded: 1, failed: 0, usage: NO_USAGE, budget: null } as const;
   }
 }
 

@@ -1,4 +1,5 @@
 /** From the rows inside to the shapes on the wire: the only place that knows both. */
+import type { Budget, BudgetView } from "../model/budget.ts";
 import type { Usage } from "../model/chat.ts";
 import { textOf, toolCallsOf } from "../model/chat.ts";
 import type { LiveFrame, YardEvent } from "../model/event.ts";
@@ -8,6 +9,8 @@ import type { Entry } from "../model/turn.ts";
 import type { Received } from "../sessions/sessions.ts";
 import type { Cancelled, FlowRow, LaneRow, LanesView, Promotion, SessionRow, TurnRow } from "../store/store.ts";
 import type {
+  ApiAmounts,
+  ApiBudget,
   ApiEvent,
   ApiFault,
   ApiFlow,
@@ -25,8 +28,18 @@ import type {
 
 const MICROS_PER_DOLLAR = 1_000_000;
 
-export function toApiUsage({ costMicros, ...tokens }: Usage): ApiUsage {
-  return { ...tokens, cost: costMicros / MICROS_PER_DOLLAR };
+export function toApiUsage({ costMicros, unpriced = 0, ...tokens }: Usage): ApiUsage {
+  const isUnknown = unpriced > 0 && costMicros === 0;
+  return { ...tokens, cost: isUnknown ? null : costMicros / MICROS_PER_DOLLAR, ...(unpriced > 0 ? { unpriced } : {}) };
+}
+
+export function toApiBudget(view: BudgetView | null): ApiBudget | null {
+  if (view === null) return null;
+  return { limit: toAmounts(view.limit), reserved: toAmounts(view.reserved), used: toAmounts(view.used), left: toAmounts(view.left) };
+}
+
+function toAmounts({ costMicros, ...rest }: Budget): ApiAmounts {
+  return { ...rest, ...(costMicros === undefined ? {} : { cost: costMicros / MICROS_PER_DOLLAR }) };
 }
 
 export function toApiFault(fault: FaultRecord): ApiFault {
@@ -108,10 +121,11 @@ export function toApiTask(task: Task): ApiTask {
     endedAt: task.endedAt,
     deadlineAt: task.deadlineAt,
     ...(task.result === null ? {} : { result: task.result }),
+    ...(task.output === null ? {} : { output: task.output }),
     ...(task.fault === null ? {} : { fault: toApiFault(task.fault) }),
     usage: toApiUsage(task.usage),
     claims: [...task.claims],
-    budget: task.budget,
+    budget: toApiBudget(task.budget),
     attempt: task.attempt,
     attemptLast: task.attemptLast,
     onEnd: task.onEnd,

@@ -238,9 +238,9 @@ test("completion knows every command, in every shell", async (t) => {
 test("a tree is drawn with each child below its parent, its cost, its attempt and what it waits for", () => {
   const task = (taskId: string, parentTask: string | null) => ({ taskId, parentTask, label: taskId.toUpperCase(), state: "running", queuedAt: 0, endedAt: null, usage: { input: 0, output: 0, cost: 0 }, attempt: taskId === "d" ? 2 : 1, claims: [], waitsFor: taskId === "a" ? { why: "children", tasks: ["b", "c"], until: null } : null }) as unknown as FlowTask;
   assert.deepEqual(treeLines([task("a", null), task("b", "a"), task("c", "a"), task("d", "elsewhere")], 5000), [
-    "├─ A  running  5s  $0.00  a  waits for B, C",
-    "│  ├─ B  running  5s  $0.00  b",
-    "│  └─ C  running  5s  $0.00  c",
-    "└─ D  running  5s  $0.00  d  attempt 2",
+    "├─ A  running  5s  $0.0000  a  waits for B, C",
+    "│  ├─ B  running  5s  $0.0000  b",
+    "│  └─ C  running  5s  $0.0000  c",
+    "└─ D  running  5s  $0.0000  d  attempt 2",
   ]);
 });

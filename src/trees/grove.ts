@@ -5,6 +5,7 @@ import type { FlowId, SessionKey, TaskId } from "../base/ids.ts";
 import type { Settings } from "../base/setting.ts";
 import type { ModelClient } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
+import { schemaProblem } from "../model/output-schema.ts";
 import type { Accepted } from "../model/message.ts";
 import { LABEL_LENGTH_MAX, TASK_BYTES_MAX, hasEnded, type NewSpawn, type Task } from "../model/task.ts";
 import { claimProblem } from "../model/path-claims.ts";
@@ -12,6 +13,7 @@ import { parseSessionKey } from "../model/session.ts";
 import type { Supervision } from "../model/supervision.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Cancelled, Store } from "../store/store.ts";
+import { scopeBudgets, treeSeconds } from "../turns/budget-settings.ts";
 import { agentIds, agentsList, findAgent } from "../turns/agents-list.ts";
 import { attemptsOfChildren, backoffSeconds, circuitFailures, circuitOpenSeconds, maxChildrenPerAgent, maxSpawnDepth, onConflict, onEnd, progressSeconds, retryModel, runTimeoutSeconds } from "./settings.ts";
 import type { Trees } from "./trees.ts";
@@ -39,12 +41,13 @@ export class Grove implements Trees {
     const { store, settings, sessions, kick } = this.#deps;
     if (sessions.draining) throw new Fault("DRAINING", {});
     this.#check(spawn);
-    const seconds = spawn.deadlineSeconds ?? settings.get(runTimeoutSeconds);
+    const longest = settings.get(treeSeconds);
+    const seconds = Math.min(spawn.deadlineSeconds ?? (settings.get(runTimeoutSeconds) || Infinity), longest || Infinity);
     const supervision = supervisionBy(settings, spawn.supervision ?? {});
     const workspace = spawn.claims.length === 0 ? undefined : await this.#workspaceOf(spawn);
     const admitted = store.admitSpawn({
-      spawn: { ...spawn, deadlineSeconds: seconds > 0 ? seconds : null, supervision, ...(workspace === undefined ? {} : { workspace }) },
-      limits: { depthMax: settings.get(maxSpawnDepth), childrenMax: settings.get(maxChildrenPerAgent) },
+      spawn: { ...spawn, deadlineSeconds: Number.isFinite(seconds) ? seconds : null, supervision, ...(workspace === undefined ? {} : { workspace }) },
+      limits: { depthMax: settings.get(maxSpawnDepth), childrenMax: settings.get(maxChildrenPerAgent), tree: scopeBudgets(settings)?.tree ?? {} },
     });
     kick();
     return admitted;
@@ -61,6 +64,8 @@ export class Grove implements Trees {
       const problem = claimProblem(claim);
       if (problem !== null) throw new Fault("BAD_REQUEST", { where: "claims", problem: `${JSON.stringify(claim.slice(0, 80))} ${problem}` });
     }
+    const problem = spawn.outputSchema === undefined ? null : schemaProblem(spawn.outputSchema);
+    if (problem !== null) throw new Fault("BAD_REQUEST", { where: "outputSchema", problem });
     this.#checkModel(spawn.model);
     this.#checkModel(spawn.supervision?.retryModel ?? null);
     const list = this.#deps.settings.get(agentsList);

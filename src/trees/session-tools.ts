@@ -9,6 +9,7 @@ import { join, relative, resolve, sep } from "node:path";
 import type { SessionKey, TaskId } from "../base/ids.ts";
 import type { Json, JsonObject } from "../base/json.ts";
 import type { Settings } from "../base/setting.ts";
+import { budgetOf, deadlineOf, SPAWN_BUDGET_MAX } from "../model/budget.ts";
 import { textOf } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
 import { CLAIM_LENGTH_MAX, CLAIMS_MAX } from "../model/path-claims.ts";
@@ -17,7 +18,7 @@ import { hasEnded, LABEL_LENGTH_MAX, TASK_BYTES_MAX, type Task } from "../model/
 import type { Tool, ToolContext, ToolOutcome } from "../model/tool.ts";
 import type { Entry } from "../model/turn.ts";
 import type { Store, TurnRow } from "../store/store.ts";
-import { described, inputShape, oneOf, optional, text, textOrList, wholeNumber, type Field, type InputShape } from "../tools/input.ts";
+import { anyObject, described, inputShape, number, object, oneOf, optional, text, textOrList, wholeNumber, type Field, type InputShape } from "../tools/input.ts";
 import { agentIds, agentsList } from "../turns/agents-list.ts";
 import { childrenOf, findChild, type NumberedTask } from "./find-child.ts";
 import type { Trees } from "./trees.ts";
@@ -26,6 +27,13 @@ const NAME = text({ min: 1, max: 200 });
 const MODEL_NAME = text({ min: 1, max: 200 });
 const DEADLINE_SECONDS_MAX = 30 * 86_400;
 const LOG_ENTRIES_MAX = 50;
+const BUDGET = object({
+  tokens: optional(wholeNumber({ min: 1, max: SPAWN_BUDGET_MAX.tokens })),
+  cost: optional(number({ min: 0, max: SPAWN_BUDGET_MAX.cost })),
+  calls: optional(wholeNumber({ min: 1, max: SPAWN_BUDGET_MAX.calls })),
+  children: optional(wholeNumber({ min: 0, max: SPAWN_BUDGET_MAX.children })),
+  seconds: optional(wholeNumber({ min: 1, max: SPAWN_BUDGET_MAX.seconds })),
+});
 const RECENT_MAX = 20;
 const PATH_LENGTH_MAX = 4096;
 
@@ -79,6 +87,8 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
         category: optional(text({ min: 1, max: CATEGORY_LENGTH_MAX })),
         onEnd: optional(oneOf(...ON_END)),
         cwd: optional(described(text({ min: 1, max: PATH_LENGTH_MAX }), "a folder of your workspace")),
+        budget: optional(BUDGET),
+        outputSchema: optional(anyObject()),
       }),
       async run(input, context) {
         const { task } = await trees.spawn({
@@ -91,12 +101,14 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
           model: input.model ?? null,
           context: input.context ?? "isolated",
           cwd: input.cwd === undefined ? null : await folderInside(context.workspace, input.cwd),
-          deadlineSeconds: input.deadlineSeconds ?? null,
+          deadlineSeconds: deadlineOf(input.deadlineSeconds, input.budget),
           delivery: input.delivery ?? "digest",
           cleanup: input.cleanup ?? "keep",
           claims: input.claims === undefined ? [] : typeof input.claims === "string" ? [input.claims] : input.claims,
           idempotencyKey: context.stepKey,
           supervision: supervisionIn(input),
+          ...(input.budget === undefined ? {} : { budget: budgetOf(input.budget) }),
+          ...(input.outputSchema === undefined ? {} : { outputSchema: input.outputSchema }),
         });
         return json({ status: "accepted", taskId: task.taskId, flowId: task.flowId, childSessionKey: task.session, label: task.label });
       },
@@ -292,6 +304,7 @@ export function infoOf(task: Task, nowMs: number): JsonObject {
     result: task.result,
     fault: task.fault === null ? null : task.fault.message,
     claims: [...task.claims],
+    ...(task.budget === null ? {} : { budgetLeft: { ...task.budget.left } }),
   };
 }
 

@@ -7,7 +7,7 @@ import type { Cancelled } from "../store/store.ts";
 export interface Trees {
   /**
    * Admits a child. Over a cap it waits in line; it is not refused.
-   * @throws {Fault} SPAWN_TOO_DEEP, SPAWN_PARENT_GONE, AGENT_NOT_FOUND, MODEL_UNKNOWN, BAD_REQUEST, CLAIM_TAKEN, CLAIM_DEADLOCK, CIRCUIT_OPEN, FLOW_CANCELLED, DRAINING.
+   * @throws {Fault} SPAWN_TOO_DEEP, SPAWN_PARENT_GONE, AGENT_NOT_FOUND, MODEL_UNKNOWN, BUDGET_EXHAUSTED, BUDGET_TOO_LARGE, BAD_REQUEST, CLAIM_TAKEN, CLAIM_DEADLOCK, CIRCUIT_OPEN, FLOW_CANCELLED, DRAINING.
    */
   spawn(spawn: NewSpawn): Promise<{ readonly task: Task; readonly created: boolean }>;
   /** Resolves when the task has ended, or with its present state at the time-out. @throws {Fault} TASK_NOT_FOUND */

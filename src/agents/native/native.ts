@@ -7,9 +7,9 @@
  *   - a call whose intent is on disk is on its way to exactly one result; `once` calls that a crash
  *     cut off get "outcome unknown" and are not run again
  */
-import type { ModelAnswer, ModelClient, ToolCallPart, ToolResult } from "../../model/chat.ts";
+import type { ModelAnswer, ModelClient, ModelFrame, ToolCallPart, ToolResult } from "../../model/chat.ts";
 import { addUsage, NO_USAGE, textOf, toolCallsOf, type ChatMessage } from "../../model/chat.ts";
-import { Fault, asFault } from "../../model/faults.ts";
+import { Fault, asFault, type FaultRecord } from "../../model/faults.ts";
 import type { Tool, ToolOutcome, ToolSpec } from "../../model/tool.ts";
 import { OUTCOME_UNKNOWN, modelStepKey, toolStepKey } from "../../model/transcript.ts";
 import type { Agent, AgentEnd, AgentTurn } from "../agent.ts";
@@ -22,6 +22,11 @@ export function makeNativeAgent(deps: { models: ModelClient; nowMs: () => number
   return { kind: "native", work: (turn) => work(turn, deps) };
 }
 
+interface Answered {
+  readonly answer: ModelAnswer;
+  readonly last: FaultRecord | null;
+}
+
 interface Round {
   readonly results: readonly ToolResult[];
   readonly barrierId: string | null;
@@ -30,10 +35,13 @@ interface Round {
 async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => number }): Promise<AgentEnd> {
   const messages: ChatMessage[] = [...turn.history, ...turn.messages];
   const tools: ToolSpec[] = [...turn.tools.values()].map(({ name, description, inputSchema }) => ({ name, description, inputSchema }));
+  const said: string[] = [];
   let usage = NO_USAGE;
   for (let round = 1; round <= turn.stepsMax; round++) {
-    const answer = turn.journal.answer(round) ?? (await ask(round));
+    const { answer, last } = await answerOf(round);
     usage = addUsage(usage, answer.usage);
+    said.push(textOf(answer.parts));
+    if (last !== null) return { outcome: "done", text: finalText(answer), usage, fault: last };
     const calls = toolCallsOf(answer.parts);
     if (calls.length === 0) return { outcome: "done", text: finalText(answer), usage };
     messages.push({ role: "assistant", parts: answer.parts });
@@ -46,17 +54,29 @@ async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => n
   }
   throw new Fault("TURN_TOO_MANY_STEPS", { steps: turn.stepsMax });
 
-  async function ask(round: number): Promise<ModelAnswer> {
+  async function answerOf(round: number): Promise<Answered> {
+    const known = turn.journal.answer(round);
+    if (known !== null) return { answer: known, last: turn.journal.lastBecause(round) };
+    try {
+      return await ask(round);
+    } catch (cause) {
+      // No room for another word: what was said on the way is all there is.
+      const text = said.filter((words) => words.trim() !== "").join("\n\n");
+      if (!(cause instanceof Fault) || cause.code !== "BUDGET_EXHAUSTED" || text === "") throw cause;
+      return { answer: { parts: [{ type: "text", text }], stop: "end", usage: NO_USAGE, model: turn.model }, last: cause.toRecord() };
+    }
+  }
+
+  async function ask(round: number): Promise<Answered> {
     const key = modelStepKey(round);
     turn.journal.intent({ key, kind: "model", name: turn.model, effect: "pure", input: null });
     await turn.journal.flush();
-    const answer = await deps.models.call(
-      { model: turn.model, system: turn.system, messages, tools, cacheKey: turn.started.session, signal: turn.signal },
-      (frame) => turn.onFrame(frame),
-    );
+    const request = { model: turn.model, system: turn.system, messages, tools, cacheKey: turn.started.session, signal: turn.signal };
+    const onFrame = (frame: ModelFrame): void => turn.onFrame(frame);
+    const { answer, last } = turn.budgeted === null ? { answer: await deps.models.call(request, onFrame) } : await turn.budgeted(request, onFrame);
     turn.progress();
-    turn.journal.result(key, { kind: "model", answer });
-    return answer;
+    turn.journal.result(key, { kind: "model", answer, ...(last === undefined ? {} : { last }) });
+    return { answer, last: last ?? null };
   }
 }
 

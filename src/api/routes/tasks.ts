@@ -1,15 +1,16 @@
 /** Children: spawning them, their records, and what can be done to one or to a whole tree. */
 import type { FlowId, TaskId } from "../../base/ids.ts";
 import { Fault } from "../../model/faults.ts";
+import { budgetOf, deadlineOf, SPAWN_BUDGET_MAX } from "../../model/budget.ts";
 import { MESSAGE_BYTES_MAX } from "../../model/message.ts";
 import { CLAIM_LENGTH_MAX, CLAIMS_MAX } from "../../model/path-claims.ts";
 import { DEFAULT_AGENT, parseSessionKey } from "../../model/session.ts";
 import { ATTEMPTS_MAX, BACKOFF_SECONDS_MAX, CATEGORY_LENGTH_MAX, ON_CONFLICT, ON_END, type Supervision } from "../../model/supervision.ts";
 import { DELIVERIES, LABEL_LENGTH_MAX, TASK_BYTES_MAX, TASK_KINDS, TASK_STATES, type NewSpawn, type Task } from "../../model/task.ts";
 import type { TaskQuery } from "../../store/store.ts";
-import { bad, choice, choices, count, list, may, must, prose, sessionKey, text, word, yesNo } from "../read-body.ts";
+import { anyObject, bad, choice, choices, count, list, may, must, number, object, prose, sessionKey, text, word, yesNo } from "../read-body.ts";
 import { accepted, CALLER, ok, route, TEXT_BODY_BYTES_MAX, type Route, type RouteDeps } from "../route.ts";
-import { toApiFlow, toApiTask, toCancelResult, toMessageAccepted } from "../shapes.ts";
+import { toApiBudget, toApiFlow, toApiTask, toCancelResult, toMessageAccepted } from "../shapes.ts";
 import type { SpawnAccepted } from "../wire.ts";
 import { pageFields, present } from "./page-of.ts";
 
@@ -21,6 +22,13 @@ const WAIT_SECONDS_MAX = 86_400;
 /** How long `wait` waits when it is not said. */
 const WAIT_SECONDS = 600;
 
+const budgetFields = {
+  tokens: may(count({ min: 1, max: SPAWN_BUDGET_MAX.tokens }), "Tokens of prompts and answers."),
+  cost: may(number({ min: 0, max: SPAWN_BUDGET_MAX.cost }), "US dollars, by the price table."),
+  calls: may(count({ min: 1, max: SPAWN_BUDGET_MAX.calls }), "Model calls."),
+  children: may(count({ min: 0, max: SPAWN_BUDGET_MAX.children }), "Children, at all depths."),
+  seconds: may(count({ min: 1, max: SPAWN_BUDGET_MAX.seconds }), "Wall time; it becomes the deadline."),
+};
 const taskInPath = { taskId: must(word({ max: ID_LENGTH_MAX }), "The task's id.") };
 const flowInPath = { flowId: must(word({ max: ID_LENGTH_MAX }), "The flow's id.") };
 
@@ -53,6 +61,8 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
         category: may(word({ max: CATEGORY_LENGTH_MAX }), "The kind of task: after many failures in a row of one agent and category, no further one is started for a while."),
         onEnd: may(choice(ON_END), "When it is done before its own children: wait for them (the default), or handUp, which gives them to its parent."),
         delivery: may(choice(DELIVERIES), "digest (the default) = a message to the parent; notify = an event only."),
+        budget: may(object(budgetFields), "What it may spend with everything below it; set aside in the budget of its parent, if that has one."),
+        outputSchema: may(anyObject(), "Its result must be JSON that fits this JSON Schema; it may correct itself once."),
         cleanup: may(choice(["keep", "delete"]), "What becomes of the child's session after its end; keep when absent."),
         idempotencyKey: may(word({ max: ID_LENGTH_MAX }), "The same key never spawns twice."),
         wait: may(yesNo(), "Answer only when the child has ended. A caller that goes away does not stop the child."),
@@ -71,12 +81,14 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
           model: input.model ?? null,
           context: input.context ?? "isolated",
           cwd: input.cwd ?? null,
-          deadlineSeconds: input.deadlineSeconds ?? null,
+          deadlineSeconds: deadlineOf(input.deadlineSeconds, input.budget),
           delivery: input.delivery ?? "digest",
           cleanup: input.cleanup ?? "keep",
           claims: input.claims ?? [],
           idempotencyKey: input.idempotencyKey ?? null,
           ...supervisionIn(input),
+          ...(input.budget === undefined ? {} : { budget: budgetOf(input.budget) }),
+          ...(input.outputSchema === undefined ? {} : { outputSchema: input.outputSchema }),
         });
         if (input.wait !== true) return accepted(spawnAccepted(task));
         const timeoutMs = (input.waitSeconds || WAIT_SECONDS) * 1000;
@@ -170,7 +182,7 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
       async run({ flowId }) {
         const found = await store.flow(flowId as FlowId);
         if (found === null) throw new Fault("FLOW_NOT_FOUND", { flow: flowId });
-        return ok({ ...toApiFlow(found.flow), tasks: found.tasks.map((task) => ({ ...toApiTask(task), waitsFor: task.waitsFor === null ? null : { ...task.waitsFor, tasks: [...task.waitsFor.tasks] } })) });
+        return ok({ ...toApiFlow(found.flow), budget: toApiBudget(found.flow.budget), tasks: found.tasks.map((task) => ({ ...toApiTask(task), waitsFor: task.waitsFor === null ? null : { ...task.waitsFor, tasks: [...task.waitsFor.tasks] } })) });
       },
     }),
     route({

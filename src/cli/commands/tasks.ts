@@ -1,8 +1,8 @@
 /** `yard tasks`: the records of spawned children, and `yard tasks flow`: the trees that they form. */
 import type { Command } from "commander";
-import type { ApiTask, ApiUsage, CancelResult, FlowDetail, FlowList, FlowTask, History, MessageAccepted, TaskDetail, TaskList } from "../../api/wire.ts";
+import type { ApiTask, CancelResult, FlowDetail, FlowList, FlowTask, History, MessageAccepted, TaskDetail, TaskList } from "../../api/wire.ts";
 import { asJson, asListing, inPath, sessionArgument, type Cli, type ListOptions } from "../command.ts";
-import { duration, sayFields, sayTable, tokens } from "../table.ts";
+import { budgetLeft, duration, money, sayFields, sayTable, tokens } from "../table.ts";
 import { plain, say, sayJson } from "../terminal.ts";
 import { sayCancelled, sayHistory, sayNext } from "./sessions.ts";
 
@@ -40,6 +40,8 @@ export function register(parent: Command, cli: Cli): void {
       ["category", task.category],
       ["took", duration((task.endedAt ?? cli.clock.now()) - task.queuedAt)],
       ["tokens", tokens(task.usage)],
+      ["cost", money(task.usage)],
+      ["budget left", budgetLeft(task.budget)],
       ["fault", task.fault === undefined ? null : `${task.fault.code}: ${task.fault.message}`],
     ]);
     for (const one of task.tried) say(cli.terminal, plain(`attempt ${one.attempt} ended after ${duration(one.endedAt - (one.startedAt ?? one.endedAt))}: ${one.code}: ${one.message}`));
@@ -91,7 +93,7 @@ function registerFlow(tasks: Command, cli: Cli): void {
   withId("show", "draw one as a tree").action(async (id: string, { json }: { json?: boolean }) => {
     const detail = await (await cli.connect()).get<FlowDetail>(`/api/flows/${inPath(id)}`);
     if (json) return sayJson(cli.terminal, detail);
-    say(cli.terminal, `${detail.flowId}  ${detail.state}  ${detail.succeeded} of ${detail.total} succeeded, ${detail.active} active, ${detail.failed} failed  ${tokens(detail.usage)} tokens  ${cost(detail.usage)}`);
+    say(cli.terminal, `${detail.flowId}  ${detail.state}  ${detail.succeeded} of ${detail.total} succeeded, ${detail.active} active, ${detail.failed} failed  ${tokens(detail.usage)} tokens  ${money(detail.usage)}`);
     say(cli.terminal, detail.root ?? "(no parent)");
     for (const line of treeLines(detail.tasks, cli.clock.now())) say(cli.terminal, line);
   });
@@ -103,10 +105,6 @@ function registerFlow(tasks: Command, cli: Cli): void {
 
 function rowOf(task: ApiTask, now: number): readonly string[] {
   return [task.taskId, task.state, duration((task.endedAt ?? now) - task.queuedAt), tokens(task.usage), task.label];
-}
-
-function cost(usage: ApiUsage): string {
-  return `$${usage.cost.toFixed(usage.cost > 0 && usage.cost < 0.01 ? 4 : 2)}`;
 }
 
 /** Tasks that one line names at most. */
@@ -145,7 +143,7 @@ export function treeLines(tasks: readonly FlowTask[], now: number): readonly str
       const [id, state, took] = rowOf(task, now);
       const attempt = task.attempt > 1 ? `attempt ${task.attempt}` : "";
       const claims = task.endedAt === null && task.claims.length > 0 ? `claims ${task.claims.join(", ")}` : "";
-      const parts = [task.label, state, took, cost(task.usage), id, attempt, claims, waitText(task, labelOf, now)].filter((part) => part !== "");
+      const parts = [task.label, state, took, money(task.usage), id, attempt, claims, waitText(task, labelOf, now)].filter((part) => part !== "");
       lines.push(plain(`${indent}${isLast ? "└─" : "├─"} ${parts.join("  ")}`));
       draw(task.taskId, indent + (isLast ? "   " : "│  "));
     }

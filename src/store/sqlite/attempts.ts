@@ -8,6 +8,14 @@ import type { Kernel, Row } from "./kernel.ts";
 import { insertMessage } from "./inbox.ts";
 import { refreshLane } from "./lane-state.ts";
 
+/** Stands before the schema that a child's result must fit. */
+export const SCHEMA_REQUEST = "[result] End with one JSON value and nothing else. It must fit this JSON Schema:";
+
+/** What a child is told at the beginning of each attempt. */
+export function taskText(task: string, schema: string | null): string {
+  return schema === null ? task : `${task}\n\n${SCHEMA_REQUEST}\n${schema}`;
+}
+
 /** Whether a child whose attempt is over may try again by its policy. */
 export function mayTryAgain(k: Kernel, task: Row): boolean {
   return task["attempt"] < task["attempt_last"] && !isCircuitOpen(k, task);
@@ -25,14 +33,14 @@ export function beginNextAttempt(k: Kernel, task: Row, why: { fault: FaultRecord
   const delayMs = why.delayMs ?? backoffMs(task["backoff_seconds"], attempt);
   k.run("INSERT INTO attempt (task_id, attempt, model, fault, started_at, ended_at) VALUES (?,?,?,?,?,?)", task["id"], task["attempt"], task["model"], JSON.stringify(why.fault), task["started_at"], now);
   k.run(
-    "UPDATE task SET state = 'queued', attempt = ?, attempt_last = max(attempt_last, ?), model = ?, started_at = NULL, progress_due_at = NULL WHERE id = ?",
+    "UPDATE task SET state = 'queued', attempt = ?, attempt_last = max(attempt_last, ?), model = ?, started_at = NULL, progress_due_at = NULL, corrections = 0 WHERE id = ?",
     attempt, attempt, model, task["id"],
   );
   const text = `attempt ${task["attempt"]} is over: ${why.fault.message}`;
   const upTo = appendEntry(k, session, { turnId: null, content: { role: "notice", text }, messageIds: [], provenance: "system" });
   k.run("UPDATE session SET summary = NULL, summary_upto = ?, model = coalesce(?, model) WHERE key = ?", upTo, task["retry_model"], session);
   if (task["forked"] === 1) why.fork(session);
-  insertMessage(k, session, { text: task["task"], provenance: task["parent_session"] === null ? "operator" : "agent", channel: "spawn", mode: "followup", readyAt: now + delayMs });
+  insertMessage(k, session, { text: taskText(task["task"], task["output_schema"]), provenance: task["parent_session"] === null ? "operator" : "agent", channel: "spawn", mode: "followup", readyAt: now + delayMs });
   refreshLane(k, session);
   const data = { label: task["label"], session, state: "queued", attempt, attempts: Math.max(task["attempt_last"], attempt), after: task["id"], by: why.by, delayMs, model, fault: { ...why.fault } as never };
   k.emit((task["parent_session"] ?? session) as SessionKey, { type: "task.attempt", taskId: task["id"], data });

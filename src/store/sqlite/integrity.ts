@@ -33,6 +33,11 @@ export const INVARIANTS: readonly Invariant[] = [
   { name: "a child that waits for claims waits for an older one", sql: "SELECT t.id AS what FROM task t WHERE t.blocked = 1 AND t.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM claim c JOIN task o ON o.id = c.task_id WHERE o.n < t.n AND o.ended_at IS NULL)" },
   { name: "a child that waits for claims has not started", sql: "SELECT t.id AS what FROM task t JOIN turn r ON r.session = t.session AND r.state = 'running' WHERE t.blocked = 1 AND t.ended_at IS NULL" },
   { name: "each attempt of a child but its last has its record", sql: "SELECT a.task_id AS what FROM attempt a JOIN task t ON t.id = a.task_id WHERE a.attempt >= t.attempt" },
+  {
+    name: "a budget has reserved what calls on their way and the budgets below it may take",
+    sql: `SELECT b.scope || ' ' || b.name || ' ' || b.unit AS what FROM budget b WHERE b.reserved
+      <> (SELECT coalesce(sum(amount), 0) FROM budget_hold h WHERE h.budget_id = b.id) + (SELECT coalesce(sum(c.max), 0) FROM budget c WHERE c.parent_id = b.id AND c.closed = 0)`,
+  },
   { name: "a running turn has an open step or a finished one", sql: "SELECT t.id AS what FROM turn t WHERE t.state = 'running' AND NOT EXISTS (SELECT 1 FROM step s WHERE s.turn_id = t.id)" },
 ];
 

@@ -7,6 +7,7 @@ import type { Entry } from "../../model/turn.ts";
 import type { YardEvent } from "../../model/event.ts";
 import type { FlowRow, LaneRow, LanesView, PoolRow, SessionContext, TaskQuery, TaskWait, TurnRow } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
+import { budgetView } from "./budgets.ts";
 import { placeOf } from "./claim.ts";
 import { slotsUsed, waitsForBeside } from "./lane-state.ts";
 import { blockersOf } from "./path-claims.ts";
@@ -58,12 +59,16 @@ export function lastCursor(k: Kernel): number {
 
 export function task(k: Kernel, id: TaskId): Task | null {
   const row = k.get("SELECT * FROM task WHERE id = ?", id);
-  return row === undefined ? null : taskOf(row);
+  return row === undefined ? null : taskWithBudget(k, row);
 }
 
 export function taskOfSession(k: Kernel, key: SessionKey): Task | null {
   const row = k.get("SELECT * FROM task WHERE session = ? ORDER BY n DESC LIMIT 1", key);
-  return row === undefined ? null : taskOf(row);
+  return row === undefined ? null : taskWithBudget(k, row);
+}
+
+function taskWithBudget(k: Kernel, row: Row): Task {
+  return taskOf(row, row["budgeted"] === 2 ? budgetView(k, "task", row["id"]) : null);
 }
 
 /** Newest first. */
@@ -78,18 +83,19 @@ export function tasks(k: Kernel, query: TaskQuery): { tasks: Task[]; next: strin
     query.states === undefined ? null : JSON.stringify(query.states), query.below ?? null, query.limit + 1,
   );
   const page = rows.slice(0, query.limit);
-  return { tasks: page.map(taskOf), next: rows.length > query.limit ? String(page.at(-1)!["n"]) : null };
+  return { tasks: page.map((row) => taskWithBudget(k, row)), next: rows.length > query.limit ? String(page.at(-1)!["n"]) : null };
 }
 
 const FLOW_SELECT = `
   SELECT f.*, count(t.id) AS tasks, sum(t.ended_at IS NULL) AS active, sum(t.state = 'succeeded') AS succeeded, sum(t.state IN ('failed','timed_out','lost')) AS failed, max(t.ended_at) AS ended_at,
-         sum(t.input) AS input, sum(t.output) AS output, sum(t.cache_read) AS cache_read, sum(t.cache_write) AS cache_write, sum(t.reasoning) AS reasoning, sum(t.calls) AS calls, sum(t.cost_micros) AS cost_micros
+         sum(t.input) AS input, sum(t.output) AS output, sum(t.cache_read) AS cache_read, sum(t.cache_write) AS cache_write, sum(t.reasoning) AS reasoning, sum(t.calls) AS calls, sum(t.cost_micros) AS cost_micros, sum(t.unpriced) AS unpriced
   FROM flow f JOIN task t ON t.flow_id = f.id`;
 
 export function flow(k: Kernel, id: FlowId): { flow: FlowRow; tasks: (Task & { waitsFor: TaskWait | null })[] } | null {
   const row = k.get(`${FLOW_SELECT} WHERE f.id = ? GROUP BY f.id`, id);
   if (row === undefined) return null;
-  return { flow: flowOf(row), tasks: k.all("SELECT * FROM task WHERE flow_id = ? ORDER BY n", id).map((task) => ({ ...taskOf(task), waitsFor: task["ended_at"] === null ? waitOf(k, task) : null })) };
+  const tasks = k.all("SELECT * FROM task WHERE flow_id = ? ORDER BY n", id).map((found) => ({ ...taskWithBudget(k, found), waitsFor: found["ended_at"] === null ? waitOf(k, found) : null }));
+  return { flow: { ...flowOf(row), budget: budgetView(k, "tree", id) }, tasks };
 }
 
 function waitOf(k: Kernel, task: Row): TaskWait | null {
@@ -125,6 +131,7 @@ function flowOf(row: Row): FlowRow {
     succeeded: row["succeeded"],
     failed: row["failed"],
     usage: usageOf(row),
+    budget: null,
   };
 }
 

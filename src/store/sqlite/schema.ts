@@ -7,6 +7,7 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import { Fault } from "../../model/faults.ts";
+import { BUDGETS } from "./migrations/budgets.ts";
 import { TREES } from "./migrations/trees.ts";
 
 const FIRST = `
@@ -261,7 +262,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, TREES];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, TREES];
 
 /**
  * Brings a database file to today's shape.

@@ -4,16 +4,19 @@
  * The end of a child and the message to its parent are one transaction, whatever ended it.
  */
 import type { FlowId, SessionKey, TaskId } from "../../base/ids.ts";
+import type { Json } from "../../base/json.ts";
 import { Fault, type FaultRecord } from "../../model/faults.ts";
 import { fairShareMs } from "../../model/lane.ts";
 import type { Fence } from "../../model/path-claims.ts";
+import { readOutput } from "../../model/output-schema.ts";
 import { childSession } from "../../model/session.ts";
 import { LABEL_LENGTH_MAX, type NewSpawn, type SpawnLimits, type Task, type TaskState } from "../../model/task.ts";
 import { UNSUPERVISED } from "../../model/supervision.ts";
 import type { TurnEnd } from "../../model/turn.ts";
 import type { Cancelled } from "../store.ts";
-import { beginNextAttempt, hasStalled, mayTryAgain } from "./attempts.ts";
+import { SCHEMA_REQUEST, beginNextAttempt, hasStalled, mayTryAgain, taskText } from "./attempts.ts";
 import { barriersFor, cancelBarriers, checkBarrier } from "./barriers.ts";
+import { budgetChild, budgetView, closeBudget, limitsOf } from "./budgets.ts";
 import { enterCircuit, passCircuit, tellCircuit } from "./circuits.ts";
 import { deliverQuietly } from "./digests.ts";
 import { appendEntry } from "./entries.ts";
@@ -25,6 +28,7 @@ import { releaseClaims, takeClaims } from "./path-claims.ts";
 import { taskOf } from "./rows.ts";
 import { rulesOf } from "./rules.ts";
 import { isRunning, runningTurn, stopTurn } from "./turn-rows.ts";
+import { OPERATOR } from "./usage.ts";
 
 /** So far behind its own moment a new tree may be put for the sake of others that began just before it. */
 const TREES_OF_ONE_MOMENT_MS = 1_000;
@@ -36,7 +40,7 @@ const FORK_ENTRIES_MAX = 200;
 export function admitSpawn(k: Kernel, { spawn, limits }: { spawn: NewSpawn; limits: SpawnLimits }): { task: Task; created: boolean } {
   if (spawn.idempotencyKey !== null) {
     const known = k.get("SELECT * FROM task WHERE spawn_key = ?", spawn.idempotencyKey);
-    if (known !== undefined) return { task: taskOf(known), created: false };
+    if (known !== undefined) return { task: taskOf(known, budgetView(k, "task", known["id"])), created: false };
   }
   const parent = spawn.parent === null ? undefined : livingParent(k, spawn.parent);
   // A call that was on its way when its turn was stopped.
@@ -47,7 +51,7 @@ export function admitSpawn(k: Kernel, { spawn, limits }: { spawn: NewSpawn; limi
   if (depth > limits.depthMax) throw new Fault("SPAWN_TOO_DEEP", { depth, depthMax: limits.depthMax });
   const parentTask = parent?.["task_id"] ?? null;
   const flowId = flowFor(k, spawn, parentTask);
-  const task = insertTask(k, { spawn, parent, limits, depth, parentTask, flowId, attempt: 1 });
+  const task = insertTask(k, { spawn, parent, limits, depth, parentTask, flowId, attempt: 1, person: personOf(k, spawn, parentTask) });
   return { task, created: true };
 }
 
@@ -79,6 +83,11 @@ function placeOfFlow(k: Kernel, root: SessionKey | null): number {
   return k.count("SELECT coalesce(max(place) + 1, ?1) FROM flow WHERE place BETWEEN ?1 AND ?1 + ?2", wanted, TREES_OF_ONE_MOMENT_MS);
 }
 
+function personOf(k: Kernel, spawn: NewSpawn, parentTask: string | null): string {
+  const row = spawn.turnId !== null ? k.get("SELECT person FROM turn WHERE id = ?", spawn.turnId) : parentTask !== null ? k.get("SELECT person FROM task WHERE id = ?", parentTask) : undefined;
+  return row?.["person"] ?? OPERATOR;
+}
+
 interface TaskPlan {
   readonly spawn: NewSpawn;
   readonly parent: Row | undefined;
@@ -87,9 +96,10 @@ interface TaskPlan {
   readonly parentTask: string | null;
   readonly flowId: FlowId;
   readonly attempt: number;
+  readonly person: string;
 }
 
-function insertTask(k: Kernel, { spawn, parent, limits, depth, parentTask, flowId, attempt }: TaskPlan): Task {
+function insertTask(k: Kernel, { spawn, parent, limits, depth, parentTask, flowId, attempt, person }: TaskPlan): Task {
   const now = k.now();
   const watch = { ...UNSUPERVISED, ...spawn.supervision };
   const fence: Fence = { workspace: spawn.workspace ?? "", claims: spawn.claims };
@@ -98,12 +108,14 @@ function insertTask(k: Kernel, { spawn, parent, limits, depth, parentTask, flowI
   const label = (spawn.label ?? spawn.task).trim().split("\n")[0]!.slice(0, LABEL_LENGTH_MAX);
   const siblings = spawn.parent === null ? 0 : k.count("SELECT count(*) FROM task WHERE parent_session = ? AND ended_at IS NULL AND admitted = 1", spawn.parent);
   const admitted = siblings < limits.childrenMax;
+  const budgeted = budgetChild(k, { taskId, parentTask: parentTask as TaskId | null, flowId, budget: spawn.budget ?? {}, tree: limits.tree ?? {} });
+  const schema = spawn.outputSchema === undefined ? null : JSON.stringify(spawn.outputSchema);
   const row = k.get(
-    `INSERT INTO task (id, n, flow_id, label, task, kind, state, parent_session, parent_task, session, agent, model, depth, delivery, cleanup, claims, siblings_max, admitted, spawn_key, attempt, queued_at, deadline_at,
+    `INSERT INTO task (id, n, flow_id, label, task, kind, state, parent_session, parent_task, session, agent, model, depth, delivery, cleanup, claims, siblings_max, admitted, spawn_key, attempt, queued_at, deadline_at, person, budgeted, output_schema,
        on_end, forked, progress_ms, attempt_last, backoff_seconds, retry_model, category, circuit_failures, circuit_open_ms)
-     VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM task), ?,?,?,?,'queued',?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?) RETURNING *`,
+     VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM task), ?,?,?,?,'queued',?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?) RETURNING *`,
     taskId, flowId, label, spawn.task, spawn.kind, spawn.parent, parentTask, session, spawn.agent, spawn.model, depth, spawn.delivery, spawn.cleanup, JSON.stringify(spawn.claims),
-    limits.childrenMax, admitted ? 1 : 0, spawn.idempotencyKey, attempt, now, spawn.deadlineSeconds === null ? null : now + spawn.deadlineSeconds * 1000,
+    limits.childrenMax, admitted ? 1 : 0, spawn.idempotencyKey, attempt, now, spawn.deadlineSeconds === null ? null : now + spawn.deadlineSeconds * 1000, person, budgeted, schema,
     watch.onEnd, spawn.context === "fork" ? 1 : 0, watch.progressSeconds === null ? null : watch.progressSeconds * 1000, attempt + watch.attempts - 1, watch.backoffSeconds, watch.retryModel,
     watch.category, watch.circuitFailures, watch.circuitOpenSeconds * 1000,
   )!;
@@ -112,14 +124,14 @@ function insertTask(k: Kernel, { spawn, parent, limits, depth, parentTask, flowI
   const cwd = spawn.cwd ?? parent?.["cwd"] ?? null;
   insertSession(k, { key: session, kind: spawn.kind, agent: spawn.agent, parent: spawn.parent, taskId, depth, label, model: spawn.model, cwd, authority: authorityBelow(parent, fence) });
   if (spawn.context === "fork" && spawn.parent !== null) forkContext(k, spawn.parent, session);
-  insertMessage(k, session, { text: spawn.task, provenance: spawn.parent === null ? "operator" : "agent", channel: "spawn", mode: "followup", readyAt: now });
+  insertMessage(k, session, { text: taskText(spawn.task, schema), provenance: spawn.parent === null ? "operator" : "agent", channel: "spawn", mode: "followup", readyAt: now });
   refreshLane(k, session);
   const log = spawn.parent ?? session;
   const data = { label, session, state: "queued", flowId, depth, agent: spawn.agent, model: spawn.model };
   k.emit(log, { type: "task.accepted", taskId, data });
   if (!admitted) k.emit(log, { type: "task.queued", taskId, data: { label, session, state: "queued", active: siblings, activeMax: limits.childrenMax } });
   if (blockers.length > 0) k.emit(log, { type: "task.queued", taskId, data: { label, session, state: "queued", claims: [...spawn.claims], behind: blockers.map((one) => one["id"]) } });
-  return taskOf(row);
+  return taskOf(row, budgeted === 2 ? budgetView(k, "task", taskId) : null);
 }
 
 function authorityBelow(parent: Row | undefined, fence: Fence): Authority | null {
@@ -146,7 +158,7 @@ export function retryTask(k: Kernel, { task: id, by, restart = false }: { task: 
     if (!restart) throw new Fault("TASK_NOT_FINISHED", { task: id, state: old["state"] });
     stopAttempt(k, old, by);
     beginAgain(k, old, { fault: new Fault("TURN_CANCELLED", { by }).toRecord(), by, delayMs: 0 });
-    return taskOf(k.get("SELECT * FROM task WHERE id = ?", id)!);
+    return taskOf(k.get("SELECT * FROM task WHERE id = ?", id)!, old["budgeted"] === 2 ? budgetView(k, "task", id) : null);
   }
   const parent = old["parent_session"] === null ? undefined : livingParent(k, old["parent_session"]);
   const seconds = old["deadline_at"] === null ? null : Math.ceil((old["deadline_at"] - old["queued_at"]) / 1000);
@@ -155,6 +167,7 @@ export function retryTask(k: Kernel, { task: id, by, restart = false }: { task: 
   const spawn: NewSpawn = {
     task: old["task"], label: old["label"], parent: old["parent_session"], turnId: null, agent: old["agent"], kind: old["kind"], model: old["model"], context: "isolated",
     cwd: session?.["cwd"] ?? null, deadlineSeconds: seconds, delivery: old["delivery"], cleanup: old["cleanup"], claims: JSON.parse(old["claims"]), idempotencyKey: null,
+    budget: limitsOf(k, id), ...(old["output_schema"] === null ? {} : { outputSchema: JSON.parse(old["output_schema"]) }),
     workspace: session === undefined ? "" : (authorityOf(session).fences.at(-1)?.workspace ?? ""),
     supervision: {
       progressSeconds: old["progress_ms"] === null ? null : old["progress_ms"] / 1000, attempts: old["attempt_last"] - first + 1, backoffSeconds: old["backoff_seconds"], retryModel: old["retry_model"],
@@ -163,7 +176,7 @@ export function retryTask(k: Kernel, { task: id, by, restart = false }: { task: 
   };
   k.run("UPDATE flow SET cancelled_at = NULL WHERE id = ?", old["flow_id"]);
   const limits = { depthMax: old["depth"], childrenMax: old["siblings_max"] };
-  const task = insertTask(k, { spawn, parent, limits, depth: old["depth"], parentTask: old["parent_task"], flowId: old["flow_id"], attempt: old["attempt"] + 1 });
+  const task = insertTask(k, { spawn, parent, limits, depth: old["depth"], parentTask: old["parent_task"], flowId: old["flow_id"], attempt: old["attempt"] + 1, person: old["person"] });
   k.emit(spawn.parent ?? task.session, { type: "task.attempt", taskId: task.taskId, data: { label: task.label, session: task.session, attempt: task.attempt, after: id, by } });
   return task;
 }
@@ -189,12 +202,27 @@ export function settleChild(k: Kernel, session: SessionKey, end: TurnEnd): void 
     return;
   }
   if (end.text.trim() === "") return failAttempt(k, task, new Fault("CHILD_EMPTY", {}).toRecord());
-  finishTask(k, task, { state: "succeeded", result: end.text, fault: null });
+  if (end.outcome === "done" && end.fault !== undefined) return finishTask(k, task, { state: "failed", result: end.text, fault: end.fault });
+  if (task["output_schema"] === null) return finishTask(k, task, { state: "succeeded", result: end.text, fault: null });
+  const read = readOutput(JSON.parse(task["output_schema"]), end.text);
+  if ("output" in read) return finishTask(k, task, { state: "succeeded", result: end.text, output: read.output, fault: null });
+  if (task["corrections"] > 0) return failAttempt(k, task, new Fault("RESULT_INVALID", { problems: read.problems.join("; ") }).toRecord(), end.text);
+  askForCorrection(k, task, read.problems);
+}
+
+/** A result that does not fit gets one more turn, which is told what is wrong. */
+function askForCorrection(k: Kernel, task: Row, problems: readonly string[]): void {
+  const session = task["session"] as SessionKey;
+  const text = `[result] Your result does not fit what was asked for:\n${problems.map((problem) => `- ${problem}`).join("\n")}\n${SCHEMA_REQUEST}\n${task["output_schema"]}`;
+  k.run("UPDATE task SET corrections = corrections + 1 WHERE id = ?", task["id"]);
+  const messageId = insertMessage(k, session, { text, provenance: "system", channel: "spawn", mode: "followup", readyAt: k.now() });
+  k.emit(session, { type: "message.accepted", taskId: task["id"], data: { messageId, text, provenance: "system", channel: "spawn", clientMessageId: null, mode: "followup", queuedAhead: 0 } });
+  refreshLane(k, session);
 }
 
 /** An attempt came to nothing: the child has failed, or the next one begins. */
-function failAttempt(k: Kernel, task: Row, fault: FaultRecord): void {
-  if (!mayTryAgain(k, task)) return finishTask(k, task, { state: "failed", result: null, fault });
+function failAttempt(k: Kernel, task: Row, fault: FaultRecord, result: string | null = null): void {
+  if (fault.code === "BUDGET_EXHAUSTED" || !mayTryAgain(k, task)) return finishTask(k, task, { state: "failed", result, fault });
   nextAttempt(k, task, fault);
 }
 
@@ -252,16 +280,18 @@ function isStranded(k: Kernel, session: SessionKey): boolean {
 interface TaskEnd {
   readonly state: TaskState;
   readonly result: string | null;
+  readonly output?: Json;
   readonly fault: FaultRecord | null;
   /** How the parent hears of it; `quiet` = by a line in its transcript, without a turn, unless it needs one to end itself. */
   readonly announce?: "message" | "quiet" | "none";
 }
 
-function finishTask(k: Kernel, task: Row, { state, result, fault, announce = "message" }: TaskEnd): void {
+function finishTask(k: Kernel, task: Row, { state, result, output, fault, announce = "message" }: TaskEnd): void {
   const now = k.now();
   const taskId = task["id"] as TaskId;
   const parent = task["parent_session"] as SessionKey | null;
-  const ended = k.get("UPDATE task SET state = ?, result = ?, fault = ?, ended_at = ? WHERE id = ? RETURNING *", state, result, fault === null ? null : JSON.stringify(fault), now, taskId)!;
+  const ended = k.get("UPDATE task SET state = ?, result = ?, output_json = ?, fault = ?, ended_at = ? WHERE id = ? RETURNING *", state, result, output === undefined ? null : JSON.stringify(output), fault === null ? null : JSON.stringify(fault), now, taskId)!;
+  if (ended["budgeted"] === 2) closeBudget(k, taskId);
   const data = { label: task["label"], session: task["session"], state, ms: now - task["queued_at"], result: result === null ? null : result.slice(0, 2000), fault: fault === null ? null : ({ ...fault } as never) };
   k.emit(parent ?? (task["session"] as SessionKey), { type: "task.ended", taskId, data });
   if (task["claims"] !== "[]") releaseClaims(k, taskId);

@@ -4,6 +4,7 @@ import type { JsonObject } from "../../base/json.ts";
 import type { OwnedProcess, StoreVerbs } from "../store.ts";
 import { attempts } from "./attempts.ts";
 import { openBarrier } from "./barriers.ts";
+import { reserveCall, settleCall } from "./budgets.ts";
 import { claimTurns, promoteTurn } from "./claim.ts";
 import { appendEntry } from "./entries.ts";
 import { checkIntegrity } from "./integrity.ts";
@@ -15,6 +16,7 @@ import { setRules } from "./rules.ts";
 import { archiveIdle, deleteSession, patchSession, removeSpent, resetSession, session, sessions } from "./sessions.ts";
 import { admitSpawn, cancelFlow, cancelSession, cancelTask, cancelTurn, retryTask } from "./tasks.ts";
 import { endTurn, journal, recover } from "./turns.ts";
+import { usage } from "./usage.ts";
 
 type Verb = keyof StoreVerbs;
 type KernelVerbs = { readonly [V in Verb]: (k: Kernel, ...args: Parameters<StoreVerbs[V]>) => ReturnType<StoreVerbs[V]> };
@@ -24,6 +26,8 @@ export const VERBS: KernelVerbs = {
   claimTurns,
   journal,
   endTurn,
+  reserveCall,
+  settleCall,
   takeSteering,
   steerSession,
   promoteTurn,
@@ -70,6 +74,7 @@ export const VERBS: KernelVerbs = {
   },
   ownedProcesses: (k) => k.all("SELECT * FROM process").map((row) => ({ marker: row["marker"], pid: row["pid"], startTicks: row["start_ticks"], bootId: row["boot_id"] })),
   totals,
+  usage,
   checkIntegrity,
 };
 
