@@ -374,7 +374,7 @@ export function claimsAreExclusive({ events, tasks }: Pick<History, "events" | "
   const spawnedBy = new Map<string, string>();
   // The log that told of an end may be removed.
   const told = new Set(events.filter(({ type }) => type === "task.ended").map(({ data }) => String(data["session"])));
-  const untold = new Set(tasks.filter(({ session, endedAt }) => endedAt !== null && !told.has(session)).map(({ session }) => session));
+  const holdsNothing = new Set(tasks.filter(({ session, endedAt }) => endedAt !== null && !told.has(session)).map(({ session }) => session));
   const working = new Set<string>();
   const isBelow = (session: string, above: string): boolean => {
     for (let one = spawnedBy.get(session); one !== undefined; one = spawnedBy.get(one)) if (one === above) return true;
@@ -382,8 +382,12 @@ export function claimsAreExclusive({ events, tasks }: Pick<History, "events" | "
   };
   for (const { type, session, data } of events) {
     if (type === "task.accepted") spawnedBy.set(String(data["session"]), session === data["session"] ? "" : session);
-    else if (type === "task.ended") working.delete(String(data["session"]));
-    else if (type === "turn.started" && (claimsOf.get(session) ?? []).length > 0 && !working.has(session) && !untold.has(session)) {
+    else if (type === "task.ended") {
+      working.delete(String(data["session"]));
+      // Who is spoken to after its end holds nothing any more.
+      holdsNothing.add(String(data["session"]));
+    }
+    else if (type === "turn.started" && (claimsOf.get(session) ?? []).length > 0 && !working.has(session) && !holdsNothing.has(session)) {
       for (const other of working) {
         const clash = claimsOf.get(session)!.some((one) => claimsOf.get(other)!.some((another) => claimsOverlap(one, another)));
         if (clash && !isBelow(session, other) && !isBelow(other, session)) violations.push(`${session} works on what ${other} claims`);
