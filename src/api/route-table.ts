@@ -9,11 +9,12 @@ import { gatewayRoutes } from "./routes/gateway.ts";
 import { messageRoutes } from "./routes/messages.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
 import { simulateRoutes } from "./routes/simulate.ts";
+import { stateRoutes } from "./routes/state.ts";
 import { taskRoutes } from "./routes/tasks.ts";
 import { usageRoutes } from "./routes/usage.ts";
 
 export function routeTable(deps: RouteDeps): readonly Route[] {
-  return [...messageRoutes(deps), ...sessionRoutes(deps), ...taskRoutes(deps), ...gatewayRoutes(deps), ...usageRoutes(deps), ...simulateRoutes(deps)];
+  return [...messageRoutes(deps), ...sessionRoutes(deps), ...taskRoutes(deps), ...gatewayRoutes(deps), ...usageRoutes(deps), ...stateRoutes(deps), ...simulateRoutes(deps)];
 }
 
 export interface SpecialRoute {

@@ -39,7 +39,8 @@ export class Grove implements Trees {
 
   async spawn(spawn: NewSpawn): Promise<{ task: Task; created: boolean }> {
     const { store, settings, sessions, kick } = this.#deps;
-    if (sessions.draining) throw new Fault("DRAINING", {});
+    // What a running turn asks for is kept and done after the next start: a drain must not change its answer.
+    if (sessions.draining && spawn.turnId === null) throw new Fault("DRAINING", {});
     this.#check(spawn);
     const longest = settings.get(treeSeconds);
     const seconds = Math.min(spawn.deadlineSeconds ?? (settings.get(runTimeoutSeconds) || Infinity), longest || Infinity);

@@ -8,6 +8,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { Fault } from "../../model/faults.ts";
 import { BUDGETS } from "./migrations/budgets.ts";
+import { RETENTION } from "./migrations/retention.ts";
 import { TREES } from "./migrations/trees.ts";
 
 const FIRST = `
@@ -262,7 +263,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, TREES];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, TREES];
 
 /**
  * Brings a database file to today's shape.

@@ -11,7 +11,8 @@ import { checkIntegrity } from "./integrity.ts";
 import type { Kernel } from "./kernel.ts";
 import { acceptMessage, messagePlace, steerSession, takeSteering, unansweredTexts } from "./messages.ts";
 import { openSession } from "./open-session.ts";
-import { context, events, flow, flows, history, lanes, lastCursor, runningTurns, task, taskOfSession, tasks, totals } from "./reads.ts";
+import { context, events, flow, flows, forgottenEvents, history, lanes, lastCursor, runningTurns, task, taskOfSession, tasks, totals } from "./reads.ts";
+import { sweep } from "./retention.ts";
 import { setRules } from "./rules.ts";
 import { archiveIdle, deleteSession, patchSession, removeSpent, resetSession, session, sessions } from "./sessions.ts";
 import { admitSpawn, cancelFlow, cancelSession, cancelTask, cancelTurn, retryTask } from "./tasks.ts";
@@ -51,6 +52,7 @@ export const VERBS: KernelVerbs = {
   context,
   history,
   events,
+  forgottenEvents,
   lastCursor,
   admitSpawn,
   openBarrier,
@@ -73,6 +75,7 @@ export const VERBS: KernelVerbs = {
     k.run("DELETE FROM process WHERE marker = ?", marker);
   },
   ownedProcesses: (k) => k.all("SELECT * FROM process").map((row) => ({ marker: row["marker"], pid: row["pid"], startTicks: row["start_ticks"], bootId: row["boot_id"] })),
+  sweep,
   totals,
   usage,
   checkIntegrity,
