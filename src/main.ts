@@ -58,9 +58,9 @@ import { makeTools, offeredTools } from "./tools/tools.ts";
 import { Archivist } from "./trees/archivist.ts";
 import { Grove } from "./trees/grove.ts";
 import { sessionTools } from "./trees/session-tools.ts";
-import { childModel, gatherMs, maxSpawnDepth } from "./trees/settings.ts";
+import { childModel, gatherMs, maxSpawnDepth, toolRulesAt, toolsByDepth } from "./trees/settings.ts";
 import { subagentsCommand } from "./trees/subagents-command.ts";
-import { agentIds, agentsList } from "./turns/agents-list.ts";
+import { agentIds, agentsList, findAgent } from "./turns/agents-list.ts";
 import { defaultModel } from "./turns/settings.ts";
 import { TurnRunner } from "./turns/turn-runner.ts";
 
@@ -288,7 +288,8 @@ export function wireConversations({ settings, store, clock, log, models, workspa
     kick,
     steeringCame,
   });
-  const grove = new Grove({ store, sessions: frontDoor, settings, models, clock, kick, steeringCame });
+  const workspaceFor = (cwd: string | null, agent: string): string => runner.workspaceFor(cwd, findAgent(settings.get(agentsList), agent) ?? { id: agent });
+  const grove = new Grove({ store, sessions: frontDoor, settings, models, clock, workspaceFor, kick, steeringCame });
   const timekeeper: Timekeeper = new Timekeeper({ store, models, settings, clock, log, meanTurnMs: () => scheduler.meanTurnMs, workspaceOf: (agent) => runner.instructionsOf(agent).workspace, kick });
   const allTools = [
     ...builtIn,
@@ -312,7 +313,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
     clock,
     log,
     workspace,
-    tree: () => ({ depthMax: settings.get(maxSpawnDepth), childModel: settings.get(childModel) }),
+    tree: () => ({ depthMax: settings.get(maxSpawnDepth), childModel: settings.get(childModel), toolRules: (depth) => toolRulesAt(settings.get(toolsByDepth), depth) }),
     readOnlyBeside: () => settings.get(sideTools) === "read-only",
     onFrame: (frame) => hub.frame(frame),
     onEnded: (_turn, pool, ms) => scheduler.turnEnded(pool, ms),
@@ -333,7 +334,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
     kick();
   });
   store.onEvents((events) => {
-    for (const event of events) if (event.type === "task.ended") void commands.endSession(event.data["session"] as SessionKey);
+    for (const event of events) if (event.type === "task.ended" || event.type === "task.attempt") void commands.endSession(event.data["session"] as SessionKey);
   });
   store.onStopped((turns) => {
     runner.stop(turns);

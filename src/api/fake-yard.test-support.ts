@@ -57,7 +57,7 @@ export class FakeYard {
     return {
       taskId: TASK, flowId: FLOW, label: "one", task: "do it", kind: "subagent", state: "succeeded", parentSession: MAIN, parentTask: null,
       session: "agent:main:subagent:abc" as SessionKey, agent: "main", model: null, depth: 1, delivery: "digest", queuedAt: 1, startedAt: 2, endedAt: 3,
-      deadlineAt: null, result: "done", fault: null, usage: NO_USAGE, claims: [], budget: null, output: null, attempt: 1,
+      deadlineAt: null, result: "done", fault: null, usage: NO_USAGE, claims: [], budget: null, output: null, attempt: 1, attemptLast: 1, onEnd: "wait", category: null,
     };
   }
 
@@ -145,8 +145,9 @@ export class FakeYard {
       this.asked.push({ verb: "tasks", input: query });
       return { tasks: [this.task], next: "more" };
     },
+    attempts: async () => [],
     task: async (id: TaskId) => (id === TASK ? this.task : null),
-    flow: async (id: FlowId) => (id === FLOW ? { flow: this.#flow(), tasks: [this.task] } : null),
+    flow: async (id: FlowId) => (id === FLOW ? { flow: this.#flow(), tasks: [{ ...this.task, waitsFor: null }] } : null),
     flows: async () => ({ flows: [this.#flow()], next: null }),
     addAccessToken: async ({ hash: _hash, ...token }: NewAccessToken) => ({ ...token, ...this.token1 }),
     accessTokens: async () => [this.token1],
@@ -164,6 +165,7 @@ export class FakeYard {
     cancelTask: async (task) => this.#did("cancelTask", task),
     cancelFlow: async (flow) => this.#did("cancelFlow", flow),
     steer: async () => ({ messageId: "msg_9" as MessageId, session: this.task.session, queuedAhead: 0, etaMs: 0, duplicate: false }),
+    named: async () => this.task,
     retry: async () => ({ ...this.task, attempt: 2 }),
   };
 

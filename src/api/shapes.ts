@@ -128,6 +128,9 @@ export function toApiTask(task: Task): ApiTask {
     claims: [...task.claims],
     budget: toApiBudget(task.budget),
     attempt: task.attempt,
+    attemptLast: task.attemptLast,
+    onEnd: task.onEnd,
+    category: task.category,
   };
 }
 
@@ -147,8 +150,8 @@ export function toApiFlow(flow: FlowRow): ApiFlow {
 }
 
 export function toCancelResult(cancelled: Cancelled): CancelResult {
-  const { turns, tasks, messages } = cancelled;
-  return { cancelled: turns.length + tasks.length + messages > 0, turns: [...turns], tasks: [...tasks], messages };
+  const { turns, tasks, messages, finished } = cancelled;
+  return { cancelled: turns.length + tasks.length + messages > 0, turns: [...turns], tasks: [...tasks], messages, ...(finished === undefined ? {} : { finished: [...finished] }) };
 }
 
 export function toPromoteResult(promotion: Promotion): PromoteResult {

@@ -158,8 +158,23 @@ export interface SpawnRequest {
   model?: string;
   context?: "isolated" | "fork";
   cwd?: string;
+  /** Paths and patterns from the top of the workspace, or `name:WORD`. */
   claims?: string[];
+  /** When a claim overlaps with another child's; `wait` when absent. */
+  onConflict?: "wait" | "refuse";
   deadlineSeconds?: number;
+  /** An attempt that brings no new result of a tool for so long is over. */
+  progressSeconds?: number;
+  /** How often it is tried in all. */
+  attempts?: number;
+  /** Before the second attempt; doubles. */
+  backoffSeconds?: number;
+  /** The model of further attempts. */
+  retryModel?: string;
+  /** The kind of task, for the circuit breaker. */
+  category?: string;
+  /** When it is done before its own children: `wait` for them (when absent), or `handUp` to its parent. */
+  onEnd?: "wait" | "handUp";
   delivery?: "digest" | "notify";
   cleanup?: "keep" | "delete";
   /** What it may spend, with everything below it. `seconds` becomes the deadline. */
@@ -209,6 +224,20 @@ export interface ApiTask {
   /** Its result as JSON, for a child that had to fit a schema. */
   output?: unknown;
   attempt: number;
+  /** The last attempt that its policy allows. */
+  attemptLast: number;
+  onEnd: "wait" | "handUp";
+  category: string | null;
+}
+/** GET /api/tasks/ID */
+export interface TaskDetail extends ApiTask {
+  /** Attempts that are over while the task went on. */
+  tried: { attempt: number; model: string | null; startedAt: number | null; endedAt: number; code: string; message: string }[];
+}
+/** POST /api/tasks/ID/retry */
+export interface RetryRequest {
+  /** One that has not ended is stopped and begins its next attempt, under the same id. */
+  restart?: boolean;
 }
 export interface TaskList {
   tasks: ApiTask[];
@@ -234,10 +263,14 @@ export interface FlowList {
   flows: ApiFlow[];
   next?: string;
 }
+export interface FlowTask extends ApiTask {
+  /** What it waits for now; null when it runs or has ended. */
+  waitsFor: { why: "slot" | "siblings" | "claims" | "children" | "backoff"; tasks: string[]; until: number | null } | null;
+}
 export interface FlowDetail extends ApiFlow {
   /** What is left of the budget that settings give a tree; null when they give none. */
   budget: ApiBudget | null;
-  tasks: ApiTask[];
+  tasks: FlowTask[];
 }
 
 /** A job. `schedule`, `payload` and the rest are as they may be written in POST /api/jobs. */
@@ -311,6 +344,8 @@ export interface CancelResult {
   turns: string[];
   tasks: string[];
   messages: number;
+  /** Of a flow: the tasks that had succeeded before, and stay so. */
+  finished?: string[];
 }
 
 /** POST /api/sessions/K/promote */
@@ -341,7 +376,7 @@ export interface ApiLane {
   position: number | null;
   waitedMs: number;
   etaMs: number;
-  why: "slot" | "turn" | "children" | "batch" | "siblings" | null;
+  why: "slot" | "turn" | "children" | "batch" | "siblings" | "claims" | null;
   turns: ApiTurn[];
 }
 export interface ApiPool {

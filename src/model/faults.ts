@@ -126,6 +126,31 @@ export const FAULTS = {
     httpStatus: 409,
     text: ({ session }) => `session ${session} was cancelled or closed and cannot have new children`,
   }),
+  FLOW_CANCELLED: fault<{ flow: string }>({
+    kind: "gone",
+    httpStatus: 409,
+    text: ({ flow }) => `flow ${flow} was cancelled and takes no new children; spawn from a later message`,
+  }),
+  CIRCUIT_OPEN: fault<{ agent: string; category: string; failures: number; seconds: number }>({
+    kind: "busy",
+    httpStatus: 503,
+    text: ({ agent, category, failures, seconds }) => `${failures} children of agent ${agent} for ${JSON.stringify(category)} failed in a row, so no further one is started; try again in ${seconds} s, or spawn it under another category`,
+  }),
+  CLAIM_TAKEN: fault<{ claim: string; holder: string }>({
+    kind: "busy",
+    httpStatus: 409,
+    text: ({ claim, holder }) => `the claim ${claim} overlaps with what ${JSON.stringify(holder)} holds; wait for its end, claim something else, or spawn with onConflict "wait"`,
+  }),
+  CLAIM_DEADLOCK: fault<{ claim: string; holder: string }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ claim, holder }) => `the claim ${claim} would wait for ${JSON.stringify(holder)}, which itself waits for this child's parent; claim something else, or do the work in this session`,
+  }),
+  CLAIM_OUTSIDE: fault<{ path: string; claims: string }>({
+    kind: "caller",
+    httpStatus: 403,
+    text: ({ path, claims }) => `${path} is outside of what this child claimed (${claims}); change only that, and report what else needs a change`,
+  }),
   NOT_IN_TREE: fault<{ session: string }>({
     kind: "caller",
     httpStatus: 404,
@@ -298,6 +323,11 @@ export const FAULTS = {
     kind: "gone",
     httpStatus: 504,
     text: ({ seconds }) => `the child reached its deadline of ${seconds} s`,
+  }),
+  CHILD_STALLED: fault<{ seconds: number }>({
+    kind: "gone",
+    httpStatus: 504,
+    text: ({ seconds }) => `the child brought nothing new for ${seconds} s`,
   }),
   PATH_REFUSED: fault<{ path: string; problem: string }>({
     kind: "caller",

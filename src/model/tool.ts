@@ -11,6 +11,7 @@
  */
 import type { JsonObject } from "../base/json.ts";
 import type { SessionKey, TaskId, TurnId } from "../base/ids.ts";
+import type { Fence } from "./path-claims.ts";
 
 export const EFFECT_CLASSES = ["pure", "idempotent", "keyed", "once"] as const;
 export type EffectClass = (typeof EFFECT_CLASSES)[number];
@@ -49,6 +50,8 @@ export interface ToolContext {
   readonly stepKey: string;
   /** Absolute path of the folder that file tools and commands are confined to. */
   readonly workspace: string;
+  /** File tools change nothing outside of any of these; absent = none. */
+  readonly fences?: readonly Fence[];
   readonly signal: AbortSignal;
   /** Tells the turn's watch that something really moved on. */
   progress(): void;

@@ -17,6 +17,7 @@ import type { JsonObject } from "../base/json.ts";
 import type { AssistantPart, ModelAnswer, ToolResult, Usage } from "./chat.ts";
 import type { FaultRecord } from "./faults.ts";
 import { workClassOf, type PoolName } from "./lane.ts";
+import type { Fence } from "./path-claims.ts";
 import type { TakenMessage } from "./message.ts";
 import type { SessionKind } from "./session.ts";
 import type { EffectClass } from "./tool.ts";
@@ -55,6 +56,10 @@ export interface TurnSession {
   readonly taskId: TaskId | null;
   readonly label: string | null;
   readonly cwd: string | null;
+  /** The agents of the sessions above it, from the root down: a child may never do what one of them may not. */
+  readonly lineage: readonly string[];
+  /** What it and the children above it claimed; it may change nothing outside of any of them. */
+  readonly fences: readonly Fence[];
   /** When it was made: tells it from an earlier session of the same key. */
   readonly createdAt: number;
   /** The last entry of the transcript before this turn's own; the key of context caches. */

@@ -31,6 +31,7 @@ import type { LaneState, PoolName, QueueMode } from "../model/lane.ts";
 import type { Accepted, NewMessage } from "../model/message.ts";
 import type { Parking } from "../model/parking.ts";
 import type { SessionKind } from "../model/session.ts";
+import type { Attempt } from "../model/supervision.ts";
 import type { NewSpawn, SpawnLimits, Task, TaskState } from "../model/task.ts";
 import type { Entry, StartedTurn, StepWrite, Track, TurnAt, TurnEnd, TurnRef } from "../model/turn.ts";
 
@@ -55,6 +56,8 @@ export interface Cancelled {
   readonly tasks: readonly TaskId[];
   /** Waiting messages that were taken out of line. */
   readonly messages: number;
+  /** Of a flow: what had succeeded before, and stays as it is. */
+  readonly finished?: readonly TaskId[];
 }
 
 export interface BarrierRequest {
@@ -129,8 +132,8 @@ export interface LaneRow {
   readonly position: number | null;
   readonly waitedMs: number;
   readonly etaMs: number;
-  /** Why it does not run: `slot`, `turn`, `children`, `batch`, `siblings`, or null when it runs. */
-  readonly why: "slot" | "turn" | "children" | "batch" | "siblings" | null;
+  /** Why it does not run: `slot`, `turn`, `children`, `batch`, `siblings`, `claims`, or null when it runs. */
+  readonly why: "slot" | "turn" | "children" | "batch" | "siblings" | "claims" | null;
   readonly turns: readonly TurnRow[];
 }
 
@@ -160,6 +163,15 @@ export interface FlowRow {
   readonly usage: Usage;
   /** What is left of the tree's budget; null in listings, and when none is set. */
   readonly budget: BudgetView | null;
+}
+
+/** What an active child waits for. */
+export interface TaskWait {
+  readonly why: "slot" | "siblings" | "claims" | "children" | "backoff";
+  /** Those that must end first. */
+  readonly tasks: readonly TaskId[];
+  /** Wall time when the wait is over by itself, milliseconds. */
+  readonly until: number | null;
 }
 
 export const USAGE_GROUPS = ["model", "session", "tree", "person", "day"] as const;
@@ -393,17 +405,23 @@ export interface StoreVerbs {
 
   /**
    * Admits a child: task, flow, session and its first message.
-   * @throws {Fault} SPAWN_TOO_DEEP, SPAWN_PARENT_GONE, TURN_NOT_FOUND (the turn that asked has ended), BUDGET_EXHAUSTED (no more children), BUDGET_TOO_LARGE.
+   * @throws {Fault} SPAWN_TOO_DEEP, SPAWN_PARENT_GONE, FLOW_CANCELLED, CIRCUIT_OPEN, CLAIM_TAKEN, CLAIM_DEADLOCK, TURN_NOT_FOUND (the turn that asked has ended), BUDGET_EXHAUSTED (no more children), BUDGET_TOO_LARGE.
    */
   admitSpawn(input: { spawn: NewSpawn; limits: SpawnLimits }): { readonly task: Task; readonly created: boolean };
   openBarrier(request: BarrierRequest): BarrierOpened;
   task(id: TaskId): Task | null;
   taskOfSession(key: SessionKey): Task | null;
   tasks(query: TaskQuery): { readonly tasks: readonly Task[]; readonly next: string | null };
-  flow(id: FlowId): { readonly flow: FlowRow; readonly tasks: readonly Task[] } | null;
+  flow(id: FlowId): { readonly flow: FlowRow; readonly tasks: readonly (Task & { readonly waitsFor: TaskWait | null })[] } | null;
   flows(query: { after?: string; limit: number }): { readonly flows: readonly FlowRow[]; readonly next: string | null };
-  /** Starts an ended child again in its own session, as a new attempt of the same task id's successor. */
-  retryTask(input: { task: TaskId; by: string }): Task | null;
+  /**
+   * Starts an ended child again, as a task of its own with the next number of attempt. With `restart`
+   * one that has not ended is stopped and begins its next attempt at once, under the same id.
+   * @throws {Fault} TASK_NOT_FINISHED, SPAWN_PARENT_GONE, CLAIM_DEADLOCK.
+   */
+  retryTask(input: { task: TaskId; by: string; restart?: boolean }): Task | null;
+  /** The attempts of a child that are over, the first one first. */
+  attempts(task: TaskId): readonly Attempt[];
 
   /** Stops a session's running turns and, with `tree`, everything below it; the queue stays unless `queue`. */
   cancelSession(input: { key: SessionKey; by: string; tree: boolean; queue: boolean }): Cancelled | null;

@@ -11,7 +11,8 @@ const PERSON_TOOLS: ReadonlySet<string> = new Set(["message", "cron"]);
 export interface ToolPlace {
   readonly depth: number;
   readonly depthMax: number;
-  readonly rules: ToolRules | undefined;
+  /** Those of its agent, of every agent above it, and of its depth: a tool must pass them all, so a child never has more than its parent. */
+  readonly rules: readonly ToolRules[];
   /** True for a turn beside its conversation that may change nothing itself. */
   readonly readOnly: boolean;
   /** With more tools than this, the rare ones are behind `tool_search`. */
@@ -30,8 +31,7 @@ function isOffered({ name, effect }: Tool, { depth, depthMax, rules, readOnly }:
   if (readOnly && effect !== "pure" && !TREE_TOOLS.has(name)) return false;
   if (TREE_TOOLS.has(name) && depth >= depthMax) return false;
   if (PERSON_TOOLS.has(name) && depth > 0) return false;
-  if (rules?.deny?.some((pattern) => matches(pattern, name))) return false;
-  return rules?.allow === undefined || rules.allow.some((pattern) => matches(pattern, name));
+  return rules.every(({ allow, deny }) => !deny?.some((pattern) => matches(pattern, name)) && (allow === undefined || allow.some((pattern) => matches(pattern, name))));
 }
 
 function matches(pattern: string, name: string): boolean {

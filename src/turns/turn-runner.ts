@@ -25,7 +25,7 @@ import type { Tool } from "../model/tool.ts";
 import { modelStepKey, toChat } from "../model/transcript.ts";
 import { isForPerson, type StartedTurn, type TurnEnd } from "../model/turn.ts";
 import type { SessionContext, Store } from "../store/store.ts";
-import { agentsList, findAgent, type AgentEntry } from "./agents-list.ts";
+import { agentsList, findAgent, type AgentEntry, type ToolRules } from "./agents-list.ts";
 import { scopeBudgets } from "./budget-settings.ts";
 import { BudgetedCalls } from "./budgeted-calls.ts";
 import { CompactionDesk } from "./compaction-desk.ts";
@@ -57,8 +57,8 @@ export interface TurnRunnerDeps {
   readonly log: Log;
   /** The folder that `agents.defaults.workspace` names when it is empty. */
   readonly workspace: string;
-  /** The most that children may nest, and the model of children, as the trees set them. */
-  readonly tree: () => { readonly depthMax: number; readonly childModel: string };
+  /** The most that children may nest, their model, and the rules for their tools, as the trees set them. */
+  readonly tree: () => { readonly depthMax: number; readonly childModel: string; readonly toolRules: (depth: number) => readonly ToolRules[] };
   /** Whether turns that began beside their conversation may change nothing themselves. */
   readonly readOnlyBeside: () => boolean;
   readonly onFrame: (frame: LiveFrame) => void;
@@ -181,8 +181,10 @@ export class TurnRunner {
     if (entry === null) throw new Fault("AGENT_NOT_FOUND", { agent: info.agent, known: [DEFAULT_AGENT, ...settings.get(agentsList).map((one) => one.id)].join(", ") });
     const model = this.modelFor(info.model, info.depth, entry);
     const workspace = this.workspaceFor(info.cwd, entry);
-    const { depthMax } = this.#deps.tree();
-    const tools = toolboxFor(this.#deps.tools(), { depth: info.depth, depthMax, rules: entry.tools, readOnly: started.origin === "parallel" && this.#deps.readOnlyBeside(), shownMax: settings.get(toolsShownMax) });
+    const { depthMax, toolRules } = this.#deps.tree();
+    const above = info.lineage.map((id) => findAgent(settings.get(agentsList), id)?.tools);
+    const rules = [entry.tools, ...above, ...toolRules(info.depth)].filter((one) => one !== undefined);
+    const tools = toolboxFor(this.#deps.tools(), { depth: info.depth, depthMax, rules, readOnly: started.origin === "parallel" && this.#deps.readOnlyBeside(), shownMax: settings.get(toolsShownMax) });
     const budgeted = this.#budgetOf(started);
     const onFrame = (frame: ModelFrame): void => this.#frame(started, frame, parking);
     const context = await this.#context(running, journal, model, budgeted, onFrame);

@@ -154,6 +154,7 @@ async function callTool(turn: AgentTurn, tool: Tool, call: ToolCallPart, stepKey
       taskId: started.sessionInfo.taskId,
       stepKey,
       workspace: turn.workspace,
+      fences: started.sessionInfo.fences,
       signal: turn.signal,
       progress: () => turn.progress(),
     });

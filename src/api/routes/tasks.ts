@@ -3,8 +3,10 @@ import type { FlowId, TaskId } from "../../base/ids.ts";
 import { Fault } from "../../model/faults.ts";
 import { budgetOf, deadlineOf, SPAWN_BUDGET_MAX } from "../../model/budget.ts";
 import { MESSAGE_BYTES_MAX } from "../../model/message.ts";
+import { CLAIM_LENGTH_MAX, CLAIMS_MAX } from "../../model/path-claims.ts";
 import { DEFAULT_AGENT, parseSessionKey } from "../../model/session.ts";
-import { DELIVERIES, LABEL_LENGTH_MAX, TASK_BYTES_MAX, TASK_KINDS, TASK_STATES, type Task } from "../../model/task.ts";
+import { ATTEMPTS_MAX, BACKOFF_SECONDS_MAX, CATEGORY_LENGTH_MAX, ON_CONFLICT, ON_END, type Supervision } from "../../model/supervision.ts";
+import { DELIVERIES, LABEL_LENGTH_MAX, TASK_BYTES_MAX, TASK_KINDS, TASK_STATES, type NewSpawn, type Task } from "../../model/task.ts";
 import type { TaskQuery } from "../../store/store.ts";
 import { anyObject, bad, choice, choices, count, list, may, must, number, object, prose, sessionKey, text, word, yesNo } from "../read-body.ts";
 import { accepted, CALLER, ok, route, TEXT_BODY_BYTES_MAX, type Route, type RouteDeps } from "../route.ts";
@@ -15,7 +17,6 @@ import { pageFields, present } from "./page-of.ts";
 const NAME_LENGTH_MAX = 100;
 const ID_LENGTH_MAX = 200;
 const PATH_LENGTH_MAX = 4096;
-const CLAIMS_MAX = 1000;
 const DEADLINE_SECONDS_MAX = 30 * 86_400;
 const WAIT_SECONDS_MAX = 86_400;
 /** How long `wait` waits when it is not said. */
@@ -50,8 +51,15 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
         model: may(word({ max: ID_LENGTH_MAX }), "As <provider>/<model>."),
         context: may(choice(["isolated", "fork"]), "fork = the child begins with what its parent's session knows."),
         cwd: may(word({ max: PATH_LENGTH_MAX }), "The folder that it works in."),
-        claims: may(list(word({ max: PATH_LENGTH_MAX }), { max: CLAIMS_MAX }), "Paths that only this child may change."),
+        claims: may(list(word({ max: CLAIM_LENGTH_MAX }), { max: CLAIMS_MAX }), "What nobody else may change meanwhile: paths and patterns from the top of the workspace, or name:WORD. File tools of the child refuse to write elsewhere."),
+        onConflict: may(choice(ON_CONFLICT), "When a claim overlaps with another child's: wait in line (the default), or refuse the spawn."),
         deadlineSeconds: may(count({ min: 1, max: DEADLINE_SECONDS_MAX }), "How long it may take, from now."),
+        progressSeconds: may(count({ min: 1, max: DEADLINE_SECONDS_MAX }), "An attempt that brings no new result of a tool for so long is over."),
+        attempts: may(count({ min: 1, max: ATTEMPTS_MAX }), "How often it is tried in all."),
+        backoffSeconds: may(count({ min: 0, max: BACKOFF_SECONDS_MAX }), "Pause before the second attempt; it doubles with each further one."),
+        retryModel: may(word({ max: ID_LENGTH_MAX }), "The model of further attempts, as <provider>/<model>."),
+        category: may(word({ max: CATEGORY_LENGTH_MAX }), "The kind of task: after many failures in a row of one agent and category, no further one is started for a while."),
+        onEnd: may(choice(ON_END), "When it is done before its own children: wait for them (the default), or handUp, which gives them to its parent."),
         delivery: may(choice(DELIVERIES), "digest (the default) = a message to the parent; notify = an event only."),
         budget: may(object(budgetFields), "What it may spend with everything below it; set aside in the budget of its parent, if that has one."),
         outputSchema: may(anyObject(), "Its result must be JSON that fits this JSON Schema; it may correct itself once."),
@@ -78,6 +86,7 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
           cleanup: input.cleanup ?? "keep",
           claims: input.claims ?? [],
           idempotencyKey: input.idempotencyKey ?? null,
+          ...supervisionIn(input),
           ...(input.budget === undefined ? {} : { budget: budgetOf(input.budget) }),
           ...(input.outputSchema === undefined ? {} : { outputSchema: input.outputSchema }),
         });
@@ -110,20 +119,20 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
       method: "GET",
       path: "/api/tasks/:taskId",
       rpc: "tasks.get",
-      doc: "One task.",
-      answer: "ApiTask",
+      doc: "One task, with the attempts that are over.",
+      answer: "TaskDetail",
       inPath: taskInPath,
       async run({ taskId }) {
         const task = await store.task(taskId as TaskId);
         if (task === null) throw new Fault("TASK_NOT_FOUND", { task: taskId });
-        return ok(toApiTask(task));
+        return ok({ ...toApiTask(task), tried: (await store.attempts(task.taskId)).map((one) => ({ ...one })) });
       },
     }),
     route({
       method: "POST",
       path: "/api/tasks/:taskId/cancel",
       rpc: "tasks.cancel",
-      doc: "Stops a child and everything below it, for good.",
+      doc: "Stops a child and everything below it, for good. The task is named by its id or its label.",
       answer: "CancelResult",
       inPath: taskInPath,
       run: async ({ taskId }) => ok(toCancelResult(await trees.cancelTask(taskId as TaskId, CALLER))),
@@ -145,10 +154,11 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
       method: "POST",
       path: "/api/tasks/:taskId/retry",
       rpc: "tasks.retry",
-      doc: "Starts a child that has ended once more.",
+      doc: "Starts a child that has ended once more, as a task of its own. The task is named by its id or its label.",
       answer: "ApiTask",
       inPath: taskInPath,
-      run: async ({ taskId }) => accepted(toApiTask(await trees.retry(taskId as TaskId, CALLER))),
+      body: { restart: may(yesNo(), "One that has not ended is stopped and begins its next attempt, under the same id.") },
+      run: async ({ taskId, restart }) => accepted(toApiTask(await trees.retry(taskId as TaskId, CALLER, { restart: restart === true }))),
     }),
     route({
       method: "GET",
@@ -172,19 +182,27 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
       async run({ flowId }) {
         const found = await store.flow(flowId as FlowId);
         if (found === null) throw new Fault("FLOW_NOT_FOUND", { flow: flowId });
-        return ok({ ...toApiFlow(found.flow), budget: toApiBudget(found.flow.budget), tasks: found.tasks.map(toApiTask) });
+        return ok({ ...toApiFlow(found.flow), budget: toApiBudget(found.flow.budget), tasks: found.tasks.map((task) => ({ ...toApiTask(task), waitsFor: task.waitsFor === null ? null : { ...task.waitsFor, tasks: [...task.waitsFor.tasks] } })) });
       },
     }),
     route({
       method: "POST",
       path: "/api/flows/:flowId/cancel",
       rpc: "flows.cancel",
-      doc: "Stops a whole tree.",
+      doc: "Stops a whole tree, for good; names what had succeeded before.",
       answer: "CancelResult",
       inPath: flowInPath,
       run: async ({ flowId }) => ok(toCancelResult(await trees.cancelFlow(flowId as FlowId, CALLER))),
     }),
   ];
+}
+
+type SupervisionInput = { readonly [Name in "onConflict" | "progressSeconds" | "attempts" | "backoffSeconds" | "retryModel" | "category" | "onEnd"]: Supervision[Name] | undefined };
+
+/** What was named of it; the rest comes from the settings. */
+function supervisionIn({ onConflict, progressSeconds, attempts, backoffSeconds, retryModel, category, onEnd }: SupervisionInput): Pick<NewSpawn, "supervision"> {
+  const supervision = present({ onConflict, progressSeconds, attempts, backoffSeconds, retryModel, category, onEnd });
+  return Object.keys(supervision).length === 0 ? {} : { supervision };
 }
 
 function spawnAccepted(task: Task): SpawnAccepted {

@@ -85,13 +85,14 @@ export function register(parent: Command, cli: Cli): void {
 
 export function sayCancelled(terminal: Terminal, result: CancelResult, json: boolean | undefined): void {
   if (json) return sayJson(terminal, result);
-  if (!result.cancelled) return say(terminal, "nothing was running or waiting");
+  const kept = result.finished === undefined || result.finished.length === 0 ? "" : `; ${result.finished.length} had succeeded before`;
+  if (!result.cancelled) return say(terminal, `nothing was running or waiting${kept}`);
   const parts = [
     [result.turns.length, "turn"],
     [result.tasks.length, "task"],
     [result.messages, "waiting message"],
   ] as const;
-  say(terminal, `cancelled ${parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}${count === 1 ? "" : "s"}`).join(", ")}`);
+  say(terminal, `cancelled ${parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}${count === 1 ? "" : "s"}`).join(", ")}${kept}`);
 }
 
 export function sayNext(terminal: Terminal, next: string | undefined): void {

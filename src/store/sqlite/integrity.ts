@@ -29,6 +29,10 @@ export const INVARIANTS: readonly Invariant[] = [
   { name: "an open barrier waits for something that can still end", sql: "SELECT b.id AS what FROM barrier b WHERE b.state = 'open' AND NOT EXISTS (SELECT 1 FROM barrier_task t JOIN task k ON k.id = t.task_id WHERE t.barrier_id = b.id AND k.ended_at IS NULL)" },
   { name: "an ended child with a living parent was announced, unless it was stopped", sql: "SELECT t.id AS what FROM task t JOIN session s ON s.key = t.parent_session AND s.closed = 0 WHERE t.state IN ('succeeded','failed','timed_out') AND t.delivery = 'digest' AND NOT EXISTS (SELECT 1 FROM message m WHERE m.child_task = t.id)" },
   { name: "an active child has work in its lane, a turn, a barrier, children of its own, or waits among siblings", sql: "SELECT t.id AS what FROM task t JOIN lane l ON l.session = t.session WHERE t.ended_at IS NULL AND l.state = 'idle' AND NOT EXISTS (SELECT 1 FROM turn r WHERE r.session = t.session AND r.state = 'running') AND NOT EXISTS (SELECT 1 FROM task c WHERE c.parent_session = t.session AND c.ended_at IS NULL)" },
+  { name: "a child holds claims only until its end", sql: "SELECT c.task_id AS what FROM claim c JOIN task t ON t.id = c.task_id WHERE t.ended_at IS NOT NULL" },
+  { name: "a child that waits for claims waits for an older one", sql: "SELECT t.id AS what FROM task t WHERE t.blocked = 1 AND t.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM claim c JOIN task o ON o.id = c.task_id WHERE o.n < t.n AND o.ended_at IS NULL)" },
+  { name: "a child that waits for claims has not started", sql: "SELECT t.id AS what FROM task t JOIN turn r ON r.session = t.session AND r.state = 'running' WHERE t.blocked = 1 AND t.ended_at IS NULL" },
+  { name: "each attempt of a child but its last has its record", sql: "SELECT a.task_id AS what FROM attempt a JOIN task t ON t.id = a.task_id WHERE a.attempt >= t.attempt" },
   {
     name: "a budget has reserved what calls on their way and the budgets below it may take",
     sql: `SELECT b.scope || ' ' || b.name || ' ' || b.unit AS what FROM budget b WHERE b.reserved

@@ -262,7 +262,7 @@ function targetOf(k: Kernel, jobId: JobId, spec: JobSpec, plan: RunPlan): Sessio
 }
 
 function ownSession(k: Kernel, key: SessionKey, spec: JobSpec, model: string | null): SessionKey {
-  if (k.get("SELECT 1 FROM session WHERE key = ?", key) === undefined) insertSession(k, { key, kind: "job", agent: spec.agent, parent: null, taskId: null, depth: 0, label: spec.name, model, cwd: null });
+  if (k.get("SELECT 1 FROM session WHERE key = ?", key) === undefined) insertSession(k, { key, kind: "job", agent: spec.agent, parent: null, taskId: null, depth: 0, label: spec.name, model, cwd: null, authority: null });
   else k.run("UPDATE session SET model = ? WHERE key = ? AND model IS NOT ?", model, key, model);
   return key;
 }

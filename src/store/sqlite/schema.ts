@@ -12,6 +12,7 @@ import { BUDGETS } from "./migrations/budgets.ts";
 import { GOVERNOR } from "./migrations/governor.ts";
 import { JOBS } from "./migrations/jobs.ts";
 import { RETENTION } from "./migrations/retention.ts";
+import { TREES } from "./migrations/trees.ts";
 
 const FIRST = `
 CREATE TABLE meta (
@@ -265,7 +266,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES];
 
 /**
  * Brings a database file to today's shape.

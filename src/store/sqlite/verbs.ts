@@ -3,6 +3,7 @@ import { accessToken, accessTokens, addAccessToken, chargeAccessToken, revokeAcc
 import type { SessionKey } from "../../base/ids.ts";
 import type { JsonObject } from "../../base/json.ts";
 import type { OwnedProcess, StoreVerbs } from "../store.ts";
+import { attempts } from "./attempts.ts";
 import { openBarrier } from "./barriers.ts";
 import { reserveCall, settleCall } from "./budgets.ts";
 import { adjustAllowance, allowances, takeAllowance } from "./allowances.ts";
@@ -70,6 +71,7 @@ export const VERBS: KernelVerbs = {
   flow,
   flows,
   retryTask,
+  attempts,
   cancelSession,
   cancelTurn,
   cancelTask,
