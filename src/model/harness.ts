@@ -51,6 +51,8 @@ export interface HarnessSpec {
   /** Session modes it is known to have, and the one it is put in at its start; null = its own default. */
   readonly modes: readonly string[];
   readonly mode: string | null;
+  /** Modes in which it acts without asking; refused unless everything is approved anyway. */
+  readonly unaskedModes: readonly string[];
   readonly quirks: HarnessQuirks;
   /** Where a tool call carries the tool's own name, e.g. ["_meta", "claudeCode", "toolName"]; never its title. Null: nowhere. */
   readonly toolNameAt: readonly string[] | null;
@@ -107,6 +109,20 @@ export interface HarnessSessionView {
   readonly resumable: "load" | "resume" | "summary";
   /** Why it is lost. */
   readonly problem: string | null;
+}
+
+/** What is kept of a harness session on disk. */
+export interface HarnessRecord {
+  readonly session: SessionKey;
+  readonly harness: string;
+  /** The harness's own id of it. */
+  readonly acpId: string;
+  readonly cwd: string;
+  /** The mode that a person set; null = the one of its description. */
+  readonly mode: string | null;
+  readonly resumable: HarnessSessionView["resumable"];
+  readonly createdAt: number;
+  readonly lastAt: number;
 }
 
 /** A start that waits because the machine has not enough memory. */

@@ -9,6 +9,7 @@ import { reserveCall, settleCall } from "./budgets.ts";
 import { adjustAllowance, allowances, takeAllowance } from "./allowances.ts";
 import { claimTurns, promoteTurn } from "./claim.ts";
 import { appendEntry, summariseSession } from "./entries.ts";
+import { forgetHarnessSession, harnessSession, harnessSessions, saveHarnessSession } from "./harness-sessions.ts";
 import { checkIntegrity } from "./integrity.ts";
 import { configJobs, dueJobs, fireJob, forgetRuns, job, jobRuns, jobs, jobsOfKind, launchRun, moveJob, openRuns, patchJob, putJob, removeJob, setFingerprint, settleRuns, stalledJobs } from "./jobs.ts";
 import type { Kernel } from "./kernel.ts";
@@ -108,6 +109,10 @@ export const VERBS: KernelVerbs = {
   },
   ownedProcesses: (k) => k.all("SELECT * FROM process").map((row) => ({ marker: row["marker"], pid: row["pid"], startTicks: row["start_ticks"], bootId: row["boot_id"] })),
   sweep,
+  harnessSession,
+  harnessSessions,
+  saveHarnessSession,
+  forgetHarnessSession,
   totals,
   usage,
   checkIntegrity,
