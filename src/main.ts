@@ -268,6 +268,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     lanes: () => store.lanes({ meanTurnMs: scheduler.meanTurnMs }),
     files: { check: () => files.check(), backups: () => files.backups(), backup: () => files.backup({ keep: config.get(backupKeep) }) },
     providerLanes: () => models.lanes(),
+    harnessWaits: () => harnesses.waiting(),
     simulate: makeSimulator({ clock }),
     settings: config,
     clock,

@@ -6,7 +6,7 @@
  * How it starts comes from the environment: `HARNESS` is a {@link Manner} as JSON.
  */
 import { spawn } from "node:child_process";
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, closeSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
@@ -224,7 +224,7 @@ async function misbehave(misdeed: Misdeed, id: number | undefined): Promise<bool
       process.kill(process.pid, "SIGSEGV");
       return true;
     case "close output":
-      process.stdout.destroy();
+      closeSync(1);
       setInterval(() => {}, ANSWER_EVER);
       return true;
     case "nonsense":

@@ -105,6 +105,9 @@ class HarnessTurn {
     if (isFresh) journal.event({ type: "harness.state", turnId: started.turnId, data: { harness: harness.spec.id, state: "started", pid: harness.pid, how: this.#howItGoesOn(harness) } });
     if (this.#deps.host.mustLeaveMode(harness)) throw new Fault("ACP_MODE_REFUSED", { mode: harness.traits.mode! });
     if (isFresh) await this.#tellOfLoss(harness);
+    if (isFresh && this.#deps.host.ceiling === "approve-all") {
+      await this.#deps.tell(started.session, `${harness.spec.id} may do everything without being asked about, with all rights of the user that runs the gateway (acp.permissionMode is approve-all).`, "HARNESS_UNSANDBOXED");
+    }
     let prompt = this.#promptFor(harness, request);
     for (;;) {
       const { end, untaken } = await this.#prompt(harness, prompt);

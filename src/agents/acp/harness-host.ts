@@ -90,7 +90,8 @@ export class HarnessHost implements Harnesses {
   readonly #rooms = new Map<SessionKey, Room>();
   readonly #admission: Admission;
   readonly #process: ProcessDeps;
-  readonly #ends = new Set<Promise<void>>();
+  /** What must be over before everything is closed. */
+  readonly #ends = new Set<Promise<unknown>>();
 
   constructor(deps: HostDeps) {
     const { settings } = deps;
@@ -135,7 +136,7 @@ export class HarnessHost implements Harnesses {
       room.users--;
       room.lastAt = this.#deps.clock.now();
       if (room.users === 0) this.#armIdle(room);
-      void this.#remember(room);
+      this.#track(this.#remember(room));
     }
   }
 
@@ -164,6 +165,12 @@ export class HarnessHost implements Harnesses {
     const room = this.#rooms.get(session);
     if (room === undefined) return false;
     this.#rooms.delete(session);
+    const closed = this.#closeRoom(room);
+    this.#track(closed);
+    return closed;
+  }
+
+  async #closeRoom(room: Room): Promise<boolean> {
     room.disarmIdle();
     room.closing.abort(new Fault("ACP_TURN_FAILED", { agent: room.spec.id, problem: "was closed" }));
     const harness = await (room.starting ?? Promise.resolve(room.process)).catch(() => null);
@@ -282,9 +289,7 @@ export class HarnessHost implements Harnesses {
       room.process = harness;
       room.problem = null;
       log.info("harness.started", { session: key, harness: spec.id, pid: harness.pid, how: harness.beginning });
-      const ended = harness.gone.then((reason) => this.#gone(room, harness, reason));
-      this.#ends.add(ended);
-      void ended.finally(() => this.#ends.delete(ended));
+      this.#track(harness.gone.then((reason) => this.#gone(room, harness, reason)));
       await this.#remember(room);
       return harness;
     } finally {
@@ -319,8 +324,14 @@ export class HarnessHost implements Harnesses {
     if (this.#rooms.get(room.key) === room) room.problem = reason;
   }
 
+  #track(work: Promise<unknown>): void {
+    const over = work.catch(() => {}).finally(() => this.#ends.delete(over));
+    this.#ends.add(over);
+  }
+
   #armIdle(room: Room): void {
     room.disarmIdle();
+    if (this.#rooms.get(room.key) !== room) return;
     room.disarmIdle = this.#deps.clock.after(this.#deps.settings.get(idleMinutes) * MINUTE_MS, () => {
       if (room.users === 0) void this.close(room.key);
     });

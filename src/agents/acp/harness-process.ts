@@ -42,6 +42,9 @@ const ASKS_MAX = 64;
 const AUTH_REQUIRED = -32_000;
 const NOT_FOUND = -32_002;
 const MINUTE_MS = 60_000;
+const CLOSED_OUTPUT = "it closed its output";
+/** How much later than its output a process may end, milliseconds, for its exit to be the reason. */
+const EXIT_AFTER_CLOSE_MS = 250;
 
 export interface ProcessDeps {
   readonly clock: Clock;
@@ -85,6 +88,8 @@ interface Prompt {
   /** Aborts when the prompt is over or cancelled: nobody may wait for an answer in its name any more. */
   readonly over: AbortController;
   asks: number;
+  /** True from the line with the stop reason on: what comes after it is late. */
+  isAnswered: boolean;
 }
 
 export interface PromptEnd {
@@ -181,7 +186,7 @@ export class HarnessProcess {
    * @throws the signal's reason as soon as it aborts; the harness then has a while to stop, see {@link idle}.
    */
   prompt(text: string, sink: PromptSink, signal: AbortSignal): Promise<PromptEnd> {
-    const prompt: Prompt = { sink, over: new AbortController(), asks: 0 };
+    const prompt: Prompt = { sink, over: new AbortController(), asks: 0, isAnswered: false };
     this.#prompt = prompt;
     this.wasPrompted = true;
     const asked = this.#connection.agent.request<unknown, unknown>("session/prompt", { sessionId: this.acpId, prompt: [{ type: "text", text }] });
@@ -249,12 +254,12 @@ export class HarnessProcess {
     // Loaded with the first harness only: it takes a sixth of a second.
     const acp = (this.#protocol = await import("@agentclientprotocol/sdk"));
     const { child } = this.#tree;
-    const lines = openLines({ output: child.stdout, input: child.stdin!, onUpdate: (params) => this.#onUpdate(params), onNoise: (text) => this.#heard(text) });
+    const lines = openLines({ output: child.stdout, input: child.stdin!, onUpdate: (params) => this.#onUpdate(params), onResult: (result) => this.#onResult(result), onNoise: (text) => this.#heard(text) });
     watchErrors(child.stdin!, child.stdout, child.stderr);
     child.stderr.setEncoding("utf8").on("data", (text: string) => this.#heard(text));
     this.#connection = this.#handlers(acp.client({ name: "yardmaster" })).connect(lines.stream);
-    void this.#connection.closed.then(() => this.#end(closeReason(this.#connection.signal.reason)));
-    void this.#tree.ended.then(({ code, signal }) => this.#end(code === null ? `it was ended by ${signal}` : `it exited with ${code}`));
+    void this.#connection.closed.then(() => this.#onClosed());
+    void this.#tree.ended.then(() => this.#end(exitReason(child) ?? "it exited"));
 
     const { quirks } = this.spec;
     const fs = { readTextFile: quirks.advertiseFsRead ?? true, writeTextFile: quirks.advertiseFsWrite ?? true };
@@ -305,14 +310,14 @@ export class HarnessProcess {
       .onRequest("session/request_permission", ({ params }) => this.#onPermission(params))
       .onRequest("fs/read_text_file", async ({ params: { path, line, limit, sessionId } }) => {
         await this.#mustAllow(sessionId, "fs/read_text_file", { path }, path);
-        const text = await this.#file(files.readText(this.cwd, path));
+        const text = await this.#file(() => files.readText(this.cwd, path));
         if (text === null) throw this.#refusal(NOT_FOUND, `${path}: no such file`);
         const start = Math.max(0, (line ?? 1) - 1);
         return { content: line == null && limit == null ? text : text.split("\n").slice(start, limit == null ? undefined : start + limit).join("\n") };
       })
       .onRequest("fs/write_text_file", async ({ params: { path, content, sessionId } }) => {
         await this.#mustAllow(sessionId, "fs/write_text_file", { path, content }, path);
-        await this.#file(files.writeText(this.cwd, path, content));
+        await this.#file(() => files.writeText(this.cwd, path, content));
         return {};
       })
       .onRequest("terminal/create", async ({ params: { command, args = [], env = [], cwd, outputByteLimit, sessionId } }) => {
@@ -320,12 +325,12 @@ export class HarnessProcess {
         await this.#mustAllow(sessionId, "terminal/create", { command, args, cwd: folder, env: Object.fromEntries(env.map(({ name, value }) => [name, value])) }, folder);
         if (!(await files.isInside(this.cwd, folder))) throw this.#refusal(NOT_FOUND, `${folder} is not in the workspace`);
         const own = Object.fromEntries(env.map(({ name, value }) => [name, value]));
-        return { terminalId: await this.#file(this.#terminals.create({ command, args, cwd: folder, env: { ...own, ...this.#plan.env }, outputMaxBytes: outputByteLimit ?? null })) };
+        return { terminalId: await this.#file(() => this.#terminals.create({ command, args, cwd: folder, env: { ...own, ...this.#plan.env }, outputMaxBytes: outputByteLimit ?? null })) };
       })
-      .onRequest("terminal/output", ({ params }) => this.#terminals.output(params.terminalId))
-      .onRequest("terminal/wait_for_exit", ({ params }) => this.#file(this.#terminals.waitForExit(params.terminalId)))
-      .onRequest("terminal/kill", async ({ params }) => (await this.#file(this.#terminals.kill(params.terminalId)), {}))
-      .onRequest("terminal/release", async ({ params }) => (await this.#file(this.#terminals.release(params.terminalId)), {}))
+      .onRequest("terminal/output", ({ params }) => this.#file(() => this.#terminals.output(params.terminalId)))
+      .onRequest("terminal/wait_for_exit", ({ params }) => this.#file(() => this.#terminals.waitForExit(params.terminalId)))
+      .onRequest("terminal/kill", async ({ params }) => (await this.#file(() => this.#terminals.kill(params.terminalId)), {}))
+      .onRequest("terminal/release", async ({ params }) => (await this.#file(() => this.#terminals.release(params.terminalId)), {}))
       // Nobody sits at a form: what the harness wants to know it has to ask in words.
       .onRequest("elicitation/create", () => ({ action: "decline" as const }))
       .onNotification("*", ({ method, params }) => this.#prompt?.sink.stray({ method, params: (params ?? null) as Json }));
@@ -362,13 +367,13 @@ export class HarnessProcess {
   }
 
   #promptOf(sessionId: string): Prompt | null {
-    return sessionId === this.acpId ? this.#prompt : null;
+    return sessionId === this.acpId && this.#prompt?.isAnswered === false ? this.#prompt : null;
   }
 
   /** Errors of files and terminals, as the protocol has them. */
-  async #file<T>(work: Promise<T>): Promise<T> {
+  async #file<T>(work: () => T): Promise<Awaited<T>> {
     try {
-      return await work;
+      return await work();
     } catch (cause) {
       throw this.#refusal(NOT_FOUND, cause instanceof Error ? cause.message : String(cause));
     }
@@ -384,8 +389,26 @@ export class HarnessProcess {
     if (isOurs) this.traits.update(update);
     const prompt = this.#prompt;
     if (prompt === null) return;
-    if (isOurs && !prompt.over.signal.aborted && textIn(update, "sessionUpdate") !== null) prompt.sink.update(update);
+    if (isOurs && !prompt.isAnswered && !prompt.over.signal.aborted && textIn(update, "sessionUpdate") !== null) prompt.sink.update(update);
     else prompt.sink.stray(params);
+  }
+
+  /** A process that exits closes its output a moment before; its exit says more. */
+  async #onClosed(): Promise<void> {
+    const { child } = this.#tree;
+    const reason = closeReason(this.#connection.signal.reason);
+    if (reason === CLOSED_OUTPUT && exitReason(child) === null) {
+      const exited = Promise.withResolvers<void>();
+      const disarm = this.#deps.clock.after(EXIT_AFTER_CLOSE_MS, exited.resolve);
+      child.once("exit", () => exited.resolve());
+      await exited.promise;
+      disarm();
+    }
+    await this.#end(reason === CLOSED_OUTPUT ? (exitReason(child) ?? reason) : reason);
+  }
+
+  #onResult(result: Json): void {
+    if (this.#prompt !== null && isJsonObject(result) && typeof result["stopReason"] === "string") this.#prompt.isAnswered = true;
   }
 
   #heard(text: string): void {
@@ -441,7 +464,13 @@ function endOf(answer: unknown): PromptEnd {
 
 function closeReason(reason: unknown): string {
   const message = reason instanceof Error ? reason.message : "";
-  return message === "" || message === "ACP connection closed" ? "it closed its output" : message;
+  return message === "" || message === "ACP connection closed" ? CLOSED_OUTPUT : message;
+}
+
+/** Null while it runs. */
+function exitReason({ exitCode, signalCode }: OwnedTree["child"]): string | null {
+  if (signalCode !== null) return `it was ended by ${signalCode}`;
+  return exitCode === null ? null : `it exited with ${exitCode}`;
 }
 
 /** A pipe that breaks shows as the end of the conversation; it must not end the gateway. */

@@ -13,7 +13,7 @@
  */
 import type { Readable, Writable } from "node:stream";
 import type { AnyMessage, Stream } from "@agentclientprotocol/sdk";
-import { isJsonObject, type JsonObject } from "../../base/json.ts";
+import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
 
 /** The longest line, bytes. */
 export const LINE_MAX_BYTES = 8 * 1024 * 1024;
@@ -33,11 +33,13 @@ export interface LinesDeps {
   readonly output: Readable;
   readonly input: Writable;
   readonly onUpdate: (params: JsonObject) => void;
+  /** The result of a request of ours, before the library has it: what comes on later lines comes after it. */
+  readonly onResult: (result: Json) => void;
   /** A line that is no message; its beginning. */
   readonly onNoise: (text: string) => void;
 }
 
-export function openLines({ output, input, onUpdate, onNoise }: LinesDeps): Lines {
+export function openLines({ output, input, onUpdate, onResult, onNoise }: LinesDeps): Lines {
   /** Requests of ours without an answer yet. */
   const asked = new Set<unknown>();
   /** Requests of the harness without an answer yet. */
@@ -81,7 +83,9 @@ export function openLines({ output, input, onUpdate, onNoise }: LinesDeps): Line
     const hasId = typeof id === "string" || typeof id === "number";
     if (typeof method !== "string") {
       const isAnswer = hasId && ("result" in message || isJsonObject(message["error"]));
-      return isAnswer && asked.delete(id) ? (message as AnyMessage) : ignore(text);
+      if (!isAnswer || !asked.delete(id)) return ignore(text);
+      onResult(message["result"] ?? null);
+      return message as AnyMessage;
     }
     if (!("id" in message)) {
       if (method !== "session/update") return message as AnyMessage;
