@@ -12,6 +12,7 @@
  * Not here: who may prompt, starting anew, what becomes of the updates.
  */
 import type { Readable, Writable } from "node:stream";
+import type * as Acp from "@agentclientprotocol/sdk";
 import type { ClientConnection, RequestPermissionRequest, RequestPermissionResponse } from "@agentclientprotocol/sdk";
 import { abortable } from "../../base/abortable.ts";
 import type { Clock } from "../../base/clock.ts";
@@ -65,7 +66,7 @@ export interface StartPlan {
   readonly previous: { readonly acpId: string; readonly createdAt: number } | null;
 }
 
-type Protocol = typeof import("@agentclientprotocol/sdk");
+type Protocol = typeof Acp;
 
 /** How a harness came to know what was said before. */
 export type Beginning = "new" | "load" | "resume";
