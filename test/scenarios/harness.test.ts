@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { ApiEvent, ApiTask, SpawnAccepted } from "../../src/api/wire.ts";
 import { startGateway, type Gateway } from "../support/gateway.ts";
-import { harnessConfig, heardBy, workFolder } from "../support/harness.ts";
+import { harnessConfig, heardBy, scripted, workFolder } from "../support/harness.ts";
 import { allGone, processesWith } from "../support/processes.ts";
-import type { Manner, Step } from "../support/scripted-harness.ts";
+import type { Manner, Misdeed, Step } from "../support/scripted-harness.ts";
 
 interface Bench {
   readonly gateway: Gateway;
@@ -53,6 +53,15 @@ async function bench(t: TestContext, manner: Manner = {}, settings: Readonly<Rec
   };
 }
 
+/** A gateway with one harness for each manner, all of them at work at once. */
+async function benchOfMany(t: TestContext, manners: readonly Manner[], settings: Readonly<Record<string, unknown>> = {}): Promise<{ gateway: Gateway; cwd: string; runEach(task: string): Promise<readonly ApiTask[]> }> {
+  const cwd = workFolder(t);
+  const agents = Object.fromEntries(manners.map((manner, n) => [`h${n}`, scripted(cwd, manner)]));
+  const gateway = await startGateway(t, { config: harnessConfig(cwd, {}, { "acp.agents": agents, ...settings }) });
+  const run = async (agent: string, task: string): Promise<ApiTask> => (await gateway.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent, cwd, task, wait: true, waitSeconds: 60 })).task!;
+  return { gateway, cwd, runEach: (task) => Promise.all(Object.keys(agents).map((agent) => run(agent, task))) };
+}
+
 test("a harness works on a child like an agent of our own: its words are the result, its tools are events and history", async (t) => {
   const { gateway, run, events, cwd } = await bench(t);
   const task = await run([{ say: "Looking. " }, { tool: { id: "t1", name: "Grep", input: { q: "x" }, output: "two hits" } }, { update: { sessionUpdate: "plan", entries: [] } }, { update: { sessionUpdate: "from_the_future", n: 7 } }, { say: "Found two." }]);
@@ -69,12 +78,15 @@ test("a harness works on a child like an agent of our own: its words are the res
   await allGone(cwd);
 });
 
-test("two harnesses work at once, and a plain child is not held up by them", async (t) => {
-  const { spawn, ended, cwd } = await bench(t);
-  const [one, two] = await Promise.all([spawn([{ misdeed: "hang" }], { deadlineSeconds: 60 }), spawn("hello")]);
-  assert.equal((await ended(two!)).result, "echo: hello");
-  assert.equal(new Set(heardBy(cwd).map(({ pid }) => pid)).size, 2, "each session has a process of its own");
-  assert.ok(one);
+test("two harnesses work at once, each session with a process of its own", async (t) => {
+  const { gateway, spawn, ended, cwd } = await bench(t);
+  const steps: readonly Step[] = [{ say: "started" }, { wait: "cancel" }];
+  const tasks = await Promise.all([spawn(steps), spawn(steps)]);
+  for (const { childSessionKey } of tasks) await gateway.waitEvent((event) => event.type === "text.delta" || (event.type as string) === "harness.state", { session: childSessionKey });
+  assert.equal(new Set(heardBy(cwd).map(({ pid }) => pid)).size, 2);
+  for (const { taskId } of tasks) await gateway.api("POST", `/api/tasks/${taskId}/cancel`);
+  for (const task of tasks) assert.equal((await ended(task)).state, "cancelled");
+  await allGone(cwd);
 });
 
 test("a stop cancels the harness, and nothing of it is left, grandchildren that left its session included", async (t) => {
@@ -182,13 +194,12 @@ const FATAL = ["exit 0", "exit 1", "segv", "close output", "half a line", "long 
 
 for (const method of ["initialize", "session/new", "session/prompt"] as const) {
   test(`a harness that breaks off at ${method} in whatever way is a failed child that says why, and nothing is left`, async (t) => {
-    for (const misdeed of [...FATAL, "error" as const]) {
-      const { run, cwd } = await bench(t, { at: { [method]: misdeed } });
-      const task = await run("hello");
-      assert.equal(task.state, "failed", misdeed);
-      assert.equal(task.fault!.code, method === "session/prompt" ? "ACP_TURN_FAILED" : "ACP_SESSION_INIT_FAILED", `${misdeed}: ${JSON.stringify(task.fault)}`);
-      await allGone(cwd);
+    const { runEach, cwd } = await benchOfMany(t, [...FATAL, "error"].map((misdeed) => ({ at: { [method]: misdeed as Misdeed } })), { "acp.maxConcurrentSessions": 4 });
+    for (const task of await runEach("hello")) {
+      assert.equal(task.state, "failed");
+      assert.equal(task.fault!.code, method === "session/prompt" ? "ACP_TURN_FAILED" : "ACP_SESSION_INIT_FAILED", JSON.stringify(task.fault));
     }
+    await allGone(cwd);
   });
 
   test(`a harness that never answers ${method} is given up in time`, async (t) => {
@@ -199,10 +210,8 @@ for (const method of ["initialize", "session/new", "session/prompt"] as const) {
   });
 
   test(`noise at ${method} is passed over: greetings, lists, answers to nothing, bytes that are no text, a flood of errors`, async (t) => {
-    for (const misdeed of ["nonsense", "latin", "flood"] as const) {
-      const { run } = await bench(t, { at: { [method]: misdeed } });
-      assert.equal((await run("hello")).result, "echo: hello", misdeed);
-    }
+    const { runEach } = await benchOfMany(t, (["nonsense", "latin", "flood"] as const).map((misdeed) => ({ at: { [method]: misdeed } })));
+    for (const task of await runEach("hello")) assert.equal(task.result, "echo: hello");
   });
 }
 
@@ -311,4 +320,25 @@ test("a start waits for memory, is shown waiting, and fails in words when it wai
   while (waits.length === 0) waits = (await gateway.api<{ memoryWaits: typeof waits }>("GET", "/api/lanes")).memoryWaits;
   assert.deepEqual([waits[0]!.harness, waits[0]!.needsMb], ["scripted", 50]);
   assert.equal((await ended(task)).fault!.code, "ACP_NO_MEMORY");
+});
+
+test("twenty harnesses at once leave the gateway quick and small", async (t) => {
+  const { gateway, spawn, ended, cwd } = await bench(t, {}, { "acp.maxConcurrentSessions": 20 });
+  const said = Array.from({ length: 30 }, (_, n): Step[] => [{ say: `word ${n} ` }, { sleep: 20 }]).flat();
+  const tasks = await Promise.all(Array.from({ length: 20 }, () => spawn([...said, { tool: { id: "t", name: "Grep", output: "x" } }, { say: "done" }])));
+  const asked: number[] = [];
+  let over = false;
+  const all = Promise.all(tasks.map(ended)).finally(() => (over = true));
+  while (!over) {
+    const from = performance.now();
+    await gateway.api("GET", "/api/status");
+    asked.push(performance.now() - from);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assert.deepEqual((await all).map(({ result }) => result), tasks.map(() => "done"));
+  const rssMb = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${gateway.pid}/status`, "utf8"))![1]) / 1024;
+  asked.sort((a, b) => a - b);
+  t.diagnostic(`answers p50 ${asked[asked.length >> 1]!.toFixed(1)} ms, p99 ${asked[Math.floor(asked.length * 0.99)]!.toFixed(1)} ms of ${asked.length}; resident ${rssMb.toFixed(0)} MB`);
+  assert.ok(rssMb < 300, `${rssMb} MB`);
+  await allGone(cwd);
 });
