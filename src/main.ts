@@ -293,7 +293,10 @@ function build({ config, store, files, clock, log, status }: Parts) {
     workspace,
     models,
     api,
-    sweep: async () => void (swept = endLeftovers(processes, store, await store.ownedProcesses(), installation, log)),
+    async sweep() {
+      swept = endLeftovers(processes, store, await store.ownedProcesses(), installation, log);
+      void harnesses.tidy().catch((cause: unknown) => log.warn("harnesses.not-tidied", { cause }));
+    },
     stopProcesses: async () => void (await Promise.all([commands.stopAll(), harnesses.closeAll()])),
   };
 }

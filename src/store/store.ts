@@ -488,8 +488,6 @@ export interface StoreVerbs {
   /** The latest first. */
   harnessSessions(query: { limit: number }): readonly HarnessRecord[];
   saveHarnessSession(record: HarnessRecord): void;
-  /** The harness has nothing to go on with: its next start is a new session. */
-  forgetHarnessSession(key: SessionKey): void;
 
   /** Totals for metrics and doctor. */
   totals(): Readonly<Record<string, number>>;

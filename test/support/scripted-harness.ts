@@ -29,6 +29,8 @@ export type Misdeed = "hang" | "exit 0" | "exit 1" | "segv" | "close output" | "
 export type Step =
   | { readonly say: string }
   | { readonly sleep: number }
+  /** Waits for a file. */
+  | { readonly until: string }
   /** Waits for a cancel. */
   | { readonly wait: "cancel" | "ever" | "steering" }
   | { readonly update: object }
@@ -163,6 +165,10 @@ function say(text: string): void {
 async function take(step: Step): Promise<"cancelled" | void> {
   if ("say" in step) return say(step.say);
   if ("sleep" in step) return new Promise((resolve) => setTimeout(resolve, step.sleep));
+  if ("until" in step) {
+    while (!existsSync(step.until)) await new Promise((resolve) => setTimeout(resolve, 20));
+    return;
+  }
   if ("update" in step) return update(step.update);
   if ("raw" in step) return void process.stdout.write(step.raw);
   if ("child" in step) {

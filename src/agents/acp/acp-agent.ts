@@ -108,6 +108,7 @@ class HarnessTurn {
     if (isFresh && this.#deps.host.ceiling === "approve-all") {
       await this.#deps.tell(started.session, `${harness.spec.id} may do everything without being asked about, with all rights of the user that runs the gateway (acp.permissionMode is approve-all).`, "HARNESS_UNSANDBOXED");
     }
+    await this.#record.flush();
     let prompt = this.#promptFor(harness, request);
     for (;;) {
       const { end, untaken } = await this.#prompt(harness, prompt);

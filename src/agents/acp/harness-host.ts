@@ -10,7 +10,7 @@
  *   - a process that nobody uses ends after `acp.idleMinutes`, or sooner when another start needs its memory
  *   - a harness is started only in a folder that is trusted, or that has no files by which it would act on its own
  */
-import { mkdir } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { abortable } from "../../base/abortable.ts";
 import type { Clock } from "../../base/clock.ts";
@@ -23,7 +23,7 @@ import type { HarnessCatalogue, HarnessRecord, Harnesses, HarnessSessionView, Ha
 import { Admission } from "./admission.ts";
 import { childEnvironment, type Surroundings } from "./child-environment.ts";
 import type { HarnessFiles } from "./files.ts";
-import { HarnessProcess, type ProcessDeps } from "./harness-process.ts";
+import { HarnessGone, HarnessProcess, type ProcessDeps } from "./harness-process.ts";
 import { acpEnabled, allowUnsandboxed, cancelGraceSeconds, idleMinutes, memoryReserveMb, memoryWaitSeconds, permissionMode, startTimeoutSeconds, trustedWorkspaces } from "./settings.ts";
 
 /** Sessions that a listing shows. */
@@ -131,6 +131,10 @@ export class HarnessHost implements Harnesses {
       await abortable(signal, harness.idle);
       if (harness.isGone) harness = await abortable(signal, this.#started(room, wanted.model));
       return await work(harness);
+    } catch (cause) {
+      // Whoever closed it meant it: it is not started again for the turn that it worked on.
+      if (cause instanceof HarnessGone) room.closing.signal.throwIfAborted();
+      throw cause;
     } finally {
       done.resolve();
       room.users--;
@@ -182,6 +186,14 @@ export class HarnessHost implements Harnesses {
   async closeAll(): Promise<void> {
     await Promise.all([...this.#rooms.keys()].map((key) => this.close(key)));
     await Promise.all(this.#ends);
+  }
+
+  /** Removes the folders of sessions that were deleted. */
+  async tidy(): Promise<void> {
+    const { folder, memory } = this.#deps;
+    for (const name of await readdir(folder).catch(() => [])) {
+      if ((await memory.session(decodeURIComponent(name) as SessionKey)) === null) await rm(join(folder, name), { recursive: true, force: true });
+    }
   }
 
   async setMode(session: SessionKey, mode: string): Promise<HarnessSessionView> {
@@ -274,7 +286,7 @@ export class HarnessHost implements Harnesses {
     await abortable(signal, swept());
     const settle = await this.#admission.enter({ key, harness: spec.id, needsMb: spec.memoryMb, signal });
     try {
-      const folder = join(this.#deps.folder, key.replaceAll(":", "_"));
+      const folder = join(this.#deps.folder, encodeURIComponent(key));
       for (const dir of ["", ...Object.values(spec.configDirs)]) await mkdir(join(folder, dir), { recursive: true, mode: 0o700 });
       const mark = `${installation}.harness.${this.#ids.bare()}`;
       const { record } = room;

@@ -21,10 +21,6 @@ export function saveHarnessSession(k: Kernel, { session, harness, acpId, cwd, mo
   );
 }
 
-export function forgetHarnessSession(k: Kernel, key: SessionKey): void {
-  k.run("DELETE FROM harness_session WHERE session = ?", key);
-}
-
 function recordOf(row: Row): HarnessRecord {
   return { session: row["session"], harness: row["harness"], acpId: row["acp_id"], cwd: row["cwd"], mode: row["mode"], resumable: row["resumable"], createdAt: row["created_at"], lastAt: row["last_at"] };
 }

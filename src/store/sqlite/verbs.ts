@@ -9,7 +9,7 @@ import { reserveCall, settleCall } from "./budgets.ts";
 import { adjustAllowance, allowances, takeAllowance } from "./allowances.ts";
 import { claimTurns, promoteTurn } from "./claim.ts";
 import { appendEntry, summariseSession } from "./entries.ts";
-import { forgetHarnessSession, harnessSession, harnessSessions, saveHarnessSession } from "./harness-sessions.ts";
+import { harnessSession, harnessSessions, saveHarnessSession } from "./harness-sessions.ts";
 import { checkIntegrity } from "./integrity.ts";
 import { configJobs, dueJobs, fireJob, forgetRuns, job, jobRuns, jobs, jobsOfKind, launchRun, moveJob, openRuns, patchJob, putJob, removeJob, setFingerprint, settleRuns, stalledJobs } from "./jobs.ts";
 import type { Kernel } from "./kernel.ts";
@@ -112,7 +112,6 @@ export const VERBS: KernelVerbs = {
   harnessSession,
   harnessSessions,
   saveHarnessSession,
-  forgetHarnessSession,
   totals,
   usage,
   checkIntegrity,
