@@ -34,6 +34,7 @@ import { taskHandlingOf } from "./sessions/background-rules.ts";
 import type { Command } from "./sessions/command.ts";
 import { conversationCommands, helpCommand } from "./sessions/commands.ts";
 import { FrontDoor } from "./sessions/front-door.ts";
+import { webhookSecretFrom } from "./model/webhook-secret.ts";
 import { foregroundMs, parallelModel, queueCap, sideTools, sideTurnsMax } from "./sessions/settings.ts";
 import { judgeIndependence } from "./sessions/judge-independence.ts";
 import { EventHub } from "./sessions/watch.ts";
@@ -43,6 +44,8 @@ import type { Store } from "./store/store.ts";
 import { Commands } from "./tools/commands.ts";
 import { makeTools, offeredTools } from "./tools/tools.ts";
 import { Archivist } from "./trees/archivist.ts";
+import { Courier } from "./trees/courier.ts";
+import { rateModel } from "./trees/delegation-probes.ts";
 import { Grove } from "./trees/grove.ts";
 import { sessionTools } from "./trees/session-tools.ts";
 import { childModel, gatherMs, maxSpawnDepth } from "./trees/settings.ts";
@@ -123,6 +126,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
         await removeGatewayFile(config.home, process.pid);
       },
     },
+    { name: "deliveries", start: () => yard.courier.start(), stop: () => yard.courier.stop() },
     { name: "acknowledgements", start: () => {}, stop: () => yard.acknowledger.stop() },
     { name: "archive", start: () => yard.archivist.start(), stop: () => yard.archivist.stop() },
     {
@@ -182,8 +186,15 @@ function build({ config, store, clock, log, status }: Parts) {
     say: (session, text) => store.notice({ session, text, level: "info", code: "MESSAGE", entry: true }),
   });
   const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, commands });
-  const { frontDoor, grove, scheduler, model } = conversations;
+  const { frontDoor, grove, scheduler, model, allTools } = conversations;
+  const courier = new Courier({ store, settings: config, clock, random, log, ownSecret: () => webhookSecretFrom(config.token()) });
+  store.onEvents((events) => {
+    if (events.some((event) => event.type === "task.ended" && event.data["delivery"] === "webhook")) courier.kick();
+  });
   const api = makeApi({
+    courier,
+    rateModel: (name, signal) => rateModel({ models, tools: offeredTools(allTools, config), nowMs: () => clock.monotonic() }, name, signal),
+    nowMs: () => clock.now(),
     store,
     sessions: frontDoor,
     trees: grove,
@@ -207,7 +218,7 @@ function build({ config, store, clock, log, status }: Parts) {
       agents: [...agentIds(config.get(agentsList))],
     }),
   });
-  return { ...conversations, workspace, models, commands, api, sweep: () => sweep(processes, store, installation, log) };
+  return { ...conversations, workspace, models, commands, api, courier, sweep: () => sweep(processes, store, installation, log) };
 }
 
 /** What conversations stand on. The simulated world gives a clock, a store and a model of its own. */
@@ -297,7 +308,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
   });
 
   const acknowledger = new Acknowledger({ store, settings, clock, log, meanTurnMs: () => scheduler.meanTurnMs.main });
-  return { frontDoor, grove, runner, scheduler, acknowledger, rules, model, archivist: new Archivist({ store, settings, clock, log }) };
+  return { frontDoor, grove, allTools, runner, scheduler, acknowledger, rules, model, archivist: new Archivist({ store, settings, clock, log }) };
 }
 
 /** Ends what a gateway that was killed left running. */

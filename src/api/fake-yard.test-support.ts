@@ -10,7 +10,7 @@ import { parseSessionKey } from "../model/session.ts";
 import type { NewSpawn, Task } from "../model/task.ts";
 import type { Entry } from "../model/turn.ts";
 import type { Incoming, Sessions, Watcher } from "../sessions/sessions.ts";
-import type { Cancelled, SessionRow, Store } from "../store/store.ts";
+import type { Cancelled, Health, SessionRow, Store } from "../store/store.ts";
 import type { Trees } from "../trees/trees.ts";
 import { makeApi, type ApiDeps, type ApiServer } from "./server.ts";
 
@@ -20,6 +20,9 @@ export const TASK = "task_1" as TaskId;
 export const FLOW = "flow_1" as FlowId;
 
 const NOTHING: Cancelled = { turns: [], tasks: [], messages: 0 };
+const NO_SPREAD = { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
+const NO_HEALTH: Health = { announceMs: NO_SPREAD, spawnWaitMs: NO_SPREAD, undelivered: 0, oldestUndeliveredMs: 0, deliveries: {}, deliveryRetries: 0, taskRetries: 0, denials: [] };
+const NO_REPORT = { value: "all", startedAt: null, total: 0, active: 0, succeeded: 0, failed: 0, cancelled: 0, completion: null, failedTasks: [] };
 const POOL_ROW = { name: "main", size: 4, used: 1, waiting: 0 } as const;
 
 interface Follower {
@@ -55,7 +58,7 @@ export class FakeYard {
     return {
       taskId: TASK, flowId: FLOW, label: "one", task: "do it", kind: "subagent", state: "succeeded", parentSession: MAIN, parentTask: null,
       session: "agent:main:subagent:abc" as SessionKey, agent: "main", model: null, depth: 1, delivery: "digest", queuedAt: 1, startedAt: 2, endedAt: 3,
-      deadlineAt: null, result: "done", fault: null, usage: NO_USAGE, claims: [], budget: null, attempt: 1,
+      deadlineAt: null, result: "done", fault: null, usage: NO_USAGE, claims: [], budget: null, attempt: 1, batch: null, deliveredAt: 4,
     };
   }
 
@@ -136,12 +139,22 @@ export class FakeYard {
     flow: async (id: FlowId) => (id === FLOW ? { flow: this.#flow(), tasks: [this.task] } : null),
     flows: async () => ({ flows: [this.#flow()], next: null }),
     totals: async () => ({ sessions: this.rows.size }),
+    health: async () => NO_HEALTH,
+    missed: async (session: SessionKey) => (this.rows.has(session) ? { seenSeq: 0, seenAt: null, events: [] } : null),
+    markSeen: async ({ session }: { session: SessionKey }) => this.rows.has(session),
+    board: async () => [{ name: "done", total: 1, isMore: false, tasks: [this.task] }],
+    report: async ({ since }: { since: number }) => ({ since, total: NO_REPORT, batches: [], flows: [], days: [], health: NO_HEALTH }),
+    deliveries: async () => ({ deliveries: [], next: null }),
   } as unknown as Store;
 
   readonly trees: Trees = {
     spawn: async (spawn) => {
       this.spawned.push(spawn);
       return { task: this.task, created: true };
+    },
+    spawnAll: async (spawns) => {
+      this.spawned.push(...spawns);
+      return spawns.map(() => ({ task: { ...this.task, batch: "batch_1" }, created: true }));
     },
     waitFor: async (_task, { signal }) => this.waiting(signal),
     cancelTask: async (task) => this.#did("cancelTask", task),
@@ -170,6 +183,9 @@ export class FakeYard {
           return { changed: [] };
         },
       },
+      courier: { resend: async (id) => ({ deliveryId: id, taskId: TASK, url: "https://example.org/", state: "prepared", attempts: 0, nextAt: 0, httpStatus: null, problem: null, createdAt: 0, endedAt: null }) },
+      rateModel: async (model) => ({ model, rating: "good", probes: [] }),
+      nowMs: () => clock.now(),
       random: seededRandom(7),
       pageDir: this.pageDir,
       lanes: async () => ({ generation: 3, pools: [POOL_ROW], lanes: [] }),

@@ -1,7 +1,7 @@
 /** GET /metrics: figures in Prometheus' text format. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { Sessions } from "../sessions/sessions.ts";
-import type { LanesView, Store } from "../store/store.ts";
+import type { Health, LanesView, Spread, Store } from "../store/store.ts";
 import type { OpenConnections } from "./open-connections.ts";
 
 export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -22,12 +22,12 @@ export interface Metrics {
   stop(): void;
 }
 
-export function makeMetrics(deps: { store: Pick<Store, "totals">; lanes: () => Promise<LanesView>; sessions: Pick<Sessions, "draining">; connections: OpenConnections }): Metrics {
+export function makeMetrics(deps: { store: Pick<Store, "totals" | "health">; lanes: () => Promise<LanesView>; sessions: Pick<Sessions, "draining">; connections: OpenConnections }): Metrics {
   const loop = monitorEventLoopDelay({ resolution: LOOP_SAMPLE_MS });
   loop.enable();
   return {
     async read() {
-      const [totals, lanes] = await Promise.all([deps.store.totals(), deps.lanes()]);
+      const [totals, lanes, health] = await Promise.all([deps.store.totals(), deps.lanes(), deps.store.health()]);
       const memory = process.memoryUsage();
       const byPool = (figure: "size" | "used" | "waiting"): Sample[] => lanes.pools.map((pool) => ({ labels: { pool: pool.name }, value: pool[figure] }));
       return [
@@ -35,6 +35,7 @@ export function makeMetrics(deps: { store: Pick<Store, "totals">; lanes: () => P
         family("yard_pool_size", "Slots of a pool.", byPool("size")),
         family("yard_pool_used", "Slots of a pool that are taken.", byPool("used")),
         family("yard_pool_waiting", "Lanes in line for a pool.", byPool("waiting")),
+        ...healthFamilies(health),
         family("yard_generation", "Number of this start.", [{ value: lanes.generation }]),
         family("yard_draining", "1 while no new work is taken.", [{ value: deps.sessions.draining ? 1 : 0 }]),
         family("yard_open_connections", "Event streams and sockets.", [{ value: deps.connections.size }]),
@@ -48,6 +49,27 @@ export function makeMetrics(deps: { store: Pick<Store, "totals">; lanes: () => P
     },
     stop: () => void loop.disable(),
   };
+}
+
+function healthFamilies(health: Health): string[] {
+  const spread = ({ p50, p90, p99 }: Spread): Sample[] => [p50, p90, p99].map((ms, at) => ({ labels: { quantile: QUANTILES[at]! }, value: ms / 1000 }));
+  const byModel = (figure: "denied" | "mended"): Sample[] => health.denials.map((one) => ({ labels: { model: escaped(one.model), tool: escaped(one.tool) }, value: one[figure] }));
+  return [
+    family("yard_announce_latency_seconds", "From a child's end to when somebody had its result, of the newest thousand.", spread(health.announceMs)),
+    family("yard_spawn_wait_seconds", "From a spawn to the child's first turn, of the newest thousand that ended.", spread(health.spawnWaitMs)),
+    family("yard_undelivered", "Results that nobody has yet.", [{ value: health.undelivered }]),
+    family("yard_undelivered_oldest_seconds", "Age of the oldest of them.", [{ value: health.oldestUndeliveredMs / 1000 }]),
+    family("yard_deliveries", "Results posted to a callback, by state.", Object.entries(health.deliveries).map(([state, value]) => ({ labels: { state }, value }))),
+    family("yard_delivery_retries", "Further attempts to post a result.", [{ value: health.deliveryRetries }]),
+    family("yard_task_retries", "Children that were started again.", [{ value: health.taskRetries }]),
+    family("yard_model_denied_tool", "Replies that denied a tool which the model has.", byModel("denied")),
+    family("yard_model_denied_tool_mended", "Those after which the model called the tool when it was made to.", byModel("mended")),
+  ];
+}
+
+/** A label's value as the format wants it. */
+function escaped(value: string): string {
+  return value.replace(/[\\"\n]/g, (character) => (character === "\n" ? "\\n" : `\\${character}`));
 }
 
 function delaysOf(loop: ReturnType<typeof monitorEventLoopDelay>): Sample[] {

@@ -147,6 +147,22 @@ export function list<T>(item: Reader<T>, limits: { max: number }): Reader<readon
   };
 }
 
+/** An object with known fields. */
+export function record<F extends Fields>(fields: F): Reader<Values<F>> {
+  return {
+    schema: {
+      type: "object",
+      properties: Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, field.schema])),
+      required: Object.keys(fields).filter((name) => fields[name]!.required),
+      additionalProperties: false,
+    },
+    read(value, where) {
+      if (!isJsonObject(value)) throw bad(where, "must be an object");
+      return readFields(fields, value, where);
+    },
+  };
+}
+
 export function sessionKey(): Reader<SessionKey> {
   return {
     schema: { type: "string", maxLength: SESSION_KEY_LENGTH_MAX, examples: ["agent:main:main"] },

@@ -6,13 +6,15 @@
  */
 import type { Method, Route, RouteDeps } from "./route.ts";
 import { gatewayRoutes } from "./routes/gateway.ts";
+import { healthRoutes } from "./routes/health.ts";
 import { messageRoutes } from "./routes/messages.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
 import { simulateRoutes } from "./routes/simulate.ts";
+import { spawnRoutes } from "./routes/spawns.ts";
 import { taskRoutes } from "./routes/tasks.ts";
 
 export function routeTable(deps: RouteDeps): readonly Route[] {
-  return [...messageRoutes(deps), ...sessionRoutes(deps), ...taskRoutes(deps), ...gatewayRoutes(deps), ...simulateRoutes(deps)];
+  return [...messageRoutes(deps), ...sessionRoutes(deps), ...spawnRoutes(deps), ...taskRoutes(deps), ...healthRoutes(deps), ...gatewayRoutes(deps), ...simulateRoutes(deps)];
 }
 
 export interface SpecialRoute {

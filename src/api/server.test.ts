@@ -346,7 +346,7 @@ test("a spawn is accepted at once, with its defaults, and waits for the end only
   assert.deepEqual(at202.body, { status: "accepted", taskId: TASK, flowId: "flow_1", childSessionKey: "agent:main:subagent:abc" });
   assert.deepEqual(yard.spawned[0], {
     task: "look", label: null, parent: "agent:reviewer:main", turnId: null, agent: "reviewer", kind: "subagent", model: null, context: "isolated", cwd: null,
-    deadlineSeconds: null, delivery: "digest", cleanup: "keep", claims: ["src"], idempotencyKey: null,
+    deadlineSeconds: null, delivery: "digest", cleanup: "keep", claims: ["src"], idempotencyKey: null, callback: null,
   });
   const at200 = await client.ask("POST", "/api/spawns", { task: "look", wait: true });
   assert.equal(at200.status, 200);

@@ -262,14 +262,16 @@ function serveRoute(app: FastifyInstance, route: Route, stopping: AbortSignal): 
     bodyLimit: route.bodyBytesMax,
     async handler(request, reply) {
       const input = readRequest(route, { path: request.params, query: request.query, body: request.body });
-      const { status, body } = await route.run(input, callOf(reply, stopping));
+      const { status, body } = await route.run(input, callOf(request, reply, stopping));
       return reply.code(status).send(body);
     },
   });
 }
 
-function callOf(reply: FastifyReply, stopping: AbortSignal): Call {
+function callOf(request: FastifyRequest, reply: FastifyReply, stopping: AbortSignal): Call {
+  const key = request.headers["idempotency-key"];
   return {
+    idempotencyKey: typeof key === "string" && key !== "" ? key : null,
     untilGone() {
       const gone = new AbortController();
       reply.raw.once("close", () => gone.abort(new Fault("WRONG_USE", { problem: "the caller closed its connection" })));

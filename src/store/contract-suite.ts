@@ -759,8 +759,8 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     await bench.done(parent);
     await bench.drain();
     bench.clock.advance(60_000);
-    assert.equal(await bench.store.archiveIdle({ childrenEndedBefore: bench.clock.now(), limit: 10 }), 1);
-    assert.equal(await bench.store.archiveIdle({ childrenEndedBefore: bench.clock.now(), limit: 10 }), 0);
+    assert.equal(await bench.store.archiveIdle({ childrenEndedBefore: bench.clock.now(), unusedSince: null, limit: 10 }), 1);
+    assert.equal(await bench.store.archiveIdle({ childrenEndedBefore: bench.clock.now(), unusedSince: null, limit: 10 }), 0);
     assert.deepEqual((await bench.store.sessions({ archived: true, limit: 10 })).rows.map((row) => row.key), [task.session]);
     assert.equal((await bench.transcript(task.session)).length, 2);
   });

@@ -64,7 +64,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
         context: optional(oneOf("isolated", "fork")),
         mode: optional(oneOf("background")),
         deadlineSeconds: optional(wholeNumber({ min: 1, max: DEADLINE_SECONDS_MAX })),
-        delivery: optional(oneOf("digest", "notify")),
+        delivery: optional(oneOf("digest", "notify", "board")),
         cleanup: optional(oneOf("keep", "delete")),
         claims: optional(textOrList({ max: 4_000, itemsMax: CLAIMS_MAX })),
       }),

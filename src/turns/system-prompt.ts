@@ -4,10 +4,10 @@
  * What changes from turn to turn (what is running) stands last, so that the long stable part can
  * stay in a provider's cache.
  */
-import type { RunningBeside, StartedTurn } from "../model/turn.ts";
+import type { RunningBeside, StartedTurn, TurnSession } from "../model/turn.ts";
 
 export interface PromptParts {
-  readonly started: StartedTurn;
+  readonly started: Pick<StartedTurn, "besides"> & { readonly sessionInfo: Pick<TurnSession, "depth"> };
   readonly agentPrompt: string;
   readonly files: string;
   readonly canSpawn: boolean;

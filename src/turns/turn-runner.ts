@@ -178,6 +178,10 @@ export class TurnRunner {
       journal,
       signal: controller.signal,
       onFrame: (frame) => this.#frame(started, frame),
+      onDenial: (denial) => {
+        this.#deps.log.warn("model.denied-tool", denial);
+        this.#deps.store.countDenial(denial).catch((cause: unknown) => this.#deps.log.warn("denial.not-counted", { cause }));
+      },
       progress: () => watch.progress(),
     });
   }

@@ -6,11 +6,14 @@
  *   - a committed answer is never asked for again, a committed tool result never computed again
  *   - a call whose intent is on disk is on its way to exactly one result; `once` calls that a crash
  *     cut off get "outcome unknown" and are not run again
+ *   - a reply that denies a tool which the model has is not shown as an answer: the model is asked once
+ *     more and made to call it, and when it does not, the person is told what is true
  */
 import type { ModelAnswer, ModelClient, ToolCallPart, ToolResult } from "../../model/chat.ts";
 import { addUsage, NO_USAGE, textOf, toolCallsOf, type ChatMessage } from "../../model/chat.ts";
 import { Fault, asFault } from "../../model/faults.ts";
 import type { Tool, ToolOutcome, ToolSpec } from "../../model/tool.ts";
+import { deniedTool } from "../../model/tool-denial.ts";
 import { OUTCOME_UNKNOWN, modelStepKey, toolStepKey } from "../../model/transcript.ts";
 import type { Agent, AgentEnd, AgentTurn } from "../agent.ts";
 import { shortenMiddle } from "./shorten.ts";
@@ -31,10 +34,20 @@ async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => n
   const messages: ChatMessage[] = [...turn.history, ...turn.messages];
   const tools: ToolSpec[] = [...turn.tools.values()].map(({ name, description, inputSchema }) => ({ name, description, inputSchema }));
   let usage = NO_USAGE;
+  const called = new Set<string>();
+  /** The tool that the next answer must call. */
+  let forced: string | null = null;
   for (let round = 1; round <= turn.stepsMax; round++) {
-    const answer = turn.journal.answer(round) ?? (await ask(round));
+    const answer: ModelAnswer = turn.journal.answer(round) ?? (await ask(round, forced));
     usage = addUsage(usage, answer.usage);
+    if (answer.denied !== undefined) {
+      forced = answer.denied;
+      messages.push({ role: "user", text: youHave(answer.denied) });
+      continue;
+    }
+    forced = null;
     const calls = toolCallsOf(answer.parts);
+    for (const call of calls) called.add(call.tool);
     if (calls.length === 0) return { outcome: "done", text: finalText(answer), usage };
     messages.push({ role: "assistant", parts: answer.parts });
     const { results, barrierId } = await runTools(turn, round, calls, deps.nowMs);
@@ -46,18 +59,39 @@ async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => n
   }
   throw new Fault("TURN_TOO_MANY_STEPS", { steps: turn.stepsMax });
 
-  async function ask(round: number): Promise<ModelAnswer> {
+  async function ask(round: number, toolChoice: string | null): Promise<ModelAnswer> {
     const key = modelStepKey(round);
     turn.journal.intent({ key, kind: "model", name: turn.model, effect: "pure", input: null });
     await turn.journal.flush();
-    const answer = await deps.models.call(
-      { model: turn.model, system: turn.system, messages, tools, cacheKey: turn.started.session, signal: turn.signal },
+    const said = await deps.models.call(
+      { model: turn.model, system: turn.system, messages, tools, ...(toolChoice === null ? {} : { toolChoice: { tool: toolChoice } }), cacheKey: turn.started.session, signal: turn.signal },
       (frame) => turn.onFrame(frame),
     );
+    const answer = withoutDenial(said, toolChoice);
     turn.progress();
     turn.journal.result(key, { kind: "model", answer });
     return answer;
   }
+
+  /** The answer as it counts: one that denies a tool is void the first time, and told truly the second. */
+  function withoutDenial(answer: ModelAnswer, toolChoice: string | null): ModelAnswer {
+    const calls = toolCallsOf(answer.parts);
+    if (toolChoice !== null) turn.onDenial({ model: turn.model, tool: toolChoice, mended: calls.length > 0 });
+    if (calls.length > 0) return answer;
+    const tool = deniedTool(textOf(answer.parts), tools.map(({ name }) => name).filter((name) => !called.has(name)));
+    if (tool === null) return answer;
+    turn.onFrame({ type: "restart", attempt: 1, reason: `it denied ${tool}, which it has` });
+    if (toolChoice === null) return { ...answer, parts: [], denied: tool };
+    return { ...answer, parts: [{ type: "text", text: stillDenies(turn.model, tool) }] };
+  }
+}
+
+function youHave(tool: string): string {
+  return `[You do have the tool ${tool}, and you may use it. Use it now for what was asked.]`;
+}
+
+function stillDenies(model: string, tool: string): string {
+  return `[${model} answered twice that it cannot use ${tool}, which is not so: it has the tool, and nothing was done. Ask again, or choose another model; "yard doctor --model ${model}" measures how well it delegates.]`;
 }
 
 function finalText(answer: ModelAnswer): string {

@@ -1,24 +1,15 @@
-/** Children: spawning them, their records, and what can be done to one or to a whole tree. */
+/** The records of children, and what can be done to one or to a whole tree. */
 import type { FlowId, TaskId } from "../../base/ids.ts";
 import { Fault } from "../../model/faults.ts";
 import { MESSAGE_BYTES_MAX } from "../../model/message.ts";
-import { DEFAULT_AGENT, parseSessionKey } from "../../model/session.ts";
-import { DELIVERIES, LABEL_LENGTH_MAX, TASK_BYTES_MAX, TASK_KINDS, TASK_STATES, type Task } from "../../model/task.ts";
-import type { TaskQuery } from "../../store/store.ts";
-import { bad, choice, choices, count, list, may, must, prose, sessionKey, text, word, yesNo } from "../read-body.ts";
+import { LABEL_LENGTH_MAX, TASK_STATES } from "../../model/task.ts";
+import { choice, choices, may, must, prose, sessionKey, text, word } from "../read-body.ts";
 import { accepted, CALLER, ok, route, TEXT_BODY_BYTES_MAX, type Route, type RouteDeps } from "../route.ts";
 import { toApiFlow, toApiTask, toCancelResult, toMessageAccepted } from "../shapes.ts";
-import type { SpawnAccepted } from "../wire.ts";
 import { pageFields, present } from "./page-of.ts";
+import { searchField, taskFilters, toTaskFilters } from "./task-filters.ts";
 
-const NAME_LENGTH_MAX = 100;
 const ID_LENGTH_MAX = 200;
-const PATH_LENGTH_MAX = 4096;
-const CLAIMS_MAX = 1000;
-const DEADLINE_SECONDS_MAX = 30 * 86_400;
-const WAIT_SECONDS_MAX = 86_400;
-/** How long `wait` waits when it is not said. */
-const WAIT_SECONDS = 600;
 
 const taskInPath = { taskId: must(word({ max: ID_LENGTH_MAX }), "The task's id.") };
 const flowInPath = { flowId: must(word({ max: ID_LENGTH_MAX }), "The flow's id.") };
@@ -27,55 +18,6 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
   const { store, trees } = deps;
   return [
     route({
-      method: "POST",
-      path: "/api/spawns",
-      rpc: "spawns.create",
-      doc: "Starts a child without any model turn of a parent. Over a cap the child waits in line.",
-      answer: "SpawnAccepted",
-      bodyBytesMax: TEXT_BODY_BYTES_MAX,
-      body: {
-        task: must(prose({ bytesMax: TASK_BYTES_MAX }), `What the child is to do, at most ${TASK_BYTES_MAX} bytes of UTF-8.`),
-        label: may(text({ max: LABEL_LENGTH_MAX }), "A name for people."),
-        parent: may(sessionKey(), "The session that gets the result; without it the result waits in the task."),
-        agent: may(word({ max: NAME_LENGTH_MAX }), "The child's agent; the parent's when absent."),
-        runtime: may(choice(TASK_KINDS), "subagent (the default) or an external coding agent."),
-        model: may(word({ max: ID_LENGTH_MAX }), "As <provider>/<model>."),
-        context: may(choice(["isolated", "fork"]), "fork = the child begins with what its parent's session knows."),
-        cwd: may(word({ max: PATH_LENGTH_MAX }), "The folder that it works in."),
-        claims: may(list(word({ max: PATH_LENGTH_MAX }), { max: CLAIMS_MAX }), "Paths that only this child may change."),
-        deadlineSeconds: may(count({ min: 1, max: DEADLINE_SECONDS_MAX }), "How long it may take, from now."),
-        delivery: may(choice(DELIVERIES), "digest (the default) = a message to the parent; notify = an event only."),
-        cleanup: may(choice(["keep", "delete"]), "What becomes of the child's session after its end; keep when absent."),
-        idempotencyKey: may(word({ max: ID_LENGTH_MAX }), "The same key never spawns twice."),
-        wait: may(yesNo(), "Answer only when the child has ended. A caller that goes away does not stop the child."),
-        waitSeconds: may(count({ min: 0, max: WAIT_SECONDS_MAX }), `With wait: give up waiting, not the child, after this long; 0 or absent = ${WAIT_SECONDS}.`),
-      },
-      async run(input, call) {
-        if (input.waitSeconds !== undefined && input.wait !== true) throw bad("waitSeconds", "means nothing without wait: true");
-        const agentOfParent = input.parent === undefined ? DEFAULT_AGENT : parseSessionKey(input.parent).parts.agent;
-        const { task } = await trees.spawn({
-          task: input.task,
-          label: input.label ?? null,
-          parent: input.parent ?? null,
-          turnId: null,
-          agent: input.agent ?? agentOfParent,
-          kind: input.runtime ?? "subagent",
-          model: input.model ?? null,
-          context: input.context ?? "isolated",
-          cwd: input.cwd ?? null,
-          deadlineSeconds: input.deadlineSeconds ?? null,
-          delivery: input.delivery ?? "digest",
-          cleanup: input.cleanup ?? "keep",
-          claims: input.claims ?? [],
-          idempotencyKey: input.idempotencyKey ?? null,
-        });
-        if (input.wait !== true) return accepted(spawnAccepted(task));
-        const timeoutMs = (input.waitSeconds || WAIT_SECONDS) * 1000;
-        const ended = await trees.waitFor(task.taskId, { timeoutMs, signal: call.untilGone() });
-        return ok({ ...spawnAccepted(ended), task: toApiTask(ended) });
-      },
-    }),
-    route({
       method: "GET",
       path: "/api/tasks",
       rpc: "tasks.list",
@@ -83,15 +25,13 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
       answer: "TaskList",
       query: {
         ...pageFields,
-        parent: may(sessionKey(), "Only children of this session."),
-        flow: may(word({ max: ID_LENGTH_MAX }), "Only tasks of this tree."),
+        ...taskFilters,
         state: may(choices(TASK_STATES), "Only tasks in one of these states."),
-        label: may(text({ max: LABEL_LENGTH_MAX }), "Only tasks with this label."),
+        group: may(choice(["kind", "state", "agent", "parent", "label", "flow", "batch", "day"]), "Counts the tasks by this, too."),
       },
-      async run({ limit, state, flow, ...rest }) {
-        const query: TaskQuery = { ...present({ ...rest, states: state, flow: flow as FlowId | undefined }), limit };
-        const { tasks, next } = await store.tasks(query);
-        return ok({ tasks: tasks.map(toApiTask), ...(next === null ? {} : { next }) });
+      async run({ limit, state, after, group, ...filters }) {
+        const { tasks, next, groups } = await store.tasks({ ...toTaskFilters(filters), ...present({ after, states: state, group }), limit });
+        return ok({ tasks: tasks.map(toApiTask), ...(group === undefined ? {} : { groups }), ...(next === null ? {} : { next }) });
       },
     }),
     route({
@@ -144,10 +84,17 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
       rpc: "flows.list",
       doc: "The trees of tasks, the newest first.",
       answer: "FlowList",
-      query: pageFields,
-      async run({ limit, after }) {
-        const { flows, next } = await store.flows({ ...present({ after }), limit });
-        return ok({ flows: flows.map(toApiFlow), ...(next === null ? {} : { next }) });
+      query: {
+        ...pageFields,
+        root: may(sessionKey(), "Only trees below this session."),
+        state: may(choice(["running", "ended", "cancelled"]), "Only trees in this state."),
+        label: may(text({ max: LABEL_LENGTH_MAX }), "Only trees with a task of this label."),
+        q: searchField,
+        group: may(choice(["state", "root", "day"]), "Counts the trees by this, too."),
+      },
+      async run({ limit, q, group, ...rest }) {
+        const { flows, next, groups } = await store.flows({ ...present({ ...rest, search: q, group }), limit });
+        return ok({ flows: flows.map(toApiFlow), ...(group === undefined ? {} : { groups }), ...(next === null ? {} : { next }) });
       },
     }),
     route({
@@ -173,8 +120,4 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
       run: async ({ flowId }) => ok(toCancelResult(await trees.cancelFlow(flowId as FlowId, CALLER))),
     }),
   ];
-}
-
-function spawnAccepted(task: Task): SpawnAccepted {
-  return { status: "accepted", taskId: task.taskId, flowId: task.flowId, childSessionKey: task.session };
 }

@@ -13,6 +13,9 @@ interface SpawnOptions {
   readonly agent?: string;
   readonly model?: string;
   readonly deadline?: number;
+  readonly delivery?: string;
+  readonly callback?: string;
+  readonly cleanup?: string;
   readonly wait?: boolean;
   readonly timeout: number;
   readonly json?: boolean;
@@ -25,6 +28,9 @@ export function register(parent: Command, cli: Cli): void {
     .option("--agent <agent>", "who works on it")
     .option("--model <model>", "as <provider>/<model>")
     .option("--deadline <seconds>", "how long it may take", wholeNumberArgument({ min: 1, max: 30 * 86_400 }))
+    .option("--delivery <way>", "digest, notify, board or webhook")
+    .option("--callback <url>", "post the result to this address, signed")
+    .option("--cleanup <what>", "keep its session after its end, or delete it")
     .option("--wait", "wait for its end and print the result")
     .option("--timeout <seconds>", "with --wait: how long", wholeNumberArgument({ min: 1, max: WAIT_SECONDS_MAX }), WAIT_SECONDS)
     .action(async (words: string, { wait, timeout, json, deadline, ...named }: SpawnOptions) => {

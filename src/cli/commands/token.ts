@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { openConfig, tokenFrom } from "../../config/config.ts";
 import { readGatewayFile } from "../../config/gateway-file.ts";
 import { openStateDir, readOrMakeToken } from "../../config/state-dir.ts";
+import { webhookSecretFrom } from "../../model/webhook-secret.ts";
 import type { Cli } from "../command.ts";
 import { say } from "../terminal.ts";
 
@@ -11,8 +12,10 @@ export function register(parent: Command, cli: Cli): void {
     .command("token")
     .description("print the token that the page and other programs log in with")
     .option("--rotate", "make a new one; the old one is refused from then on")
-    .action(async ({ rotate }: { rotate?: boolean }) => {
-      say(cli.terminal, rotate ? await rotated(cli) : await current(cli));
+    .option("--webhook", "print the secret that posted results are signed with, when deliveries.webhook.secret is not set")
+    .action(async ({ rotate, webhook }: { rotate?: boolean; webhook?: boolean }) => {
+      const token = rotate ? await rotated(cli) : await current(cli);
+      say(cli.terminal, webhook ? webhookSecretFrom(token) : token);
     });
 }
 

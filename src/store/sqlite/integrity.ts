@@ -29,6 +29,8 @@ export const INVARIANTS: readonly Invariant[] = [
   { name: "an open barrier waits for something that can still end", sql: "SELECT b.id AS what FROM barrier b WHERE b.state = 'open' AND NOT EXISTS (SELECT 1 FROM barrier_task t JOIN task k ON k.id = t.task_id WHERE t.barrier_id = b.id AND k.ended_at IS NULL)" },
   { name: "an ended child with a living parent was announced, unless it was stopped", sql: "SELECT t.id AS what FROM task t JOIN session s ON s.key = t.parent_session AND s.closed = 0 WHERE t.state IN ('succeeded','failed','timed_out') AND t.delivery = 'digest' AND NOT EXISTS (SELECT 1 FROM message m WHERE m.child_task = t.id)" },
   { name: "an active child has work in its lane, a turn, a barrier, children of its own, or waits among siblings", sql: "SELECT t.id AS what FROM task t JOIN lane l ON l.session = t.session WHERE t.ended_at IS NULL AND l.state = 'idle' AND NOT EXISTS (SELECT 1 FROM turn r WHERE r.session = t.session AND r.state = 'running') AND NOT EXISTS (SELECT 1 FROM task c WHERE c.parent_session = t.session AND c.ended_at IS NULL)" },
+  { name: "the result of a child with a callback is on its way out exactly once it has ended", sql: "SELECT t.id AS what FROM task t WHERE t.callback IS NOT NULL AND (t.ended_at IS NOT NULL) <> EXISTS (SELECT 1 FROM delivery d WHERE d.task_id = t.id)" },
+  { name: "what was delivered to a web address is marked as delivered", sql: "SELECT d.id AS what FROM delivery d JOIN task t ON t.id = d.task_id WHERE d.state = 'delivered' AND t.delivered_at IS NULL" },
   { name: "a running turn has an open step or a finished one", sql: "SELECT t.id AS what FROM turn t WHERE t.state = 'running' AND NOT EXISTS (SELECT 1 FROM step s WHERE s.turn_id = t.id)" },
 ];
 

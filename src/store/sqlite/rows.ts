@@ -3,7 +3,7 @@ import type { FlowId, MessageId, SessionKey, TaskId, TurnId } from "../../base/i
 import type { Usage } from "../../model/chat.ts";
 import type { Entry, EntryContent, StepRecord } from "../../model/turn.ts";
 import type { Task } from "../../model/task.ts";
-import type { SessionRow, TurnRow } from "../store.ts";
+import type { FlowRow, SessionRow, TurnRow } from "../store.ts";
 import type { Row } from "./kernel.ts";
 
 export const USAGE_COLUMNS = "input, output, cache_read, cache_write, reasoning, calls, cost_micros";
@@ -75,6 +75,23 @@ export function taskOf(row: Row): Task {
     claims: JSON.parse(row["claims"]),
     budget: null,
     attempt: row["attempt"],
+    batch: row["batch"],
+    deliveredAt: row["delivered_at"],
+  };
+}
+
+export function flowOf(row: Row): FlowRow {
+  return {
+    flowId: row["id"],
+    root: row["root"],
+    state: row["active"] > 0 ? "running" : row["cancelled_at"] !== null ? "cancelled" : "ended",
+    startedAt: row["started_at"],
+    endedAt: row["active"] > 0 ? null : row["ended_at"],
+    tasks: row["tasks"],
+    active: row["active"],
+    succeeded: row["succeeded"],
+    failed: row["failed"],
+    usage: usageOf(row),
   };
 }
 

@@ -7,6 +7,7 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import { Fault } from "../../model/faults.ts";
+import { DELIVERIES_MIGRATION } from "./migrations/deliveries.ts";
 
 const FIRST = `
 CREATE TABLE meta (
@@ -260,7 +261,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST];
+export const MIGRATIONS: readonly string[] = [FIRST, DELIVERIES_MIGRATION];
 
 /**
  * Brings a database file to today's shape.

@@ -3,13 +3,14 @@
  *
  * The end of a child and the message to its parent are one transaction, whatever ended it.
  */
-import type { FlowId, SessionKey, TaskId } from "../../base/ids.ts";
+import type { BarrierId, FlowId, SessionKey, TaskId } from "../../base/ids.ts";
 import { Fault, type FaultRecord } from "../../model/faults.ts";
 import { childSession } from "../../model/session.ts";
 import { LABEL_LENGTH_MAX, type NewSpawn, type SpawnLimits, type Task, type TaskState } from "../../model/task.ts";
 import type { TurnEnd } from "../../model/turn.ts";
 import type { Cancelled } from "../store.ts";
 import { barriersFor, cancelBarriers, checkBarrier } from "./barriers.ts";
+import { markDelivered, prepareDelivery } from "./deliveries.ts";
 import { deliverQuietly } from "./digests.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
@@ -41,6 +42,12 @@ export function admitSpawn(k: Kernel, { spawn, limits }: { spawn: NewSpawn; limi
   return { task, created: true };
 }
 
+/** All of them or none: one that is refused takes the others with it. */
+export function admitSpawns(k: Kernel, { spawns, limits }: { spawns: readonly NewSpawn[]; limits: SpawnLimits }): { task: Task; created: boolean }[] {
+  const batch = `batch_${k.ids.bare()}`;
+  return spawns.map((spawn) => admitSpawn(k, { spawn: { ...spawn, batch }, limits }));
+}
+
 function livingParent(k: Kernel, key: SessionKey): Row {
   const parent = k.get("SELECT * FROM session WHERE key = ?", key);
   if (parent === undefined) throw new Fault("SESSION_NOT_FOUND", { session: key });
@@ -48,9 +55,11 @@ function livingParent(k: Kernel, key: SessionKey): Row {
   return parent;
 }
 
-/** Children of a child belong to its flow; children of one turn of a root session are one flow. */
+/** Children of a child belong to its flow; children of one turn of a root session, or of one batch, are one flow. */
 function flowFor(k: Kernel, spawn: NewSpawn, parentTask: string | null): FlowId {
   if (parentTask !== null) return k.get("SELECT flow_id FROM task WHERE id = ?", parentTask)!["flow_id"];
+  const batch = spawn.batch ? k.get("SELECT flow_id FROM task WHERE batch = ? LIMIT 1", spawn.batch) : undefined;
+  if (batch !== undefined) return batch["flow_id"];
   const turn = spawn.turnId === null ? undefined : k.get("SELECT flow_id FROM turn WHERE id = ?", spawn.turnId);
   if (turn?.["flow_id"]) return turn["flow_id"];
   const flowId = k.ids.flow();
@@ -76,10 +85,10 @@ function insertTask(k: Kernel, { spawn, limits, depth, parentTask, flowId, attem
   const siblings = spawn.parent === null ? 0 : k.count("SELECT count(*) FROM task WHERE parent_session = ? AND ended_at IS NULL AND admitted = 1", spawn.parent);
   const admitted = siblings < limits.childrenMax;
   const row = k.get(
-    `INSERT INTO task (id, n, flow_id, label, task, kind, state, parent_session, parent_task, session, agent, model, depth, delivery, cleanup, claims, siblings_max, admitted, spawn_key, attempt, queued_at, deadline_at)
-     VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM task), ?,?,?,?,'queued',?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING *`,
+    `INSERT INTO task (id, n, flow_id, label, task, kind, state, parent_session, parent_task, session, agent, model, depth, delivery, cleanup, claims, siblings_max, admitted, spawn_key, attempt, queued_at, deadline_at, callback, batch)
+     VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM task), ?,?,?,?,'queued',?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING *`,
     taskId, flowId, label, spawn.task, spawn.kind, spawn.parent, parentTask, session, spawn.agent, spawn.model, depth, spawn.delivery, spawn.cleanup, JSON.stringify(spawn.claims),
-    limits.childrenMax, admitted ? 1 : 0, spawn.idempotencyKey, attempt, now, spawn.deadlineSeconds === null ? null : now + spawn.deadlineSeconds * 1000,
+    limits.childrenMax, admitted ? 1 : 0, spawn.idempotencyKey, attempt, now, spawn.deadlineSeconds === null ? null : now + spawn.deadlineSeconds * 1000, spawn.callback ?? null, spawn.batch ?? spawn.turnId,
   )!;
   insertSession(k, { key: session, kind: spawn.kind, agent: spawn.agent, parent: spawn.parent, taskId, depth, label, model: spawn.model, cwd: spawn.cwd });
   if (spawn.context === "fork" && spawn.parent !== null) forkContext(k, spawn.parent, session);
@@ -87,8 +96,8 @@ function insertTask(k: Kernel, { spawn, limits, depth, parentTask, flowId, attem
   refreshLane(k, session);
   const log = spawn.parent ?? session;
   const data = { label, session, state: "queued", flowId, depth, agent: spawn.agent, model: spawn.model };
-  k.emit(log, { type: "task.accepted", taskId, data });
-  if (!admitted) k.emit(log, { type: "task.queued", taskId, data: { label, session, state: "queued", active: siblings, activeMax: limits.childrenMax } });
+  const queued = { label, session, state: "queued", why: admitted ? "slot" : "siblings", active: siblings, activeMax: limits.childrenMax };
+  k.emit(log, { type: "task.accepted", taskId, data }, { type: "task.queued", taskId, data: queued });
   return taskOf(row);
 }
 
@@ -111,7 +120,7 @@ export function retryTask(k: Kernel, { task: id, by }: { task: TaskId; by: strin
   const seconds = old["deadline_at"] === null ? null : Math.ceil((old["deadline_at"] - old["queued_at"]) / 1000);
   const spawn: NewSpawn = {
     task: old["task"], label: old["label"], parent: old["parent_session"], turnId: null, agent: old["agent"], kind: old["kind"], model: old["model"], context: "isolated",
-    cwd: k.get("SELECT cwd FROM session WHERE key = ?", old["session"])?.["cwd"] ?? null, deadlineSeconds: seconds, delivery: old["delivery"], cleanup: old["cleanup"], claims: JSON.parse(old["claims"]), idempotencyKey: null,
+    cwd: k.get("SELECT cwd FROM session WHERE key = ?", old["session"])?.["cwd"] ?? null, deadlineSeconds: seconds, delivery: old["delivery"], cleanup: old["cleanup"], claims: JSON.parse(old["claims"]), idempotencyKey: null, callback: old["callback"], batch: old["batch"],
   };
   k.run("UPDATE flow SET cancelled_at = NULL WHERE id = ?", old["flow_id"]);
   const limits = { depthMax: old["depth"], childrenMax: old["siblings_max"] };
@@ -171,29 +180,36 @@ function finishTask(k: Kernel, task: Row, { state, result, fault, announce = "me
   const taskId = task["id"] as TaskId;
   const parent = task["parent_session"] as SessionKey | null;
   const ended = k.get("UPDATE task SET state = ?, result = ?, fault = ?, ended_at = ? WHERE id = ? RETURNING *", state, result, fault === null ? null : JSON.stringify(fault), now, taskId)!;
-  const data = { label: task["label"], session: task["session"], state, ms: now - task["queued_at"], result: result === null ? null : result.slice(0, 2000), fault: fault === null ? null : ({ ...fault } as never) };
+  const data = { label: task["label"], session: task["session"], state, ms: now - task["queued_at"], delivery: task["delivery"], result: result === null ? null : result.slice(0, 2000), fault: fault === null ? null : ({ ...fault } as never) };
   k.emit(parent ?? (task["session"] as SessionKey), { type: "task.ended", taskId, data });
-  if (parent !== null) {
-    tellParent(k, ended, announce);
-    admitNextSibling(k, parent);
-  }
+  if (task["delivery"] === "webhook") prepareDelivery(k, ended);
+  if (announce !== "none") announceEnd(k, ended, announce);
+  if (parent !== null) admitNextSibling(k, parent);
 }
 
-function tellParent(k: Kernel, task: Row, announce: "message" | "quiet" | "none"): void {
-  if (announce === "none") return;
+/** The result goes to a parent that waits for it, and else where the spawn said. */
+function announceEnd(k: Kernel, task: Row, announce: "message" | "quiet"): void {
   const taskId = task["id"] as TaskId;
-  const parent = nearestLiving(k, task["parent_session"]);
-  if (parent === null) return;
-  const barriers = barriersFor(k, parent, taskId);
-  const barrier = barriers[0] ?? null;
-  if (barrier === null && task["delivery"] === "notify") {
+  const parent = task["parent_session"] === null ? null : nearestLiving(k, task["parent_session"]);
+  const barriers = parent === null ? [] : barriersFor(k, parent, taskId);
+  const isAwaited = barriers.length > 0;
+  if (!isAwaited && task["delivery"] === "webhook") return; // its row was written with its end
+  if (!isAwaited && task["delivery"] === "board") return markDelivered(k, task, { by: "board" });
+  if (parent === null) return markDelivered(k, task, { by: "task" });
+  if (!isAwaited && task["delivery"] === "notify") {
     k.emit(parent, { type: "notice", taskId, data: { text: `${task["label"]}: ${task["state"]}`, level: "info", code: "TASK_ENDED" } });
-    return;
+    return markDelivered(k, task, { by: "notify" });
   }
-  if (barrier === null && announce === "quiet" && !isStranded(k, parent)) {
+  if (!isAwaited && announce === "quiet" && !isStranded(k, parent)) {
     appendEntry(k, parent, { turnId: null, content: { role: "notice", text: `background task ${JSON.stringify(task["label"])} (${taskId}) was stopped` }, messageIds: [], provenance: "system" });
-    return;
+    return markDelivered(k, task, { quiet: true });
   }
+  tellParent(k, task, parent, barriers);
+}
+
+function tellParent(k: Kernel, task: Row, parent: SessionKey, barriers: readonly BarrierId[]): void {
+  const taskId = task["id"] as TaskId;
+  const barrier = barriers[0] ?? null;
   const gathering = k.get("SELECT ready_at FROM message WHERE session = ? AND state = 'waiting' AND child_task IS NOT NULL LIMIT 1", parent);
   const readyAt = gathering?.["ready_at"] ?? k.now() + rulesOf(k).gatherMs;
   const messageId = insertMessage(k, parent, { text: "", provenance: "child", channel: "child", mode: "followup", readyAt, childTask: taskId, barrierId: barrier, held: barrier !== null });

@@ -4,15 +4,18 @@ import type { JsonObject } from "../../base/json.ts";
 import type { OwnedProcess, StoreVerbs } from "../store.ts";
 import { openBarrier } from "./barriers.ts";
 import { claimTurns, promoteTurn } from "./claim.ts";
+import { claimDeliveries, deliveries, recoverDeliveries, retryDelivery, settleDelivery } from "./deliveries.ts";
 import { appendEntry } from "./entries.ts";
+import { board, countDenial, health, markSeen, missed, report } from "./health.ts";
 import { checkIntegrity } from "./integrity.ts";
 import type { Kernel } from "./kernel.ts";
+import { flows, sessions, tasks } from "./listings.ts";
 import { acceptMessage, messagePlace, steerSession, takeSteering, unansweredTexts } from "./messages.ts";
 import { openSession } from "./open-session.ts";
-import { context, events, flow, flows, history, lanes, lastCursor, runningTurns, task, taskOfSession, tasks, totals } from "./reads.ts";
+import { context, events, flow, history, lanes, lastCursor, runningTurns, task, taskOfSession, totals } from "./reads.ts";
 import { setRules } from "./rules.ts";
-import { archiveIdle, deleteSession, patchSession, removeSpent, resetSession, session, sessions } from "./sessions.ts";
-import { admitSpawn, cancelFlow, cancelSession, cancelTask, cancelTurn, retryTask } from "./tasks.ts";
+import { archiveIdle, deleteSession, patchSession, removeSpent, resetSession, session } from "./sessions.ts";
+import { admitSpawn, admitSpawns, cancelFlow, cancelSession, cancelTask, cancelTurn, retryTask } from "./tasks.ts";
 import { endTurn, journal, recover } from "./turns.ts";
 
 type Verb = keyof StoreVerbs;
@@ -48,6 +51,7 @@ export const VERBS: KernelVerbs = {
   events,
   lastCursor,
   admitSpawn,
+  admitSpawns,
   openBarrier,
   task,
   taskOfSession,
@@ -59,6 +63,17 @@ export const VERBS: KernelVerbs = {
   cancelTurn,
   cancelTask,
   cancelFlow,
+  claimDeliveries,
+  settleDelivery,
+  recoverDeliveries,
+  retryDelivery,
+  deliveries,
+  board,
+  report,
+  health,
+  countDenial,
+  markSeen,
+  missed,
   notice,
   recordProcess: (k, { marker, pid, startTicks, bootId }: OwnedProcess) => {
     k.run("INSERT OR REPLACE INTO process VALUES (?,?,?,?)", marker, pid, startTicks, bootId);

@@ -36,7 +36,9 @@ export function planFor(ask: Ask, unfoundReply?: string): Plan {
     if (!(error instanceof BadScript)) throw error;
     return plainReply(`The script cannot be read: ${error.message}`);
   }
-  const steps = rounds[round];
+  // A denial is dropped by whoever asks again with the tool forced, so it does not count as a round then.
+  const isDenial = rounds[0]?.[0]?.do === "deny" && round === 0 && ask.forced === null;
+  const steps = (isDenial ? rounds : rounds.filter(([first]) => first?.do !== "deny"))[round];
   if (steps === undefined) return plainReply(unfoundReply ?? `You said: ${user.slice(0, REPLY_CHARACTERS_MAX)}`);
   return play(steps, script, round, seen);
 }
@@ -82,6 +84,7 @@ function play(steps: readonly Step[], script: string, round: number, seen: Seen)
   for (const step of steps) {
     switch (step.do) {
       case "say":
+      case "deny":
         add("text", fill(step.text, seen));
         break;
       case "think":
