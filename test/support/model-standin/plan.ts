@@ -28,6 +28,7 @@ const CONTROL_JSON = '{"text": "a\u0001b\u0007c\nd"}';
 export function planFor(ask: Ask, unfoundReply?: string): Plan {
   const { script, round, user } = findScript(ask);
   const seen: Seen = { user: user.replace(/^\s*!.*$/gm, "").trim() || user, results: lastResults(ask) };
+  if (script === null && ask.forced !== null) return play([{ do: "call", calls: [{ tool: ask.forced, input: JSON.stringify({ task: user.slice(0, REPLY_CHARACTERS_MAX) }), repeat: 1 }] }], "", 0, seen);
   if (script === null) return plainReply(unfoundReply ?? `You said: ${user.slice(0, REPLY_CHARACTERS_MAX)}`);
   let rounds: Step[][];
   try {
