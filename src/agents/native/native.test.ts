@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { NO_USAGE, type AssistantPart, type ChatMessage, type ModelClient } from "../../model/chat.ts";
+import { NO_USAGE, type AssistantPart, type ChatMessage, type ModelClient, type ModelRequest } from "../../model/chat.ts";
 import { Fault } from "../../model/faults.ts";
 import type { Tool, ToolOutcome } from "../../model/tool.ts";
 import { OUTCOME_UNKNOWN, modelStepKey } from "../../model/transcript.ts";
@@ -31,10 +31,13 @@ interface Script {
 function setup({ answers, tools = [], steps = [], steering = [], stepsMax = 10 }: Script) {
   const asked: (readonly ChatMessage[])[] = [];
   const written: StepWrite[] = [];
+  const requests: { readonly toolChoice: ModelRequest["toolChoice"] }[] = [];
+  const denials: unknown[] = [];
   let superseded = false;
   const left = [...answers];
   const models = {
-    async call({ messages }) {
+    async call({ messages, toolChoice }) {
+      requests.push({ toolChoice });
       asked.push(structuredClone(messages));
       return { parts: left.shift() ?? assert.fail("the model was asked too often"), stop: "end", usage: { ...NO_USAGE, calls: 1 }, model: "m" };
     },
@@ -55,9 +58,9 @@ function setup({ answers, tools = [], steps = [], steering = [], stepsMax = 10 }
   const turn = {
     started: { turnId: "turn_1", session: "agent:main:main", sessionInfo: { agent: "main", taskId: null } } as unknown as StartedTurn,
     model: "test/m", system: "", history: [], messages: [{ role: "user", text: "hi" }], tools: new Map(tools.map((each) => [each.name, each])), workspace: "/w",
-    stepsMax, toolOutputMaxBytes: 1000, journal, signal: controller.signal, onFrame() {}, onDenial() {}, progress() {},
+    stepsMax, toolOutputMaxBytes: 1000, journal, signal: controller.signal, onFrame() {}, onDenial: (denial) => void denials.push(denial), progress() {},
   } satisfies AgentTurn;
-  return { asked, written, controller, supersede: () => (superseded = true), work: () => makeNativeAgent({ models, nowMs: () => 0 }).work(turn) };
+  return { asked, written, requests, denials, controller, supersede: () => (superseded = true), work: () => makeNativeAgent({ models, nowMs: () => 0 }).work(turn) };
 }
 
 function done(key: string, kind: "model" | "tool", result: StepRecord["result"], name = "m"): StepRecord {
@@ -199,4 +202,28 @@ test("a tool that was stopped ends the turn, it does not become a failure for th
     })],
   });
   await assert.rejects(bench.work(), /stopped/);
+});
+
+const DENIAL = say("I don't have permission to use look_up.");
+const lookUp = (): Tool => tool("look_up", async () => ({ text: "seen" }));
+
+test("a reply that denies a tool which the model has is asked again with the tool forced, and leaves no trace", async () => {
+  const { work, asked, written, requests, denials } = setup({ answers: [[DENIAL], [call("look_up")], [say("ok")]], tools: [lookUp()] });
+  const end = await work();
+  assert.deepEqual([end.text, requests.map(({ toolChoice }) => toolChoice)], ["ok", [undefined, { tool: "look_up" }, undefined]]);
+  assert.doesNotMatch(JSON.stringify([asked, written]), /permission/, "a model that reads its own denial repeats it");
+  assert.deepEqual(denials, [{ model: "test/m", tool: "look_up", mended: true }]);
+});
+
+test("after a crash between the denial and the second call, the tool is still forced, because the journal holds that it was denied", async () => {
+  const before = done(modelStepKey(1), "model", { kind: "model", answer: { parts: [], stop: "end", usage: NO_USAGE, model: "m", denied: "look_up" } });
+  const { work, requests } = setup({ answers: [[call("look_up")], [say("ok")]], tools: [lookUp()], steps: [before] });
+  assert.equal((await work()).text, "ok");
+  assert.deepEqual(requests.map(({ toolChoice }) => toolChoice), [{ tool: "look_up" }, undefined]);
+});
+
+test("a denial of a tool that was tried in this turn is believed: the model has seen it fail", async () => {
+  const { work, requests } = setup({ answers: [[call("look_up")], [DENIAL]], tools: [lookUp()] });
+  assert.match((await work()).text, /permission/);
+  assert.equal(requests.length, 2);
 });

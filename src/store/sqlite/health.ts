@@ -2,7 +2,7 @@
 import type { SessionKey } from "../../base/ids.ts";
 import type { TaskState } from "../../model/task.ts";
 import type { BoardColumn, BoardQuery, FailedTask, Health, Missed, Report, ReportGroup, Spread, ToolDenial } from "../store.ts";
-import { addTaskFilters } from "./listings.ts";
+import { addTaskFilters, tasksWhere } from "./listings.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { taskOf } from "./rows.ts";
 import { Where } from "./where.ts";
@@ -10,7 +10,8 @@ import { Where } from "./where.ts";
 /** Columns count their cards up to this and one more, so that a board costs the same on a full store. */
 const COUNTED_MAX = 10_000;
 const GROUPS_MAX = 50;
-const FAILED_NAMED_MAX = 500;
+/** Failed children that are named; all are counted. */
+const FAILED_NAMED_MAX = 100;
 /** Ended children that figures of time are taken from. */
 const SAMPLES_MAX = 1_000;
 const MISSED_MAX = 50;
@@ -37,7 +38,7 @@ function cardsIn(k: Kernel, state: TaskState, filters: Omit<BoardQuery, "limit">
   const where = new Where();
   where.and("state = ?", state);
   addTaskFilters(where, filters);
-  return k.all(`SELECT * FROM task ${where.sql} ORDER BY n DESC LIMIT ?`, ...where.values, limit);
+  return tasksWhere(k, where, limit);
 }
 
 function countIn(k: Kernel, state: TaskState, filters: Omit<BoardQuery, "limit">): number {
@@ -48,26 +49,27 @@ function countIn(k: Kernel, state: TaskState, filters: Omit<BoardQuery, "limit">
 }
 
 // ── rates ───────────────────────────────────────────────────────────────────────────────────
+// The index holds all that is counted, so that no long text is read past; left alone, SQLite takes the order of the groups instead.
 
 const DAY = "date(queued_at / 1000, 'unixepoch')";
 
 export function report(k: Kernel, { since }: { since: number }): Report {
   const failed = k.all(
-    `SELECT id, label, state, fault, flow_id, batch, ${DAY} AS day FROM task WHERE queued_at >= ? AND state IN ('failed','timed_out','lost') ORDER BY queued_at DESC LIMIT ?`,
+    `SELECT id, label, state, fault, flow_id, batch, ${DAY} AS day FROM task INDEXED BY task_queued WHERE queued_at >= ? AND state IN ('failed','timed_out','lost') ORDER BY queued_at DESC LIMIT ?`,
     since, FAILED_NAMED_MAX,
   );
   const groups = (column: string, key: "batch" | "flow_id" | "day"): ReportGroup[] =>
     k
       .all(
-        `SELECT ${column} AS value, ${COUNTS} FROM task WHERE queued_at >= ? AND ${column} IS NOT NULL GROUP BY 1 ORDER BY started_at DESC LIMIT ?`,
+        `SELECT ${column} AS value, ${COUNTS} FROM task INDEXED BY task_queued WHERE queued_at >= ? AND ${column} IS NOT NULL GROUP BY 1 ORDER BY started_at DESC LIMIT ?`,
         since, GROUPS_MAX,
       )
       .map((row) => groupOf(row, failed.filter((one) => one[key] === row["value"])));
-  const total = k.get(`SELECT 'all' AS value, ${COUNTS} FROM task WHERE queued_at >= ?`, since)!;
+  const total = k.get(`SELECT 'all' AS value, ${COUNTS} FROM task INDEXED BY task_queued WHERE queued_at >= ?`, since)!;
   return { since, total: groupOf(total, failed), batches: groups("batch", "batch"), flows: groups("flow_id", "flow_id"), days: groups(DAY, "day"), health: health(k) };
 }
 
-const COUNTS = `count(*) AS total, coalesce(sum(ended_at IS NULL), 0) AS active, coalesce(sum(state = 'succeeded'), 0) AS succeeded,
+const COUNTS = `count(*) AS total, coalesce(sum(state IN ('queued','running','waiting')), 0) AS active, coalesce(sum(state = 'succeeded'), 0) AS succeeded,
   coalesce(sum(state = 'cancelled'), 0) AS cancelled, coalesce(sum(state IN ('failed','timed_out','lost')), 0) AS failed, min(queued_at) AS started_at`;
 
 function groupOf(row: Row, failed: readonly Row[]): ReportGroup {
@@ -98,7 +100,7 @@ export function health(k: Kernel): Health {
     undelivered: open["n"] + announcements["n"],
     oldestUndeliveredMs: oldest.length === 0 ? 0 : k.now() - Math.min(...oldest),
     deliveries,
-    deliveryRetries: k.count("SELECT coalesce(sum(max(attempts - 1, 0)), 0) FROM delivery"),
+    deliveryRetries: k.count("SELECT coalesce(sum(attempts - 1), 0) FROM delivery WHERE attempts > 1"),
     taskRetries: k.count("SELECT count(*) FROM task WHERE attempt > 1"),
     denials: denials(k),
   };

@@ -8,7 +8,7 @@
 import { Fault } from "../../model/faults.ts";
 import type { Task } from "../../model/task.ts";
 import type { FlowQuery, FlowRow, Group, SessionQuery, SessionRow, TaskQuery } from "../store.ts";
-import type { Kernel } from "./kernel.ts";
+import type { Kernel, Row } from "./kernel.ts";
 import { flowOf, sessionOf, taskOf } from "./rows.ts";
 import { Where } from "./where.ts";
 
@@ -76,9 +76,14 @@ export function tasks(k: Kernel, query: TaskQuery): { tasks: Task[]; next: strin
   }
   const groups = query.group === undefined ? [] : groupsOf(k, TASK_GROUPS[query.group], "task", where);
   if (query.after !== undefined) where.and("n < ?", Number(query.after));
-  const rows = k.all(`SELECT * FROM task ${where.sql} ORDER BY n DESC LIMIT ?`, ...where.values, query.limit + 1);
+  const rows = tasksWhere(k, where, query.limit + 1);
   const page = rows.slice(0, query.limit);
   return { tasks: page.map(taskOf), next: rows.length > query.limit ? String(page.at(-1)!["n"]) : null, groups };
+}
+
+/** The newest tasks that fit. They are found first and read then: reading past the long texts of the others would cost more than all the rest. */
+export function tasksWhere(k: Kernel, where: Where, limit: number): Row[] {
+  return k.all(`SELECT t.* FROM (SELECT id FROM task ${where.sql} ORDER BY n DESC LIMIT ?) found CROSS JOIN task t ON t.id = found.id ORDER BY t.n DESC`, ...where.values, limit);
 }
 
 /** What the list of tasks and the board are narrowed by. */

@@ -7,9 +7,12 @@ ALTER TABLE task ADD COLUMN callback TEXT CHECK ((callback IS NOT NULL) = (deliv
 ALTER TABLE task ADD COLUMN batch TEXT;
 ALTER TABLE task ADD COLUMN delivered_at INTEGER;
 CREATE INDEX task_batch ON task (batch, n) WHERE batch IS NOT NULL;
-CREATE INDEX task_state ON task (state, n);
+-- Texts of tasks and results are long: listings, board and report find their rows in these alone.
+CREATE INDEX task_state ON task (state, n, parent_session, label, session, flow_id, batch);
+CREATE INDEX task_words ON task (n, label, session);
 CREATE INDEX task_label ON task (label, n);
-CREATE INDEX task_queued ON task (queued_at);
+CREATE INDEX task_queued ON task (queued_at, state, flow_id, batch);
+CREATE INDEX task_retried ON task (id) WHERE attempt > 1;
 
 -- One per child that was spawned with a callback, written with its end. The id is the receiver's idempotency key.
 CREATE TABLE delivery (
@@ -29,6 +32,8 @@ CREATE TABLE delivery (
   CHECK ((state IN ('prepared','dispatching')) = (ended_at IS NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX delivery_due ON delivery (next_at, id) WHERE state = 'prepared';
+CREATE INDEX delivery_state ON delivery (state, n);
+CREATE INDEX delivery_retried ON delivery (attempts) WHERE attempts > 1;
 CREATE INDEX delivery_open ON delivery (id) WHERE ended_at IS NULL;
 
 -- How far a person has read a conversation.
