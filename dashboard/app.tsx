@@ -2,11 +2,12 @@
  * The page: sessions, the open conversation and its children, side by side or as tabs.
  *
  * The address names the open session after `#/`, so that reload, back and bookmarks work; `#simulate`
- * is the simulator, which no session can be taken for. Nothing else is ever read from the address.
+ * is the simulator and `#board` the task board, which no session can be taken for. Nothing else is ever read from the address.
  */
 import type { VNode } from "preact";
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api, problemOf } from "./api.ts";
+import type { Board } from "./board.tsx";
 import { Chat } from "./chat.tsx";
 import { Children } from "./children.tsx";
 import { NO_CONVERSATION, type MessageItem } from "./conversation.ts";
@@ -21,8 +22,13 @@ import { useStore, type Store } from "./store.ts";
 const COMPLAINT_SHOWN_MS = 8000;
 const NEW_NAME_CHARS = 12;
 const SIMULATOR_ADDRESS = "#simulate";
+const BOARD_ADDRESS = "#board";
 
 type Pane = "sessions" | "chat" | "children";
+/** What the middle of the page shows. */
+type Place = "chat" | "simulator" | "board";
+
+const PLACE_NAMES: Readonly<Record<Place, string>> = { chat: "Chat", simulator: "Simulate", board: "Board" };
 
 export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNode {
   const state = useStore(store);
@@ -30,18 +36,19 @@ export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNo
   const [pane, setPane] = useState<Pane>("chat");
   const [complaint, complain] = useComplaint();
   const drafts = useRef(new Map<string, string>());
-  const [isSimulating, setSimulating] = useState(() => location.hash === SIMULATOR_ADDRESS);
+  const [place, setPlace] = useState(placeInAddress);
+  const isSimulating = place === "simulator";
   const simulation = useRef<Kept>({ typed: {}, report: null });
 
   const show = useCallback((session: string): void => {
     store.dispatch({ type: "open", session });
     setPane("chat");
-    setSimulating(false);
+    setPlace("chat");
     if (sessionInAddress() !== session) location.hash = addressOf(session);
   }, []);
   useEffect(() => {
     const follow = (): void => {
-      setSimulating(location.hash === SIMULATOR_ADDRESS);
+      setPlace(placeInAddress());
       const session = sessionInAddress();
       if (session !== null && session !== store.get().open) show(session);
     };
@@ -51,11 +58,11 @@ export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNo
   }, []);
   // Nothing was chosen: the main session.
   useEffect(() => {
-    if (open !== "" || !state.isListed || isSimulating) return;
+    if (open !== "" || !state.isListed || place !== "chat") return;
     const main = `agent:${agentOf(state)}:main`;
     if (!state.sessions.has(main)) gateway.markFresh(main, false);
     show(main);
-  }, [open, state.isListed, isSimulating]);
+  }, [open, state.isListed, place]);
 
   const turns = useMemo(() => turnsOf(state, open), [state.turns, open]);
   const tasks = useMemo(() => tasksOf(state, open), [state.tasks, open]);
@@ -77,25 +84,28 @@ export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNo
   const session = state.sessions.get(open);
 
   return (
-    <div class="page" data-pane={pane} data-children={tasks.length > 0 && !isSimulating ? "yes" : "no"}>
+    <div class="page" data-pane={pane} data-children={tasks.length > 0 && place === "chat" ? "yes" : "no"}>
       <div class="tabs" role="group" aria-label="Panes">
         <Tab name="Sessions" isOn={pane === "sessions"} badge={unread} onClick={() => setPane("sessions")} />
-        <Tab name={isSimulating ? "Simulate" : "Chat"} isOn={pane === "chat"} badge={0} onClick={() => setPane("chat")} />
+        <Tab name={PLACE_NAMES[place]} isOn={pane === "chat"} badge={0} onClick={() => setPane("chat")} />
         <Tab name="Children" isOn={pane === "children"} badge={active} onClick={() => setPane("children")} />
       </div>
       <SessionsList
         sessions={state.sessions}
-        open={isSimulating ? "" : open}
+        open={place === "chat" ? open : ""}
+        board={{ address: BOARD_ADDRESS, isOpen: place === "board" }}
         simulator={{ address: SIMULATOR_ADDRESS, isOpen: isSimulating }}
         hasMore={state.sessionsNext !== null}
         onOpen={show}
         onNew={openNew}
-        onSimulate={() => setPane("chat")}
+        onPlace={() => setPane("chat")}
         onMore={() => act(gateway.loadMoreSessions())}
       />
       <main class="main">
         {isSimulating ? (
           <Simulator kept={simulation.current} back={addressOf(open)} />
+        ) : place === "board" ? (
+          <TaskBoard back={addressOf(open)} onOpen={show} />
         ) : (
           <>
             <Header
@@ -158,6 +168,14 @@ function Simulator(props: Parameters<typeof Simulate>[0]): VNode {
   return Page === null ? <p class="empty">Loading…</p> : <Page.Simulate {...props} />;
 }
 
+/** The board is fetched when it is first looked at, too. */
+function TaskBoard(props: Parameters<typeof Board>[0]): VNode {
+  const [Page, setPage] = useState<{ readonly Board: typeof Board } | "failed" | null>(null);
+  useEffect(() => void import("./board.tsx").then(setPage, () => setPage("failed")), []);
+  if (Page === "failed") return <p class="empty problem">The board cannot be fetched from the gateway; reload the page to try again.</p>;
+  return Page === null ? <p class="empty">Loading…</p> : <Page.Board {...props} />;
+}
+
 function useComplaint(): [string | null, (text: string) => void] {
   const [complaint, setComplaint] = useState<string | null>(null);
   useEffect(() => {
@@ -170,6 +188,10 @@ function useComplaint(): [string | null, (text: string) => void] {
 
 function addressOf(session: string): string {
   return `#/${encodeURIComponent(session)}`;
+}
+
+function placeInAddress(): Place {
+  return location.hash === SIMULATOR_ADDRESS ? "simulator" : location.hash === BOARD_ADDRESS ? "board" : "chat";
 }
 
 function sessionInAddress(): string | null {

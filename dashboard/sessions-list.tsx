@@ -1,4 +1,4 @@
-/** All sessions by kind: conversations first, then jobs, with children folded away; below them the way to the simulator. */
+/** All sessions by kind: conversations first, then jobs, with children folded away; below them the ways to the task board and the simulator. */
 import type { VNode } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { useNow } from "./clock.ts";
@@ -22,15 +22,16 @@ interface Props {
   sessions: ReadonlyMap<string, SessionRow>;
   /** Empty = none. */
   open: string;
+  board: { readonly address: string; readonly isOpen: boolean };
   simulator: { readonly address: string; readonly isOpen: boolean };
   hasMore: boolean;
   onOpen(key: string): void;
   onNew(): void;
-  onSimulate(): void;
+  onPlace(): void;
   onMore(): void;
 }
 
-export function SessionsList({ sessions, open, simulator, hasMore, onOpen, onNew, onSimulate, onMore }: Props): VNode {
+export function SessionsList({ sessions, open, board, simulator, hasMore, onOpen, onNew, onPlace, onMore }: Props): VNode {
   const [search, setSearch] = useState("");
   const [unfolded, setUnfolded] = useState<ReadonlySet<string>>(new Set());
   const now = useNow(AGO_EVERY_MS);
@@ -82,7 +83,10 @@ export function SessionsList({ sessions, open, simulator, hasMore, onOpen, onNew
         )}
       </div>
       <p class="sessions-foot">
-        <a class="quiet" href={simulator.address} data-testid="simulate-open" aria-current={simulator.isOpen ? "page" : undefined} title="How long would people wait?" onClick={onSimulate}>
+        <a class="quiet" href={board.address} data-testid="board-open" aria-current={board.isOpen ? "page" : undefined} title="All tasks by their state" onClick={onPlace}>
+          Board
+        </a>
+        <a class="quiet" href={simulator.address} data-testid="simulate-open" aria-current={simulator.isOpen ? "page" : undefined} title="How long would people wait?" onClick={onPlace}>
           Simulate
         </a>
       </p>
