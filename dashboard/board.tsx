@@ -70,10 +70,15 @@ export function Board({ back, onOpen }: Props): VNode {
   );
 }
 
+function sinceEnd(ms: number): string {
+  const since = ago(ms);
+  return since === "now" ? "just now" : `${since} ago`;
+}
+
 function Card({ card, now, onOpen }: { card: ApiTask; now: number } & Pick<Props, "onOpen">): VNode {
   const took = card.endedAt === null ? age(now - card.queuedAt) : duration(card.endedAt - card.queuedAt);
   const tokens = tokensOf(card.usage);
-  const facts = [took, card.endedAt === null ? null : `${ago(now - card.endedAt)} ago`, tokens > 0 ? `${count(tokens)} tokens` : null, card.usage.cost > 0 ? `$${card.usage.cost.toFixed(4)}` : null];
+  const facts = [took, card.endedAt === null ? null : sinceEnd(now - card.endedAt), tokens > 0 ? `${count(tokens)} tokens` : null, card.usage.cost > 0 ? `$${card.usage.cost.toFixed(4)}` : null];
   return (
     <li>
       <button type="button" class="card" data-testid="card" data-task-id={card.taskId} title={card.label} onClick={() => onOpen(card.session)}>
