@@ -78,7 +78,7 @@ function sinceEnd(ms: number): string {
 function Card({ card, now, onOpen }: { card: ApiTask; now: number } & Pick<Props, "onOpen">): VNode {
   const took = card.endedAt === null ? age(now - card.queuedAt) : duration(card.endedAt - card.queuedAt);
   const tokens = tokensOf(card.usage);
-  const facts = [took, card.endedAt === null ? null : sinceEnd(now - card.endedAt), tokens > 0 ? `${count(tokens)} tokens` : null, card.usage.cost > 0 ? `$${card.usage.cost.toFixed(4)}` : null];
+  const facts = [took, card.endedAt === null ? null : sinceEnd(now - card.endedAt), tokens > 0 ? `${count(tokens)} tokens` : null, card.usage.cost !== null && card.usage.cost > 0 ? `$${card.usage.cost.toFixed(4)}` : null];
   return (
     <li>
       <button type="button" class="card" data-testid="card" data-task-id={card.taskId} title={card.label} onClick={() => onOpen(card.session)}>

@@ -24,6 +24,7 @@ import { readGatewayFile, removeGatewayFile, writeGatewayFile } from "./config/g
 import { gatewayAllowNetwork, gatewayDrainSeconds, gatewayHost, gatewayPort } from "./config/settings.ts";
 import { packageVersion } from "./config/version.ts";
 import { Scheduler, poolSizes } from "./lanes/scheduler.ts";
+import type { CallTerms } from "./model/budget.ts";
 import type { ModelClient } from "./model/chat.ts";
 import { Fault } from "./model/faults.ts";
 import type { Tool } from "./model/tool.ts";
@@ -227,7 +228,7 @@ export interface ConversationParts {
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
-  readonly models: ModelClient & { defaultModel(): string };
+  readonly models: ModelClient & { defaultModel(): string; terms(model: string): CallTerms };
   readonly workspace: string;
   /** The tools besides those that reach other sessions. */
   readonly builtIn: readonly Tool[];

@@ -4,6 +4,7 @@
  */
 import { seededRandom } from "../../src/base/ids.ts";
 import type { Log } from "../../src/base/log.ts";
+import type { CallTerms } from "../../src/model/budget.ts";
 import type { ModelClient } from "../../src/model/chat.ts";
 import type { Tool } from "../../src/model/tool.ts";
 import { wireConversations } from "../../src/main.ts";
@@ -26,7 +27,7 @@ export interface ProcessDeps {
   /** A number that no other process of the world has. */
   readonly randomSeed: number;
   readonly line: Omit<StoreLineDeps, "kernel" | "clock">;
-  readonly model: (clock: ProcessClock) => ModelClient & { defaultModel(): string };
+  readonly model: (clock: ProcessClock) => ModelClient & { defaultModel(): string; terms(model: string): CallTerms };
   readonly tools: (clock: ProcessClock) => readonly Tool[];
 }
 

@@ -7,6 +7,7 @@
  */
 import type { Clock } from "../../src/base/clock.ts";
 import type { JsonObject } from "../../src/base/json.ts";
+import type { CallTerms } from "../../src/model/budget.ts";
 import { NO_USAGE, type AssistantPart, type ChatMessage, type ModelAnswer, type ModelClient, type ModelFrame, type ModelRequest, type ToolCallPart } from "../../src/model/chat.ts";
 import { Fault } from "../../src/model/faults.ts";
 import { conversationProblem } from "./checkers.ts";
@@ -51,9 +52,10 @@ export class WorldModel {
    * The model as one process reaches it. A process that was paused and lost its place may still ask
    * for what another has on disk by now; only what it writes is refused.
    */
-  client(clock: Clock, hasItsPlace: () => boolean): ModelClient & { defaultModel(): string } {
+  client(clock: Clock, hasItsPlace: () => boolean): ModelClient & { defaultModel(): string; terms(): CallTerms } {
     return {
       call: (request, onFrame) => this.#call(clock, hasItsPlace(), request, onFrame),
+      terms: () => ({ outputTokensMax: 1_000, price: null }),
       contextWindow: () => 100_000,
       knownModels: () => ["sim/one", "sim/two"],
       defaultModel: () => "sim/one",

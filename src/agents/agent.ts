@@ -5,7 +5,8 @@
  * An agent knows nothing of the store: it asks for steps, which are journalled around it, and it
  * must be written so that running it again from its journal comes to the same place.
  */
-import type { ChatMessage, ModelFrame, Usage } from "../model/chat.ts";
+import type { ChatMessage, ModelAnswer, ModelFrame, ModelRequest, Usage } from "../model/chat.ts";
+import type { FaultRecord } from "../model/faults.ts";
 import type { Toolbox } from "../model/tool.ts";
 import type { StartedTurn } from "../model/turn.ts";
 import type { StepJournal } from "./journal.ts";
@@ -24,6 +25,8 @@ export interface AgentTurn {
   readonly toolOutputMaxBytes: number;
   readonly journal: StepJournal;
   readonly signal: AbortSignal;
+  /** Calls the model within the turn's budget; null when nothing limits it. */
+  readonly budgeted: BudgetedCall | null;
   /** Output as it comes; provisional. */
   onFrame(frame: ModelFrame): void;
   /** The model denied a tool which it has, and was made to call it; `mended` = it did. */
@@ -32,8 +35,17 @@ export interface AgentTurn {
   progress(): void;
 }
 
+export interface BudgetedAnswer {
+  readonly answer: ModelAnswer;
+  /** Set when this was the last call that the budget had room for: the turn ends with it, for this reason. */
+  readonly last?: FaultRecord;
+}
+
+export type BudgetedCall = (request: ModelRequest, onFrame: (frame: ModelFrame) => void) => Promise<BudgetedAnswer>;
+
 export type AgentEnd =
-  | { readonly outcome: "done"; readonly text: string; readonly usage: Usage }
+  /** `fault`: the work was ended early, and the text is what there was. */
+  | { readonly outcome: "done"; readonly text: string; readonly usage: Usage; readonly fault?: FaultRecord }
   | { readonly outcome: "yielded"; readonly text: string; readonly barrierId: string; readonly usage: Usage };
 
 export interface Agent {

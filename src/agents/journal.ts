@@ -8,6 +8,7 @@
 import type { ModelAnswer, ToolResult } from "../model/chat.ts";
 import type { NewEvent } from "../model/event.ts";
 import type { MessageId } from "../base/ids.ts";
+import type { FaultRecord } from "../model/faults.ts";
 import type { StepIntent, StepRecord, StepResult, StepWrite } from "../model/turn.ts";
 import { modelStepKey, toolStepKey } from "../model/transcript.ts";
 
@@ -44,6 +45,12 @@ export class StepJournal {
   answer(round: number): ModelAnswer | null {
     const result = this.#known.get(modelStepKey(round))?.result;
     return result?.kind === "model" ? result.answer : null;
+  }
+
+  /** Why a committed answer was the last one, if it was. */
+  lastBecause(round: number): FaultRecord | null {
+    const result = this.#known.get(modelStepKey(round))?.result;
+    return result?.kind === "model" ? (result.last ?? null) : null;
   }
 
   toolResult(round: number, callId: string): { result: ToolResult; yield?: { readonly barrierId: string } } | null {

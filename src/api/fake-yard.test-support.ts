@@ -58,7 +58,7 @@ export class FakeYard {
     return {
       taskId: TASK, flowId: FLOW, label: "one", task: "do it", kind: "subagent", state: "succeeded", parentSession: MAIN, parentTask: null,
       session: "agent:main:subagent:abc" as SessionKey, agent: "main", model: null, depth: 1, delivery: "digest", queuedAt: 1, startedAt: 2, endedAt: 3,
-      deadlineAt: null, result: "done", fault: null, usage: NO_USAGE, claims: [], budget: null, attempt: 1, batch: null, deliveredAt: 4,
+      deadlineAt: null, result: "done", fault: null, usage: NO_USAGE, claims: [], budget: null, output: null, attempt: 1, batch: null, deliveredAt: 4,
     };
   }
 
@@ -145,6 +145,7 @@ export class FakeYard {
     board: async () => [{ name: "done", total: 1, isMore: false, tasks: [this.task] }],
     report: async ({ since }: { since: number }) => ({ since, total: NO_REPORT, batches: [], flows: [], days: [], health: NO_HEALTH }),
     deliveries: async () => ({ deliveries: [], next: null }),
+    usage: async () => ({ rows: [{ name: "test/m", usage: { ...NO_USAGE, input: 10, output: 2, calls: 1, unpriced: 1 } }], total: { ...NO_USAGE, input: 10, output: 2, calls: 1, unpriced: 1 }, more: false }),
   } as unknown as Store;
 
   readonly trees: Trees = {
@@ -209,7 +210,7 @@ export class FakeYard {
   }
 
   #flow() {
-    return { flowId: FLOW, root: MAIN, state: "ended", startedAt: 1, endedAt: 3, tasks: 1, active: 0, succeeded: 1, failed: 0, usage: NO_USAGE } as const;
+    return { flowId: FLOW, root: MAIN, state: "ended", startedAt: 1, endedAt: 3, tasks: 1, active: 0, succeeded: 1, failed: 0, usage: NO_USAGE, budget: null } as const;
   }
 }
 

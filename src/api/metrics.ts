@@ -1,7 +1,9 @@
 /** GET /metrics: figures in Prometheus' text format. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
+import { dayOf, type Clock } from "../base/clock.ts";
+import type { Usage } from "../model/chat.ts";
 import type { Sessions } from "../sessions/sessions.ts";
-import type { Health, LanesView, Spread, Store } from "../store/store.ts";
+import type { Health, LanesView, Spread, Store, UsageReport } from "../store/store.ts";
 import type { OpenConnections } from "./open-connections.ts";
 
 export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -9,6 +11,9 @@ export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 /** How finely the delay of the event loop is sampled. */
 const LOOP_SAMPLE_MS = 20;
 const NANOSECONDS = 1e9;
+const MICROS_PER_DOLLAR = 1_000_000;
+/** Models with figures of their own. */
+const MODELS_MAX = 200;
 const QUANTILES = [0.5, 0.9, 0.99];
 
 interface Sample {
@@ -22,12 +27,13 @@ export interface Metrics {
   stop(): void;
 }
 
-export function makeMetrics(deps: { store: Pick<Store, "totals" | "health">; lanes: () => Promise<LanesView>; sessions: Pick<Sessions, "draining">; connections: OpenConnections }): Metrics {
+export function makeMetrics(deps: { store: Pick<Store, "totals" | "usage" | "health">; lanes: () => Promise<LanesView>; sessions: Pick<Sessions, "draining">; connections: OpenConnections; clock: Pick<Clock, "now"> }): Metrics {
   const loop = monitorEventLoopDelay({ resolution: LOOP_SAMPLE_MS });
   loop.enable();
   return {
     async read() {
-      const [totals, lanes, health] = await Promise.all([deps.store.totals(), deps.lanes(), deps.store.health()]);
+      const [totals, lanes, health, usage] = await Promise.all([deps.store.totals(), deps.lanes(), deps.store.health(), deps.store.usage({ by: "model", since: dayOf(deps.clock.now()), limit: MODELS_MAX })]);
+      const byModel = (figure: (usage: Usage) => number): Sample[] => usage.rows.map((row) => ({ labels: { model: row.name }, value: figure(row.usage) }));
       const memory = process.memoryUsage();
       const byPool = (figure: "size" | "used" | "waiting"): Sample[] => lanes.pools.map((pool) => ({ labels: { pool: pool.name }, value: pool[figure] }));
       return [
@@ -36,6 +42,10 @@ export function makeMetrics(deps: { store: Pick<Store, "totals" | "health">; lan
         family("yard_pool_used", "Slots of a pool that are taken.", byPool("used")),
         family("yard_pool_waiting", "Lanes in line for a pool.", byPool("waiting")),
         ...healthFamilies(health),
+        family("yard_model_calls_total", "Model calls; this and the next three begin anew each day (UTC).", byModel((used) => used.calls), "counter"),
+        family("yard_model_calls_unpriced_total", "Model calls whose cost nobody knows.", byModel((used) => used.unpriced ?? 0), "counter"),
+        family("yard_model_cost_dollars_total", "Cost by the price table, of calls that have a price.", byModel((used) => used.costMicros / MICROS_PER_DOLLAR), "counter"),
+        family("yard_model_tokens_total", "Tokens by kind; cache_read and cache_write are part of input, reasoning of output.", tokensOf(usage), "counter"),
         family("yard_generation", "Number of this start.", [{ value: lanes.generation }]),
         family("yard_draining", "1 while no new work is taken.", [{ value: deps.sessions.draining ? 1 : 0 }]),
         family("yard_open_connections", "Event streams and sockets.", [{ value: deps.connections.size }]),
@@ -81,11 +91,17 @@ function delaysOf(loop: ReturnType<typeof monitorEventLoopDelay>): Sample[] {
   return samples;
 }
 
-function family(name: string, help: string, samples: readonly Sample[]): string {
+function tokensOf({ rows }: UsageReport): Sample[] {
+  return rows.flatMap(({ name, usage }) =>
+    Object.entries({ input: usage.input, output: usage.output, cache_read: usage.cacheRead, cache_write: usage.cacheWrite, reasoning: usage.reasoning }).map(([kind, value]) => ({ labels: { model: name, kind }, value })),
+  );
+}
+
+function family(name: string, help: string, samples: readonly Sample[], type: "gauge" | "counter" = "gauge"): string {
   const safe = name.replace(/[^a-zA-Z0-9_]/g, "_");
   const lines = samples.map(({ labels = {}, value }) => {
-    const inside = Object.entries(labels).map(([label, said]) => `${label}="${said}"`).join(",");
+    const inside = Object.entries(labels).map(([label, said]) => `${label}="${String(said).replace(/[\\"\n]/g, (one) => (one === "\n" ? "\\n" : `\\${one}`))}"`).join(",");
     return `${safe}${inside === "" ? "" : `{${inside}}`} ${value}\n`;
   });
-  return `# HELP ${safe} ${help}\n# TYPE ${safe} gauge\n${lines.join("")}`;
+  return `# HELP ${safe} ${help}\n# TYPE ${safe} ${type}\n${lines.join("")}`;
 }

@@ -137,28 +137,46 @@ export function count(limits: { min: number; max: number }): Reader<number> {
   };
 }
 
+export function number(limits: { min: number; max: number }): Reader<number> {
+  return {
+    schema: { type: "number", minimum: limits.min, maximum: limits.max },
+    read(value, where) {
+      if (typeof value !== "number" || !(value >= limits.min && value <= limits.max)) throw bad(where, `must be a number in ${limits.min}..${limits.max}`);
+      return value;
+    },
+  };
+}
+
+/** An object with fields of its own. */
+export function object<F extends Fields>(fields: F): Reader<Values<F>> {
+  const required = Object.keys(fields).filter((name) => fields[name]!.required);
+  return {
+    schema: { type: "object", properties: Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, field.schema])), additionalProperties: false, ...(required.length > 0 ? { required } : {}) },
+    read: (value, where) => (value === null ? refuseNull(where) : readFields(fields, value, where)),
+  };
+}
+
+function refuseNull(where: string): never {
+  throw bad(where, "must be an object");
+}
+
+/** Any JSON object, of which nothing is known here. */
+export function anyObject(): Reader<JsonObject> {
+  return {
+    schema: { type: "object" },
+    read(value, where) {
+      if (!isJsonObject(value)) throw bad(where, "must be an object");
+      return value;
+    },
+  };
+}
+
 export function list<T>(item: Reader<T>, limits: { max: number }): Reader<readonly T[]> {
   return {
     schema: { type: "array", items: item.schema, maxItems: limits.max },
     read(value, where) {
       if (!Array.isArray(value) || value.length > limits.max) throw bad(where, `must be a list of at most ${limits.max}`);
       return value.map((one, at) => item.read(one, `${where}[${at}]`));
-    },
-  };
-}
-
-/** An object with known fields. */
-export function record<F extends Fields>(fields: F): Reader<Values<F>> {
-  return {
-    schema: {
-      type: "object",
-      properties: Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, field.schema])),
-      required: Object.keys(fields).filter((name) => fields[name]!.required),
-      additionalProperties: false,
-    },
-    read(value, where) {
-      if (!isJsonObject(value)) throw bad(where, "must be an object");
-      return readFields(fields, value, where);
     },
   };
 }

@@ -12,9 +12,10 @@ import { sessionRoutes } from "./routes/sessions.ts";
 import { simulateRoutes } from "./routes/simulate.ts";
 import { spawnRoutes } from "./routes/spawns.ts";
 import { taskRoutes } from "./routes/tasks.ts";
+import { usageRoutes } from "./routes/usage.ts";
 
 export function routeTable(deps: RouteDeps): readonly Route[] {
-  return [...messageRoutes(deps), ...sessionRoutes(deps), ...spawnRoutes(deps), ...taskRoutes(deps), ...healthRoutes(deps), ...gatewayRoutes(deps), ...simulateRoutes(deps)];
+  return [...messageRoutes(deps), ...sessionRoutes(deps), ...spawnRoutes(deps), ...taskRoutes(deps), ...healthRoutes(deps), ...gatewayRoutes(deps), ...usageRoutes(deps), ...simulateRoutes(deps)];
 }
 
 export interface SpecialRoute {

@@ -394,7 +394,7 @@ test("the figures are Prometheus text", async (t) => {
   assert.match(headers.get("content-type")!, /^text\/plain; version=0\.0\.4/);
   assert.match(text, /^yard_sessions 1$/m);
   assert.match(text, /^yard_pool_used\{pool="main"\} 1$/m);
-  for (const line of text.trimEnd().split("\n")) assert.match(line, /^(# (HELP|TYPE) yard_\w+ .+|yard_\w+(\{\w+="[^"]*"\})? -?[\d.e+-]+)$/);
+  for (const line of text.trimEnd().split("\n")) assert.match(line, /^(# (HELP|TYPE) yard_\w+ .+|yard_\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? -?[\d.e+-]+)$/);
 });
 
 test("the OpenAPI document names every route once, and no field of a route hides another", async (t) => {

@@ -52,6 +52,7 @@ test("an assistant's entry is its text and its calls; its reasoning stays inside
 test("costs are told in dollars, and a cancel that stopped nothing says so", () => {
   assert.equal(toApiUsage({ ...NO_USAGE, costMicros: 1_250_000 }).cost, 1.25);
   assert.equal("costMicros" in toApiUsage(NO_USAGE), false);
+  assert.deepEqual([toApiUsage({ ...NO_USAGE, calls: 2, unpriced: 2 }).cost, toApiUsage(NO_USAGE).cost], [null, 0], "unknown is not free");
   assert.equal(toCancelResult({ turns: [], tasks: [], messages: 0 }).cancelled, false);
   assert.equal(toCancelResult({ turns: [], tasks: [], messages: 1 }).cancelled, true);
 });

@@ -1,4 +1,5 @@
 /** From the rows inside to the shapes on the wire: the only place that knows both. */
+import type { Budget, BudgetView } from "../model/budget.ts";
 import type { Usage } from "../model/chat.ts";
 import { textOf, toolCallsOf } from "../model/chat.ts";
 import type { LiveFrame, YardEvent } from "../model/event.ts";
@@ -9,7 +10,9 @@ import type { Received } from "../sessions/sessions.ts";
 import type { Delivery } from "../model/delivery.ts";
 import type { BoardColumn, Cancelled, FlowRow, LaneRow, LanesView, Missed, Promotion, Report, ReportGroup, SessionRow, TurnRow } from "../store/store.ts";
 import type {
+  ApiAmounts,
   ApiBoardColumn,
+  ApiBudget,
   ApiDelivery,
   ApiEvent,
   ApiFault,
@@ -31,8 +34,18 @@ import type {
 
 const MICROS_PER_DOLLAR = 1_000_000;
 
-export function toApiUsage({ costMicros, ...tokens }: Usage): ApiUsage {
-  return { ...tokens, cost: costMicros / MICROS_PER_DOLLAR };
+export function toApiUsage({ costMicros, unpriced = 0, ...tokens }: Usage): ApiUsage {
+  const isUnknown = unpriced > 0 && costMicros === 0;
+  return { ...tokens, cost: isUnknown ? null : costMicros / MICROS_PER_DOLLAR, ...(unpriced > 0 ? { unpriced } : {}) };
+}
+
+export function toApiBudget(view: BudgetView | null): ApiBudget | null {
+  if (view === null) return null;
+  return { limit: toAmounts(view.limit), reserved: toAmounts(view.reserved), used: toAmounts(view.used), left: toAmounts(view.left) };
+}
+
+function toAmounts({ costMicros, ...rest }: Budget): ApiAmounts {
+  return { ...rest, ...(costMicros === undefined ? {} : { cost: costMicros / MICROS_PER_DOLLAR }) };
 }
 
 export function toApiFault(fault: FaultRecord): ApiFault {
@@ -114,10 +127,11 @@ export function toApiTask(task: Task): ApiTask {
     endedAt: task.endedAt,
     deadlineAt: task.deadlineAt,
     ...(task.result === null ? {} : { result: task.result }),
+    ...(task.output === null ? {} : { output: task.output }),
     ...(task.fault === null ? {} : { fault: toApiFault(task.fault) }),
     usage: toApiUsage(task.usage),
     claims: [...task.claims],
-    budget: task.budget,
+    budget: toApiBudget(task.budget),
     attempt: task.attempt,
     delivery: task.delivery,
     batch: task.batch,

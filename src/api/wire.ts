@@ -61,8 +61,40 @@ export interface ApiUsage {
   cacheWrite: number;
   reasoning: number;
   calls: number;
-  /** US dollars by the dated price table; 0 when the model has no price. */
-  cost: number;
+  /** US dollars by the dated price table and models.prices, of those calls whose model has a price; null when none has. */
+  cost: number | null;
+  /** Calls that `cost` leaves out because nobody knows what their model costs; absent = none. */
+  unpriced?: number;
+}
+
+/** Amounts by unit; `cost` in US dollars. A unit that is absent is not limited. */
+export interface ApiAmounts {
+  tokens?: number;
+  cost?: number;
+  calls?: number;
+  children?: number;
+}
+/** left = limit - used - reserved, never below 0. */
+export interface ApiBudget {
+  limit: ApiAmounts;
+  /** For model calls that run, and for the budgets of children. */
+  reserved: ApiAmounts;
+  used: ApiAmounts;
+  left: ApiAmounts;
+}
+
+/** GET /api/usage */
+export interface UsageAnswer {
+  by: "model" | "session" | "flow" | "person" | "day";
+  /** The first day that counts (UTC); absent = all days. */
+  since?: string;
+  /** The largest first; days: the newest first. */
+  rows: { name: string; usage: ApiUsage }[];
+  total: ApiUsage;
+  /** True when there are more groups than `limit`. */
+  more: boolean;
+  /** When the built-in prices were last held against the providers' pages. */
+  pricesDate: string;
 }
 
 export interface ApiSession {
@@ -148,6 +180,10 @@ export interface SpawnRequest {
   /** The result is posted to this address, signed; the delivery is then webhook. */
   callback?: string;
   cleanup?: "keep" | "delete";
+  /** What it may spend, with everything below it. `seconds` becomes the deadline. */
+  budget?: ApiAmounts & { seconds?: number };
+  /** Its result must be JSON that fits this JSON Schema. */
+  outputSchema?: Record<string, unknown>;
   idempotencyKey?: string;
   /** Answer only when the child has ended. */
   wait?: boolean;
@@ -196,7 +232,10 @@ export interface ApiTask {
   fault?: ApiFault;
   usage: ApiUsage;
   claims: string[];
-  budget: null;
+  /** What is left of its own budget; null when it has none. */
+  budget: ApiBudget | null;
+  /** Its result as JSON, for a child that had to fit a schema. */
+  output?: unknown;
   attempt: number;
   delivery: "digest" | "notify" | "board" | "webhook";
   /** Names the children that were asked for together. */
@@ -322,6 +361,8 @@ export interface FlowList {
   next?: string;
 }
 export interface FlowDetail extends ApiFlow {
+  /** What is left of the budget that settings give a tree; null when they give none. */
+  budget: ApiBudget | null;
   tasks: ApiTask[];
 }
 

@@ -30,6 +30,11 @@ export const systemClock: Clock = {
   },
 };
 
+/** The day of a moment, as in `2026-11-30`. Days are those of UTC, so that they do not move with a machine. */
+export function dayOf(atMs: number): string {
+  return new Date(atMs).toISOString().slice(0, "2026-01-01".length);
+}
+
 /** Resolves after `delayMs`, or rejects with the signal's reason as soon as it aborts. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -6,7 +6,7 @@
 export interface Setting<T> {
   /** Flat dotted key, as in `yard config set KEY VALUE`. A `*` segment stands for any name. */
   readonly key: string;
-  readonly unit: "count" | "ms" | "s" | "minutes" | "bytes" | "tokens" | "text" | "choice" | "yes/no" | "map" | "list";
+  readonly unit: "count" | "ms" | "s" | "minutes" | "bytes" | "tokens" | "US dollars" | "text" | "choice" | "yes/no" | "map" | "list";
   readonly fallback: T;
   /** Turns a JSON value into `T`; throws {@link BadValue} with what was expected. */
   readonly parse: (value: unknown) => T;
@@ -50,6 +50,18 @@ export function wholeNumber(limits: { min: number; max: number }): Parsed<number
       if (typeof number !== "number" || !Number.isInteger(number) || number < limits.min || number > limits.max) {
         throw new BadValue(`a whole number in ${bounds}`);
       }
+      return number;
+    },
+  };
+}
+
+export function decimal(limits: { min: number; max: number }): Parsed<number> {
+  const bounds = `${limits.min}..${limits.max}`;
+  return {
+    bounds,
+    parse(value) {
+      const number = typeof value === "string" && /^-?\d{1,15}(\.\d{1,9})?$/.test(value.trim()) ? Number(value) : value;
+      if (typeof number !== "number" || !(number >= limits.min && number <= limits.max)) throw new BadValue(`a number in ${bounds}`);
       return number;
     },
   };

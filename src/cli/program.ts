@@ -15,6 +15,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   tasks: () => import("./commands/tasks.ts"),
   board: () => import("./commands/board.ts"),
   lanes: () => import("./commands/lanes.ts"),
+  usage: () => import("./commands/usage.ts"),
   simulate: () => import("./commands/simulate.ts"),
   status: () => import("./commands/status.ts"),
   config: () => import("./commands/config.ts"),

@@ -52,6 +52,21 @@ export function duration(ms: number): string {
   return `${Math.floor(Math.max(0, ms) / size)}${unit}`;
 }
 
+/** A cost for people; a mark says that some calls have no known price. */
+export function money({ cost, unpriced = 0 }: { readonly cost: number | null; readonly unpriced?: number }): string {
+  if (cost === null) return "unknown";
+  return `$${cost.toFixed(4)}${unpriced > 0 ? " or more" : ""}`;
+}
+
+/** What is left of a budget, e.g. `61000 of 100000 tokens, 3 of 4 children`; null when there is none. */
+export function budgetLeft(budget: { readonly limit: object; readonly left: object } | null): string | null {
+  if (budget === null) return null;
+  const left = budget.left as Readonly<Record<string, number>>;
+  return Object.entries(budget.limit as Readonly<Record<string, number>>)
+    .map(([unit, limit]) => `${left[unit]} of ${limit} ${unit === "cost" ? "US dollars" : unit}`)
+    .join(", ");
+}
+
 export function tokens(usage: { readonly input: number; readonly output: number }): string {
   const total = usage.input + usage.output;
   return total >= 10_000 ? `${Math.round(total / 1000)}k` : String(total);

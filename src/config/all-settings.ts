@@ -7,6 +7,7 @@ import { SETTINGS as SESSIONS } from "../sessions/settings.ts";
 import { SETTINGS as TOOLS } from "../tools/settings.ts";
 import { SETTINGS as TREES } from "../trees/settings.ts";
 import { agentsList } from "../turns/agents-list.ts";
+import { SETTINGS as BUDGETS } from "../turns/budget-settings.ts";
 import { SETTINGS as TURNS } from "../turns/settings.ts";
 import { SETTINGS as GATEWAY } from "./settings.ts";
 
@@ -19,6 +20,7 @@ export const ALL_SETTINGS: readonly Setting<unknown>[] = [
   ...TOOLS,
   ...TREES,
   ...TURNS,
+  ...BUDGETS,
   agentsList as Setting<unknown>,
   ...GATEWAY,
 ].toSorted((a, b) => (a.key < b.key ? -1 : 1));

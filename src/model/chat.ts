@@ -48,8 +48,10 @@ export interface Usage {
   readonly cacheWrite: number;
   readonly reasoning: number;
   readonly calls: number;
-  /** Millionths of a US dollar by the dated price table; 0 when the model has no price. */
+  /** Millionths of a US dollar by the dated price table, of those calls whose model has a price. */
   readonly costMicros: number;
+  /** Calls of models without a known price, which `costMicros` leaves out; absent = none. */
+  readonly unpriced?: number;
 }
 
 export const NO_USAGE: Usage = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, reasoning: 0, calls: 0, costMicros: 0 };
@@ -63,6 +65,7 @@ export function addUsage(a: Usage, b: Usage): Usage {
     reasoning: a.reasoning + b.reasoning,
     calls: a.calls + b.calls,
     costMicros: a.costMicros + b.costMicros,
+    ...(a.unpriced || b.unpriced ? { unpriced: (a.unpriced ?? 0) + (b.unpriced ?? 0) } : {}),
   };
 }
 
@@ -74,6 +77,11 @@ export interface ModelRequest {
   readonly tools: readonly ToolSpec[];
   readonly toolChoice?: "auto" | "none" | { readonly tool: string };
   readonly maxOutputTokens?: number;
+  /**
+   * Called before an attempt after one that may have been paid for; the new attempt is held to what it
+   * resolves with. It rejects when there is no budget for another.
+   */
+  readonly again?: () => Promise<{ readonly maxOutputTokens: number }>;
   /** Stable per session: lets a provider keep its cache warm. */
   readonly cacheKey?: string;
   readonly signal: AbortSignal;

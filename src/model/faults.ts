@@ -328,6 +328,26 @@ export const FAULTS = {
     httpStatus: 502,
     text: ({ provider, variable }) => `${provider} has no key: the environment variable ${variable} is not set; set it and start the gateway again, or put the key in models.providers.${provider}.apiKey`,
   }),
+  BUDGET_EXHAUSTED: fault<{ scope: string; unit: string; limit: number; used: number }>({
+    kind: "gone",
+    httpStatus: 402,
+    text: ({ scope, unit, limit, used }) => `the ${scope} budget has no room for more: ${used} of ${limit} ${unit} are used, and the rest is reserved or too little; ${scope === "task" ? "spawn with a larger budget" : `raise budgets.${scope}.*`}`,
+  }),
+  BUDGET_TOO_LARGE: fault<{ unit: string; asked: number; left: number }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ unit, asked, left }) => `a budget of ${asked} ${unit} does not fit: ${left} are left above it; ask for less`,
+  }),
+  BUDGET_PRICE_UNKNOWN: fault<{ model: string }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ model }) => `nobody knows what ${model} costs, so a budget of money cannot hold it; set its price in models.prices, or limit tokens instead`,
+  }),
+  RESULT_INVALID: fault<{ problems: string }>({
+    kind: "gone",
+    httpStatus: 500,
+    text: ({ problems }) => `the child's result does not fit its outputSchema, also after one correction: ${problems}`,
+  }),
   SIMULATION_BUSY: fault<{ seconds: number }>({
     kind: "busy",
     httpStatus: 429,

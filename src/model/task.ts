@@ -7,6 +7,8 @@
  *        └──cancel──▶ succeeded | failed | timed_out | cancelled | lost       final: never changes again
  */
 import type { FlowId, SessionKey, TaskId, TurnId } from "../base/ids.ts";
+import type { Json, JsonObject } from "../base/json.ts";
+import type { Budget, BudgetView } from "./budget.ts";
 import type { Usage } from "./chat.ts";
 import type { FaultRecord } from "./faults.ts";
 
@@ -63,6 +65,10 @@ export interface NewSpawn {
   readonly callback?: string | null;
   /** Children that were asked for together; those of one turn are a batch without it. */
   readonly batch?: string | null;
+  /** What it may spend, with everything below it; set aside in its parent's budget. */
+  readonly budget?: Budget;
+  /** Its result must be JSON that fits this schema. */
+  readonly outputSchema?: JsonObject;
 }
 
 /** Limits on a spawn, from settings, at the moment it is asked for. */
@@ -70,6 +76,8 @@ export interface SpawnLimits {
   readonly depthMax: number;
   /** Children of one session that may be active at once; further ones wait in line. */
   readonly childrenMax: number;
+  /** What a tree may spend when settings say so; only its `children` count here. */
+  readonly tree?: Budget;
 }
 
 export interface Task {
@@ -94,7 +102,10 @@ export interface Task {
   readonly fault: FaultRecord | null;
   readonly usage: Usage;
   readonly claims: readonly string[];
-  readonly budget: null;
+  /** What is left of its own budget; null when it has none. */
+  readonly budget: BudgetView | null;
+  /** Its result as JSON, for a child that had to fit a schema. */
+  readonly output: Json | null;
   /** 1 for the first; grows with `retry`. */
   readonly attempt: number;
   /** Names the children that were asked for together; null for one that was asked for alone. */

@@ -79,6 +79,8 @@ export interface StartedTurn extends TurnRef {
   readonly besides: readonly RunningBeside[];
   /** Set for a child: when the task's deadline falls, wall time in milliseconds. */
   readonly deadlineAt: number | null;
+  /** True for a child that has a budget, or that stands below one. */
+  readonly budgeted: boolean;
 }
 
 /** Something that runs for a session while its next turn starts. */
@@ -109,9 +111,10 @@ export interface StepIntent {
 }
 
 export type StepResult =
-  | { readonly kind: "model"; readonly answer: ModelAnswer }
+  /** `last`: the call that ended the work with what there was, because of this fault. */
+  | { readonly kind: "model"; readonly answer: ModelAnswer; readonly last?: FaultRecord }
   | { readonly kind: "tool"; readonly result: ToolResult; readonly yield?: { readonly barrierId: string } }
-  | { readonly kind: "compaction"; readonly summary: string; readonly upTo: number; readonly usage: Usage }
+  | { readonly kind: "compaction"; readonly summary: string; readonly upTo: number; readonly usage: Usage; readonly model?: string }
   /** Messages that joined the turn while it ran (steering), before the next model call. */
   | { readonly kind: "steer"; readonly text: string; readonly messageIds: readonly MessageId[] };
 
@@ -129,7 +132,8 @@ export interface StepWrite {
 
 /** How a turn ended, as the runner reports it. */
 export type TurnEnd =
-  | { readonly outcome: "done"; readonly text: string; readonly usage: Usage }
+  /** `fault`: the work was ended early, and the text is what there was. */
+  | { readonly outcome: "done"; readonly text: string; readonly usage: Usage; readonly fault?: FaultRecord }
   | { readonly outcome: "yielded"; readonly text: string; readonly barrierId: BarrierId; readonly usage: Usage }
   | { readonly outcome: "failed"; readonly fault: FaultRecord; readonly usage: Usage };
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { costMicros } from "./prices.ts";
+import { costMicros, priceBound, priceOf } from "./prices.ts";
 
 const TOKENS = { input: 1_000_000, output: 100_000, cacheRead: 600_000, cacheWrite: 200_000 };
 
@@ -14,11 +14,23 @@ test("the longest name that fits counts, because families share the beginnings o
 });
 
 test("a price of one's own goes before the table, the one with the provider's name first", () => {
-  const free = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
+  const free = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, call: 0 };
   assert.equal(costMicros("mine", "gpt-5.4", TOKENS, { "mine/gpt-5.4": free }), 0);
   assert.notEqual(costMicros("theirs", "gpt-5.4", TOKENS, { "mine/gpt-5.4": free }), 0);
 });
 
-test("an unknown model costs 0, because a guess would look like a fact", () => {
-  assert.equal(costMicros("p", "nobody-knows", TOKENS, {}), 0);
+test("what an unknown model costs is unknown, because 0 would look like a fact", () => {
+  assert.equal(costMicros("p", "nobody-knows", TOKENS, {}), null);
+});
+
+test("a model that is billed by the request costs the same for any number of tokens", () => {
+  const perCall = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, call: 0.04 };
+  assert.equal(costMicros("copilot", "m", TOKENS, { m: perCall }), 40_000);
+  assert.equal(priceBound(perCall).call, 40_000);
+});
+
+test("the bound of a price counts every token of the prompt as the dearest kind, so no mix of caching can exceed it", () => {
+  const price = priceOf("anthropic", "claude-sonnet-5-5", {})!;
+  const bound = priceBound(price);
+  assert.ok(costMicros("anthropic", "claude-sonnet-5-5", TOKENS, {})! <= TOKENS.input * bound.input + TOKENS.output * bound.output);
 });

@@ -3,9 +3,12 @@
  *
  * Standard rates for short prompts; surcharges of very long prompts, batch discounts and taxes
  * are left out, so a cost is an estimate. The setting models.prices goes before this table.
- * A model that is in neither costs 0, which says "unknown", never a guess.
+ * What a model costs that is in neither is unknown, never 0 and never a guess.
  */
+import type { PriceBound } from "../model/budget.ts";
 import type { Usage } from "../model/chat.ts";
+
+const MICROS_PER_DOLLAR = 1_000_000;
 
 /** US dollars per million tokens, which is also millionths of a dollar per token. */
 export interface Price {
@@ -13,11 +16,16 @@ export interface Price {
   readonly output: number;
   readonly cacheRead: number;
   readonly cacheWrite: number;
+  /** US dollars per call, for models that are billed by the request; 0 for the others. */
+  readonly call: number;
 }
 
+/** When the table was last held against the providers' pages. */
+export const PRICES_DATE = "2026-11-20";
+
 /** Anthropic: reading the cache costs a tenth of the input, writing it for 5 minutes a quarter more. */
-const anthropic = (input: number, output: number): Price => ({ input, output, cacheRead: input / 10, cacheWrite: input * 1.25 });
-const openai = (input: number, cacheRead: number, output: number): Price => ({ input, output, cacheRead, cacheWrite: input });
+const anthropic = (input: number, output: number): Price => ({ input, output, cacheRead: input / 10, cacheWrite: input * 1.25, call: 0 });
+const openai = (input: number, cacheRead: number, output: number): Price => ({ input, output, cacheRead, cacheWrite: input, call: 0 });
 const google = openai;
 
 /** By the beginning of the model's name; the longest that fits counts. */
@@ -69,15 +77,25 @@ export function knownContextWindow(model: string): number {
 }
 
 /**
- * Millionths of a US dollar for the tokens of one call, rounded.
+ * What a model costs, or null when nobody knows.
  * @param model the provider's own name of the model.
  * @param overrides by `<provider>/<model>` or by the model's name alone.
  */
-export function costMicros(provider: string, model: string, tokens: Pick<Usage, "input" | "output" | "cacheRead" | "cacheWrite">, overrides: Readonly<Record<string, Price>>): number {
-  const price = overrides[`${provider}/${model}`] ?? overrides[model] ?? longestFit(PRICES, model);
-  if (price === undefined) return 0;
+export function priceOf(provider: string, model: string, overrides: Readonly<Record<string, Price>>): Price | null {
+  return overrides[`${provider}/${model}`] ?? overrides[model] ?? longestFit(PRICES, model) ?? null;
+}
+
+/** Millionths of a US dollar for the tokens of one call, rounded; null when the price is unknown. */
+export function costMicros(provider: string, model: string, tokens: Pick<Usage, "input" | "output" | "cacheRead" | "cacheWrite">, overrides: Readonly<Record<string, Price>>): number | null {
+  const price = priceOf(provider, model, overrides);
+  if (price === null) return null;
   const uncached = Math.max(0, tokens.input - tokens.cacheRead - tokens.cacheWrite);
-  return Math.round(uncached * price.input + tokens.cacheRead * price.cacheRead + tokens.cacheWrite * price.cacheWrite + tokens.output * price.output);
+  return Math.round(uncached * price.input + tokens.cacheRead * price.cacheRead + tokens.cacheWrite * price.cacheWrite + tokens.output * price.output + price.call * MICROS_PER_DOLLAR);
+}
+
+/** The most that one token and one call can cost, whatever of the prompt is cached. */
+export function priceBound(price: Price): PriceBound {
+  return { input: Math.max(price.input, price.cacheRead, price.cacheWrite), output: price.output, call: price.call * MICROS_PER_DOLLAR };
 }
 
 /** The entry whose name begins `model`, e.g. of `claude-sonnet-4-5-20250929` or `anthropic/claude-opus-5`. */

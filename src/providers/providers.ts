@@ -16,6 +16,7 @@ import { isJsonObject } from "../base/json.ts";
 import type { Log } from "../base/log.ts";
 import { makeRedactor } from "../base/redact.ts";
 import type { Settings } from "../base/setting.ts";
+import type { CallTerms } from "../model/budget.ts";
 import type { ModelAnswer, ModelClient, ModelFrame, ModelRequest } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
 import { AnswerBuilder, type Assembled } from "./answer.ts";
@@ -26,17 +27,18 @@ import { makeHttpFetch } from "./http-fetch.ts";
 import { guardedFetch } from "./http.ts";
 import type { LocalModel } from "./local-model.ts";
 import { isOpenAi, Models } from "./models.ts";
-import { costMicros } from "./prices.ts";
+import { costMicros, priceBound, priceOf } from "./prices.ts";
 import { callOptions } from "./prompt.ts";
 import * as setting from "./settings.ts";
 import type { Api, ProviderSetup } from "./settings.ts";
-import { kindOf, verdictOn, type FailureKind } from "./verdict.ts";
+import { kindOf, MAY_BE_PAID, verdictOn, type FailureKind } from "./verdict.ts";
 
 /** How long a refused key is not tried again. */
 export const REFUSED_KEY_MS = 60_000;
 const REFUSED_KEYS_MAX = 1000;
 const DISCOVERY_MS_MAX = 300;
 const DISCOVERED_MODELS_MAX = 100;
+const FREE = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, call: 0 };
 
 export interface ProvidersDeps {
   readonly settings: Settings;
@@ -63,6 +65,8 @@ export interface ProviderView {
 export interface Providers extends ModelClient {
   /** `<provider>/<model>` for agents that name none; `rehearsal/rehearsal` when nothing else is there. */
   defaultModel(): string;
+  /** What a call of a model is held to. @throws {Fault} MODEL_UNKNOWN */
+  terms(model: string): CallTerms;
   /** Looks for an Ollama on this machine, for at most 300 ms. Never throws. */
   discover(signal?: AbortSignal): Promise<void>;
   listProviders(): readonly ProviderView[];
@@ -94,12 +98,13 @@ export function makeProviders(deps: ProvidersDeps): Providers {
     const { provider } = route;
     const failures: Partial<Record<FailureKind, number>> = {};
     let waitedMs = 0;
+    let maxOutputTokens = request.maxOutputTokens;
     for (let attempts = 1; ; attempts++) {
       const key = keyOf(provider, route.setup);
       refused.check(provider, key);
       const builder = new AnswerBuilder(request, onFrame, () => ids.bare());
       try {
-        await runAttempt(request, route, key, builder);
+        await runAttempt(maxOutputTokens === undefined ? request : { ...request, maxOutputTokens }, route, key, builder);
         return priced(builder.result(), route);
       } catch (thrown) {
         if (request.signal.aborted) throw request.signal.reason;
@@ -117,6 +122,7 @@ export function makeProviders(deps: ProvidersDeps): Providers {
         if (builder.sentFrames) onFrame({ type: "restart", attempt: attempts + 1, reason: failure.problem });
         await sleep(clock, verdict.afterMs, request.signal);
         waitedMs += verdict.afterMs;
+        if ((failure.began || MAY_BE_PAID.has(kind)) && request.again !== undefined) maxOutputTokens = (await request.again()).maxOutputTokens;
       }
     }
   }
@@ -124,13 +130,23 @@ export function makeProviders(deps: ProvidersDeps): Providers {
   async function runAttempt(request: ModelRequest, route: RemoteRoute, key: string | null, builder: AnswerBuilder): Promise<void> {
     const model = await models.get(route.provider, route.setup, route.model, key);
     const style = { api: route.setup.api, takesCacheKey: route.setup.api === "openai-responses" || isOpenAi(route.setup) };
-    const maxOutputTokens = request.maxOutputTokens ?? route.listed?.maxOutputTokens ?? settings.get(setting.maxOutputTokens);
+    const maxOutputTokens = request.maxOutputTokens ?? outputTokensMax(route);
     const deadlines = {
       firstByteMs: settings.get(setting.firstByteSeconds) * 1000,
       betweenChunksMs: settings.get(setting.betweenChunksSeconds) * 1000,
       totalMs: settings.get(setting.totalSeconds) * 1000,
     };
     await attempt(model, (signal) => callOptions(request, style, maxOutputTokens, signal), builder, deadlines, clock, request.signal);
+  }
+
+  function outputTokensMax(route: Route): number {
+    return route.listed?.maxOutputTokens ?? settings.get(setting.maxOutputTokens);
+  }
+
+  function terms(name: string): CallTerms {
+    const route = catalogue.route(name);
+    const price = route.setup === null ? FREE : priceOf(route.provider, route.model, settings.get(setting.prices));
+    return { outputTokensMax: outputTokensMax(route), price: price === null ? null : priceBound(price) };
   }
 
   /** Read anew for every attempt, so that a rotated key counts at once. */
@@ -143,7 +159,7 @@ export function makeProviders(deps: ProvidersDeps): Providers {
 
   function priced({ tokens, parts, stop: reason, model }: Assembled, route: RemoteRoute): ModelAnswer {
     const cost = costMicros(route.provider, route.model, tokens, settings.get(setting.prices));
-    return { parts, stop: reason, usage: { ...tokens, calls: 1, costMicros: cost }, model: `${route.provider}/${model ?? route.model}` };
+    return { parts, stop: reason, usage: { ...tokens, calls: 1, costMicros: cost ?? 0, ...(cost === null ? { unpriced: 1 } : {}) }, model: `${route.provider}/${model ?? route.model}` };
   }
 
   function chance(): number {
@@ -179,6 +195,7 @@ export function makeProviders(deps: ProvidersDeps): Providers {
 
   return {
     call,
+    terms,
     contextWindow: (model) => catalogue.contextWindow(model),
     knownModels: () => catalogue.knownModels(),
     defaultModel: () => catalogue.defaultModel(),

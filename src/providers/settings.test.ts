@@ -36,6 +36,6 @@ test("the built-in provider cannot be set up, because its name is taken", () => 
 });
 
 test("prices of the cache are those of the input when they are left out", () => {
-  assert.deepEqual(prices.parse({ m: { input: 2, output: 8 } }), { m: { input: 2, output: 8, cacheRead: 2, cacheWrite: 2 } });
+  assert.deepEqual(prices.parse({ m: { input: 2, output: 8 } }), { m: { input: 2, output: 8, cacheRead: 2, cacheWrite: 2, call: 0 } });
   assert.throws(() => prices.parse({ m: { input: -1, output: 8 } }), /"m"\.input/);
 });

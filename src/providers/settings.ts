@@ -43,6 +43,7 @@ const CONTEXT_TOKENS_MAX = 100_000_000;
 const PROVIDER_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/;
 const FIELDS = ["api", "baseUrl", "apiKey", "apiKeyEnv", "models", "headers"] as const;
+const PRICE_FIELDS: readonly (keyof Price)[] = ["input", "output", "cacheRead", "cacheWrite", "call"];
 const MODEL_FIELDS = ["id", "contextWindow", "maxOutputTokens"] as const;
 
 export const providers: Setting<Readonly<Record<string, ProviderSetup>>> = {
@@ -213,13 +214,15 @@ function parsePrices(value: unknown): Readonly<Record<string, Price>> {
   return Object.fromEntries(
     Object.entries(value).map(([model, entry]) => {
       if (!isJsonObject(entry)) throw new BadValue(`a map in which "${model}" is {input, output, cacheRead, cacheWrite}`);
+      for (const field of Object.keys(entry)) if (!PRICE_FIELDS.includes(field as keyof Price)) throw new BadValue(`a map in which "${model}" has no field "${field}" (known: ${PRICE_FIELDS.join(", ")})`);
+      const byRequest = entry["call"] !== undefined && entry["input"] === undefined;
       const dollars = (field: keyof Price, otherwise?: number): number => {
         const given = entry[field] ?? otherwise;
         if (typeof given !== "number" || !(given >= 0) || given > 1_000_000) throw new BadValue(`a map in which "${model}".${field} is US dollars per million tokens, 0 or more`);
         return given;
       };
-      const input = dollars("input");
-      return [model, { input, output: dollars("output"), cacheRead: dollars("cacheRead", input), cacheWrite: dollars("cacheWrite", input) }];
+      const input = dollars("input", byRequest ? 0 : undefined);
+      return [model, { input, output: dollars("output", byRequest ? 0 : undefined), cacheRead: dollars("cacheRead", input), cacheWrite: dollars("cacheWrite", input), call: dollars("call", 0) }];
     }),
   );
 }

@@ -11,6 +11,9 @@ import { waitHintMs } from "./wait-hint.ts";
 export const FAILURE_KINDS = ["rejected", "too-long", "auth", "quota", "limited", "overloaded", "failing", "refused", "nowhere", "cut-off", "broken", "timed-out"] as const;
 export type FailureKind = (typeof FAILURE_KINDS)[number];
 
+/** Failures after which the provider may have counted tokens: it took the request and did not refuse it. */
+export const MAY_BE_PAID: ReadonlySet<FailureKind> = new Set(["failing", "cut-off", "broken", "timed-out"]);
+
 interface Policy {
   /** Attempts that end this way, in all; "setting" = models.retry.maxAttempts; null = only the waiting is bounded. */
   readonly attempts: number | "setting" | null;

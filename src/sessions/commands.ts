@@ -58,7 +58,7 @@ export function conversationCommands(deps: CommandDeps): readonly Command[] {
         const { tasks } = await store.tasks({ parent: session, states: ["queued", "running", "waiting"], limit: TASKS_SHOWN });
         const lines = [
           `${row.label ?? row.key} · ${row.state} · model ${row.model ?? deps.models.defaultModel()} · queue mode ${row.queueMode ?? "default"}`,
-          `${row.usage.input} tokens in, ${row.usage.output} out, ${row.usage.calls} model calls${row.usage.costMicros > 0 ? `, $${(row.usage.costMicros / 1e6).toFixed(4)}` : ""}`,
+          `${row.usage.input} tokens in, ${row.usage.output} out, ${row.usage.calls} model calls${row.usage.unpriced !== undefined && row.usage.costMicros === 0 ? ", cost unknown" : row.usage.costMicros > 0 ? `, $${(row.usage.costMicros / 1e6).toFixed(4)}` : ""}`,
           ...(lane?.turns ?? []).map((turn) => `${turn.handle} ${turn.track === "side" ? "beside" : "running"}: ${turn.about} (${seconds(deps.nowMs() - turn.startedAt)})`),
           ...tasks.map((task) => `${task.state}: ${task.label} (${seconds(deps.nowMs() - task.queuedAt)})`),
         ];

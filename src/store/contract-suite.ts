@@ -6,10 +6,14 @@
  */
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
+import type { ScopeBudgets } from "../model/budget.ts";
+import { NO_USAGE } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
 import { hasEnded, type TaskState } from "../model/task.ts";
 import { ATTEMPTS_WITHOUT_PROGRESS_MAX } from "../model/turn.ts";
 import { ANN, answered, BOB, calling, fault, MAIN, MEAN, refOf, resulted, StoreBench, type OpenedStore } from "./store-bench.test-support.ts";
+
+const NO_SCOPES: ScopeBudgets = { session: {}, tree: {}, person: {}, day: {} };
 
 export function storeContract(name: string, open: (t: TestContext) => Promise<OpenedStore>): void {
   function promise(text: string, story: (bench: StoreBench, t: TestContext) => Promise<void>): void {
@@ -93,6 +97,97 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     await assert.rejects(bench.accept(ANN, "3", { mode: "followup" }), fault("LANE_FULL"));
     assert.equal((await bench.store.session(ANN))!.waitingMessages, 2);
     assert.equal((await bench.accept(BOB, "3")).queuedAhead, 0, "others are not concerned");
+  });
+
+  // ── usage and budgets ─────────────────────────────────────────────────────────────────────
+
+  promise("usage is kept by day, session, model, person and tree, once per result, and outlives its session", async (bench) => {
+    const turn = await bench.begin(ANN, "work", { author: "ann" });
+    const child = await bench.spawn(turn, "part");
+    const childTurn = await bench.start();
+    await bench.store.journal({ turn: refOf(childTurn), writes: [answered(1, [{ type: "text", text: "a" }])], events: [] });
+    await bench.store.journal({ turn: refOf(childTurn), writes: [answered(1, [{ type: "text", text: "a" }])], events: [] });
+    await bench.done(childTurn);
+    await bench.done(turn);
+    const by = async (group: "person" | "tree" | "model" | "session"): Promise<unknown> => (await bench.store.usage({ by: group, limit: 10 })).rows.map(({ name, usage }) => [name, usage.input, usage.output, usage.calls]);
+    assert.deepEqual(await by("person"), [["ann", 20, 4, 2]], "a child works for whom its parent works for");
+    assert.deepEqual(await by("tree"), [[child.flowId, 10, 2, 1]]);
+    await bench.store.deleteSession({ key: child.session, by: "test" });
+    assert.deepEqual(await by("model"), [["test/m", 20, 4, 2]]);
+    assert.equal((await bench.store.usage({ by: "day", since: "2999-01-01", limit: 10 })).total.calls, 0);
+  });
+
+  promise("a call is reserved before it is made and corrected afterwards; what does not fit is refused and reserves nothing", async (bench) => {
+    const root = await bench.spawn(null, "root", { budget: { tokens: 1000, calls: 3 } });
+    const turn = await bench.start();
+    assert.equal(turn.budgeted, true);
+    const ask = (inputTokensMax: number, isLast = false) => bench.store.reserveCall({ turn: refOf(turn), asked: { inputTokensMax, outputTokensMax: 300, outputTokensMin: 10, price: null, isLast }, scopes: NO_SCOPES });
+    const first = await ask(500);
+    assert.deepEqual(first.outcome === "granted" && first.outputTokensMax, 300);
+    assert.deepEqual(await ask(95), { outcome: "exhausted", by: { scope: "task", name: root.taskId, unit: "tokens", limit: 1000, used: 0 }, tokensLeft: 200 }, "a tenth is kept back");
+    const last = await ask(95, true);
+    assert.deepEqual(last.outcome === "granted" && last.outputTokensMax, 105, "for the last call");
+    for (const grant of [first, last]) await bench.store.settleCall({ hold: grant.outcome === "granted" ? grant.hold : "", spent: { ...NO_USAGE, input: 40, output: 10, calls: 1 } });
+    await bench.store.settleCall({ hold: first.outcome === "granted" ? first.hold : "", spent: "unknown" });
+    assert.deepEqual((await bench.store.task(root.taskId))!.budget, { limit: { tokens: 1000, calls: 3 }, reserved: { tokens: 0, calls: 0 }, used: { tokens: 100, calls: 2 }, left: { tokens: 900, calls: 1 } });
+    assert.equal((await ask(10)).outcome, "exhausted", "one call is kept back");
+    await bench.done(turn);
+    assert.equal((await ask(10)).outcome, "superseded");
+  });
+
+  promise("a child's budget is set aside above it and its rest comes back, whatever ends it; a call still on its way is spent until it is known", async (bench) => {
+    const root = await bench.spawn(null, "root", { budget: { tokens: 10_000, children: 2 } });
+    const rootTurn = await bench.start();
+    const child = await bench.spawn(rootTurn, "child", { budget: { tokens: 4_000 } });
+    const childTurn = await bench.start();
+    const figures = async (): Promise<unknown> => {
+      const { reserved, used } = (await bench.store.task(root.taskId))!.budget!;
+      return [reserved.tokens, used.tokens];
+    };
+    assert.deepEqual(await figures(), [4_000, 0]);
+    await assert.rejects(bench.spawn(rootTurn, "greedy", { budget: { tokens: 6_001 } }), fault("BUDGET_TOO_LARGE"));
+    const call = await bench.store.reserveCall({ turn: refOf(childTurn), asked: { inputTokensMax: 1_000, outputTokensMax: 500, outputTokensMin: 1, price: null, isLast: false }, scopes: NO_SCOPES });
+    await bench.store.cancelTask({ task: child.taskId, by: "test" });
+    assert.deepEqual(await figures(), [0, 1_500]);
+    await bench.store.settleCall({ hold: call.outcome === "granted" ? call.hold : "", spent: { ...NO_USAGE, input: 700, output: 7, calls: 1 } });
+    assert.deepEqual(await figures(), [0, 707]);
+    await bench.spawn(rootTurn, "second");
+    await assert.rejects(bench.spawn(rootTurn, "third"), fault("BUDGET_EXHAUSTED"));
+  });
+
+  promise("after a crash the calls that were on their way are spent, because the provider may have counted them", async (bench) => {
+    const root = await bench.spawn(null, "root", { budget: { tokens: 10_000 } });
+    const turn = await bench.start();
+    await bench.store.reserveCall({ turn: refOf(turn), asked: { inputTokensMax: 1_000, outputTokensMax: 500, outputTokensMin: 1, price: null, isLast: false }, scopes: NO_SCOPES });
+    await bench.crash();
+    const { used, reserved } = (await bench.store.task(root.taskId))!.budget!;
+    assert.deepEqual([used.tokens, reserved.tokens], [1_500, 0]);
+  });
+
+  promise("a limit of a scope begins with what was used before it was set, and follows the setting", async (bench) => {
+    await bench.accept(ANN, "before", { author: "ann" });
+    await bench.drain();
+    const turn = await bench.begin(ANN, "now", { author: "ann" });
+    const ask = (tokens: number) => bench.store.reserveCall({ turn: refOf(turn), asked: { inputTokensMax: 10, outputTokensMax: 50, outputTokensMin: 1, price: null, isLast: true }, scopes: { ...NO_SCOPES, person: { tokens } } });
+    const small = await ask(60);
+    assert.equal(small.outcome === "granted" && small.outputTokensMax, 60 - 12 - 10);
+    assert.equal((await ask(60)).outcome, "exhausted");
+    assert.equal((await ask(500)).outcome, "granted");
+  });
+
+  promise("a result that must fit a schema is held against it in the transaction that ends the child, after one correction", async (bench) => {
+    const outputSchema = { type: "object", required: ["n"] };
+    const good = await bench.spawn(null, "good", { outputSchema });
+    await bench.done(await bench.start(), '{"n": 1}');
+    assert.deepEqual((await bench.store.task(good.taskId))!.output, { n: 1 });
+    const bad = await bench.spawn(null, "bad", { outputSchema });
+    await bench.done(await bench.start(), "words");
+    assert.equal((await bench.store.task(bad.taskId))!.state, "running");
+    const correction = await bench.start();
+    assert.match(correction.messages[0]!.text, /it is no JSON value/);
+    await bench.done(correction, "{}");
+    const ended = (await bench.store.task(bad.taskId))!;
+    assert.deepEqual([ended.state, ended.fault!.code, ended.output], ["failed", "RESULT_INVALID", null]);
   });
 
   // ── lanes and pools ───────────────────────────────────────────────────────────────────────

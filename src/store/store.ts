@@ -19,6 +19,7 @@
  */
 import type { BarrierId, FlowId, MessageId, SessionKey, TaskId, TurnId } from "../base/ids.ts";
 import type { JsonObject } from "../base/json.ts";
+import type { BudgetView, CallAsked, CallGrant, ScopeBudgets } from "../model/budget.ts";
 import type { Usage } from "../model/chat.ts";
 import type { Claim, ClaimRules, PromotedTurn, Rules } from "../model/claim.ts";
 import type { AttemptEnd, Delivery, DeliveryState } from "../model/delivery.ts";
@@ -153,7 +154,28 @@ export interface FlowRow {
   readonly succeeded: number;
   readonly failed: number;
   readonly usage: Usage;
+  /** What is left of the tree's budget; null in listings, and when none is set. */
+  readonly budget: BudgetView | null;
 }
+
+export const USAGE_GROUPS = ["model", "session", "tree", "person", "day"] as const;
+
+export interface UsageQuery {
+  readonly by: (typeof USAGE_GROUPS)[number];
+  /** The first day that counts, as in `2026-11-30` (UTC). */
+  readonly since?: string;
+  readonly limit: number;
+}
+
+export interface UsageReport {
+  readonly rows: readonly { readonly name: string; readonly usage: Usage }[];
+  readonly total: Usage;
+  /** True when there are more groups than asked for. */
+  readonly more: boolean;
+}
+
+/** The provider's count of a call; `nothing` = it never reached the model; `unknown` = it may have. */
+export type CallSpent = Usage | "nothing" | "unknown";
 
 export interface TaskQuery {
   readonly parent?: SessionKey;
@@ -327,6 +349,14 @@ export interface StoreVerbs {
    */
   endTurn(input: { turn: TurnRef; end: TurnEnd; writes: readonly StepWrite[] }): boolean;
 
+  /**
+   * Reserves the most that one model call can cost in every budget that it counts against, and says how
+   * long its answer may be. Nothing is reserved when it does not fit.
+   */
+  reserveCall(input: { turn: TurnRef; asked: CallAsked; scopes: ScopeBudgets }): CallGrant;
+  /** Puts what the provider counted in the place of what was reserved; a second time it does nothing. */
+  settleCall(input: { hold: string; spent: CallSpent }): void;
+
   /** Messages in mode `steer` that came for this running turn; they become part of it. */
   takeSteering(turn: TurnRef): readonly { readonly id: MessageId; readonly text: string }[];
 
@@ -377,7 +407,7 @@ export interface StoreVerbs {
 
   /**
    * Admits a child: task, flow, session and its first message.
-   * @throws {Fault} SPAWN_TOO_DEEP, SPAWN_PARENT_GONE, TURN_NOT_FOUND (the turn that asked has ended).
+   * @throws {Fault} SPAWN_TOO_DEEP, SPAWN_PARENT_GONE, TURN_NOT_FOUND (the turn that asked has ended), BUDGET_EXHAUSTED (no more children), BUDGET_TOO_LARGE.
    */
   admitSpawn(input: { spawn: NewSpawn; limits: SpawnLimits }): { readonly task: Task; readonly created: boolean };
   /** All of them or none. @throws {Fault} as {@link admitSpawn} */
@@ -426,6 +456,8 @@ export interface StoreVerbs {
 
   /** Totals for metrics and doctor. */
   totals(): Readonly<Record<string, number>>;
+  /** What was used, the largest groups first (days: the newest). It stays when sessions are deleted. */
+  usage(query: UsageQuery): UsageReport;
   checkIntegrity(): readonly string[];
 }
 

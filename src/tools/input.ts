@@ -4,7 +4,7 @@
  *
  * Refuses what it does not know: a misspelled argument that is silently dropped looks like a result.
  */
-import type { JsonObject } from "../base/json.ts";
+import { isJsonObject, type JsonObject } from "../base/json.ts";
 import { Fault } from "../model/faults.ts";
 
 /** One argument. `parse` throws {@link NotExpected}. */
@@ -80,6 +80,37 @@ export function wholeNumber(options: { min: number; max: number }): Field<number
 
 export function yesNo(): Field<boolean> {
   return { schema: { type: "boolean" }, required: true, parse: (value) => (typeof value === "boolean" ? value : notExpected("true or false")) };
+}
+
+export function number(options: { min: number; max: number }): Field<number> {
+  const { min, max } = options;
+  return {
+    schema: { type: "number" },
+    required: true,
+    parse: (value) => (typeof value === "number" && value >= min && value <= max ? value : notExpected(`a number from ${min} to ${max}`)),
+  };
+}
+
+/** An object with arguments of its own. */
+export function object<const F extends Fields>(fields: F): Field<Parsed<F>> {
+  const shape = inputShape(fields);
+  return {
+    schema: shape.schema,
+    required: true,
+    parse(value) {
+      if (!isJsonObject(value)) return notExpected(`an object with ${Object.keys(fields).join(", ")}`);
+      try {
+        return shape.parse("", value);
+      } catch (cause) {
+        return notExpected(`an object in which ${(cause as Error).message.replace(/^: /, "")}`);
+      }
+    },
+  };
+}
+
+/** Any JSON object. */
+export function anyObject(): Field<JsonObject> {
+  return { schema: { type: "object" }, required: true, parse: (value) => (isJsonObject(value) ? value : notExpected("a JSON object")) };
 }
 
 export function oneOf<const T extends string>(...choices: readonly T[]): Field<T> {

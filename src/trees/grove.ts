@@ -5,11 +5,13 @@ import type { FlowId, SessionKey, TaskId } from "../base/ids.ts";
 import type { Settings } from "../base/setting.ts";
 import type { ModelClient } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
+import { schemaProblem } from "../model/output-schema.ts";
 import type { Accepted } from "../model/message.ts";
 import { LABEL_LENGTH_MAX, TASK_BYTES_MAX, hasEnded, type NewSpawn, type SpawnLimits, type Task } from "../model/task.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Cancelled, Store } from "../store/store.ts";
 import { checkedAddresses, checkedUrl, systemResolve } from "../tools/checked-address.ts";
+import { scopeBudgets, treeSeconds } from "../turns/budget-settings.ts";
 import { agentIds, agentsList, findAgent } from "../turns/agents-list.ts";
 import { maxChildrenPerAgent, maxSpawnDepth, runTimeoutSeconds, webhookAllowPrivate } from "./settings.ts";
 import type { Trees } from "./trees.ts";
@@ -49,7 +51,7 @@ export class Grove implements Trees {
 
   #limits(): SpawnLimits {
     const { settings } = this.#deps;
-    return { depthMax: settings.get(maxSpawnDepth), childrenMax: settings.get(maxChildrenPerAgent) };
+    return { depthMax: settings.get(maxSpawnDepth), childrenMax: settings.get(maxChildrenPerAgent), tree: scopeBudgets(settings)?.tree ?? {} };
   }
 
   /** The spawn as the store takes it. @throws {Fault} what is wrong with it. */
@@ -58,8 +60,9 @@ export class Grove implements Trees {
     if (sessions.draining) throw new Fault("DRAINING", {});
     this.#check(spawn);
     if (spawn.callback) await this.#checkCallback(spawn.callback);
-    const seconds = spawn.deadlineSeconds ?? settings.get(runTimeoutSeconds);
-    return { ...spawn, deadlineSeconds: seconds > 0 ? seconds : null };
+    const longest = settings.get(treeSeconds);
+    const seconds = Math.min(spawn.deadlineSeconds ?? (settings.get(runTimeoutSeconds) || Infinity), longest || Infinity);
+    return { ...spawn, deadlineSeconds: Number.isFinite(seconds) ? seconds : null };
   }
 
   /** A host that cannot be looked up now may be there when the child has ended; one that lies inside is refused at once. */
@@ -88,6 +91,8 @@ export class Grove implements Trees {
     if (spawn.model !== null && !this.#deps.models.knownModels().some((known) => known.split("/")[0] === spawn.model!.split("/")[0])) {
       throw new Fault("MODEL_UNKNOWN", { model: spawn.model, known: this.#deps.models.knownModels().join(", ") });
     }
+    const problem = spawn.outputSchema === undefined ? null : schemaProblem(spawn.outputSchema);
+    if (problem !== null) throw new Fault("BAD_REQUEST", { where: "outputSchema", problem });
     const list = this.#deps.settings.get(agentsList);
     if (findAgent(list, spawn.agent) === null) throw new Fault("AGENT_NOT_FOUND", { agent: spawn.agent, known: agentIds(list).join(", ") });
   }

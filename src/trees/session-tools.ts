@@ -7,13 +7,14 @@
 import type { SessionKey, TaskId } from "../base/ids.ts";
 import type { Json, JsonObject } from "../base/json.ts";
 import type { Settings } from "../base/setting.ts";
+import { budgetOf, deadlineOf, SPAWN_BUDGET_MAX } from "../model/budget.ts";
 import { textOf } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
 import { hasEnded, LABEL_LENGTH_MAX, TASK_BYTES_MAX, type Task } from "../model/task.ts";
 import type { Tool, ToolContext, ToolOutcome } from "../model/tool.ts";
 import type { Entry } from "../model/turn.ts";
 import type { Store, TurnRow } from "../store/store.ts";
-import { inputShape, oneOf, optional, text, textOrList, wholeNumber, type Field, type InputShape } from "../tools/input.ts";
+import { anyObject, inputShape, number, object, oneOf, optional, text, textOrList, wholeNumber, type Field, type InputShape } from "../tools/input.ts";
 import { agentIds, agentsList } from "../turns/agents-list.ts";
 import { childrenOf, findChild, type NumberedTask } from "./find-child.ts";
 import type { Trees } from "./trees.ts";
@@ -22,6 +23,13 @@ const NAME = text({ min: 1, max: 200 });
 const MODEL_NAME = text({ min: 1, max: 200 });
 const DEADLINE_SECONDS_MAX = 30 * 86_400;
 const LOG_ENTRIES_MAX = 50;
+const BUDGET = object({
+  tokens: optional(wholeNumber({ min: 1, max: SPAWN_BUDGET_MAX.tokens })),
+  cost: optional(number({ min: 0, max: SPAWN_BUDGET_MAX.cost })),
+  calls: optional(wholeNumber({ min: 1, max: SPAWN_BUDGET_MAX.calls })),
+  children: optional(wholeNumber({ min: 0, max: SPAWN_BUDGET_MAX.children })),
+  seconds: optional(wholeNumber({ min: 1, max: SPAWN_BUDGET_MAX.seconds })),
+});
 const RECENT_MAX = 20;
 const CLAIMS_MAX = 100;
 
@@ -67,6 +75,8 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
         delivery: optional(oneOf("digest", "notify", "board")),
         cleanup: optional(oneOf("keep", "delete")),
         claims: optional(textOrList({ max: 4_000, itemsMax: CLAIMS_MAX })),
+        budget: optional(BUDGET),
+        outputSchema: optional(anyObject()),
       }),
       async run(input, context) {
         const { task } = await trees.spawn({
@@ -79,11 +89,13 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
           model: input.model ?? null,
           context: input.context ?? "isolated",
           cwd: null,
-          deadlineSeconds: input.deadlineSeconds ?? null,
+          deadlineSeconds: deadlineOf(input.deadlineSeconds, input.budget),
           delivery: input.delivery ?? "digest",
           cleanup: input.cleanup ?? "keep",
           claims: input.claims === undefined ? [] : typeof input.claims === "string" ? [input.claims] : input.claims,
           idempotencyKey: context.stepKey,
+          ...(input.budget === undefined ? {} : { budget: budgetOf(input.budget) }),
+          ...(input.outputSchema === undefined ? {} : { outputSchema: input.outputSchema }),
         });
         return json({ status: "accepted", taskId: task.taskId, flowId: task.flowId, childSessionKey: task.session, label: task.label });
       },
@@ -263,6 +275,7 @@ export function infoOf(task: Task, nowMs: number): JsonObject {
     result: task.result,
     fault: task.fault === null ? null : task.fault.message,
     claims: [...task.claims],
+    ...(task.budget === null ? {} : { budgetLeft: { ...task.budget.left } }),
   };
 }
 

@@ -7,7 +7,7 @@ import type { Cancelled } from "../store/store.ts";
 export interface Trees {
   /**
    * Admits a child. Over a cap it waits in line; it is not refused.
-   * @throws {Fault} SPAWN_TOO_DEEP, SPAWN_PARENT_GONE, AGENT_NOT_FOUND, MODEL_UNKNOWN, BAD_REQUEST, DRAINING, ADDRESS_REFUSED (its callback).
+   * @throws {Fault} SPAWN_TOO_DEEP, SPAWN_PARENT_GONE, AGENT_NOT_FOUND, MODEL_UNKNOWN, BUDGET_EXHAUSTED, BUDGET_TOO_LARGE, BAD_REQUEST, DRAINING, ADDRESS_REFUSED (its callback).
    */
   spawn(spawn: NewSpawn): Promise<{ readonly task: Task; readonly created: boolean }>;
   /** Admits all of them or none; they are one flow. @throws {Fault} as {@link spawn} */

@@ -15,6 +15,7 @@ import type { Log } from "../base/log.ts";
 import type { Settings } from "../base/setting.ts";
 import type { Agent, AgentEnd } from "../agents/agent.ts";
 import { StepJournal, TurnSuperseded, type JournalPort } from "../agents/journal.ts";
+import type { CallTerms, ScopeBudgets } from "../model/budget.ts";
 import { NO_USAGE, type ModelClient, type ModelFrame } from "../model/chat.ts";
 import { Fault, asFault } from "../model/faults.ts";
 import type { PoolName } from "../model/lane.ts";
@@ -25,6 +26,8 @@ import { modelStepKey, toChat } from "../model/transcript.ts";
 import type { StartedTurn, TurnEnd } from "../model/turn.ts";
 import type { SessionContext, Store } from "../store/store.ts";
 import { agentsList, findAgent, type AgentEntry } from "./agents-list.ts";
+import { scopeBudgets } from "./budget-settings.ts";
+import { BudgetedCalls } from "./budgeted-calls.ts";
 import { compactionCut, compactionPrompt } from "./compact.ts";
 import { Contexts } from "./context.ts";
 import { contextEntriesMax, contextTokensMax, defaultModel, defaultWorkspace, progressTimeoutSeconds, stepsMax, toolOutputMax, turnTimeoutSeconds } from "./settings.ts";
@@ -37,11 +40,12 @@ const STORE_RETRY_MS = 100;
 const STORE_RETRY_MAX_MS = 5_000;
 /** The context may fill this part of a model's window. */
 const WINDOW_PART = 0.75;
+const NO_SCOPES: ScopeBudgets = { session: {}, tree: {}, person: {}, day: {} };
 
 export interface TurnRunnerDeps {
   readonly store: Store;
   readonly agent: Agent;
-  readonly models: ModelClient & { defaultModel(): string };
+  readonly models: ModelClient & { defaultModel(): string; terms(model: string): CallTerms };
   readonly tools: () => readonly Tool[];
   readonly settings: Settings;
   readonly clock: Clock;
@@ -156,7 +160,8 @@ export class TurnRunner {
     const workspace = this.workspaceFor(info.cwd, entry);
     const { depthMax } = this.#deps.tree();
     const tools = toolboxFor(this.#deps.tools(), { depth: info.depth, depthMax, rules: entry.tools, readOnly: started.origin === "parallel" && this.#deps.readOnlyBeside() });
-    const context = await this.#context(running, journal, model);
+    const budgeted = this.#budgetOf(started);
+    const context = await this.#context(running, journal, model, budgeted);
     const system = systemPrompt({
       started,
       agentPrompt: entry.prompt ?? "",
@@ -177,6 +182,7 @@ export class TurnRunner {
       toolOutputMaxBytes: settings.get(toolOutputMax),
       journal,
       signal: controller.signal,
+      budgeted: budgeted === null ? null : (request, onFrame) => budgeted.call(request, onFrame),
       onFrame: (frame) => this.#frame(started, frame),
       onDenial: (denial) => {
         this.#deps.log.warn("model.denied-tool", denial);
@@ -184,6 +190,19 @@ export class TurnRunner {
       },
       progress: () => watch.progress(),
     });
+  }
+
+  /** Null for a turn that nothing limits: its calls cost no question to the store. */
+  #budgetOf(started: StartedTurn): BudgetedCalls | null {
+    const { store, models, settings, log } = this.#deps;
+    const scopes = scopeBudgets(settings);
+    if (scopes === null && !started.budgeted) return null;
+    const patient = {
+      reserveCall: (input: Parameters<Store["reserveCall"]>[0]) => this.#write(() => store.reserveCall(input)),
+      settleCall: (input: Parameters<Store["settleCall"]>[0]) => this.#write(() => store.settleCall(input)),
+      notice: (input: Parameters<Store["notice"]>[0]) => store.notice(input),
+    };
+    return new BudgetedCalls({ store: patient, models, settings, log, turn: refOf(started), scopes: scopes ?? NO_SCOPES });
   }
 
   /** The model of a turn: the session's, the child setting, the agent's, the default, or what was found. */
@@ -205,7 +224,7 @@ export class TurnRunner {
   }
 
   /** The conversation before this turn, made shorter first when it has grown too long. */
-  async #context(running: Running, journal: StepJournal, model: string): Promise<SessionContext> {
+  async #context(running: Running, journal: StepJournal, model: string, budgeted: BudgetedCalls | null): Promise<SessionContext> {
     const { started, controller } = running;
     const context = await this.#contexts.of(started);
     const limits = {
@@ -219,9 +238,11 @@ export class TurnRunner {
     await journal.flush();
     const old = context.entries.filter((entry) => entry.seq <= upTo);
     const request = compactionPrompt(context.summary, old);
-    const answer = await this.#deps.models.call({ ...request, model, tools: [], toolChoice: "none", signal: controller.signal }, () => {});
+    const call = { ...request, model, tools: [], toolChoice: "none" as const, signal: controller.signal };
+    const answer = budgeted === null ? await this.#deps.models.call(call, () => {}) : await budgeted.ifItFits(call);
+    if (answer === null) return context;
     const summary = answer.parts.map((part) => (part.type === "text" ? part.text : "")).join("");
-    journal.result(key, { kind: "compaction", summary, upTo, usage: answer.usage });
+    journal.result(key, { kind: "compaction", summary, upTo, usage: answer.usage, model: answer.model });
     await journal.flush();
     return this.#contexts.of(started);
   }

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { ManualClock } from "../../src/base/clock.ts";
 import { seededRandom, systemRandom, type SessionKey, type TurnId } from "../../src/base/ids.ts";
 import { silentLog } from "../../src/base/log.ts";
+import type { CallTerms } from "../../src/model/budget.ts";
 import type { ModelClient } from "../../src/model/chat.ts";
 import { wireConversations } from "../../src/main.ts";
 import { settingsOf } from "../../src/providers/contract-suite.ts";
@@ -19,11 +20,12 @@ import { sessionTools } from "../../src/trees/session-tools.ts";
 
 export const HOUSE_SESSION = "agent:main:main" as SessionKey;
 
-const MODELS: ModelClient & { defaultModel(): string } = {
+const MODELS: ModelClient & { defaultModel(): string; terms(): CallTerms } = {
   call: () => Promise.reject(new Error("no model is asked here")),
   contextWindow: () => 100_000,
   knownModels: () => ["rehearsal/rehearsal"],
   defaultModel: () => "rehearsal/rehearsal",
+  terms: () => ({ outputTokensMax: 1_000, price: null }),
 };
 
 /** Starts no command at all. */

@@ -58,7 +58,7 @@ function setup({ answers, tools = [], steps = [], steering = [], stepsMax = 10 }
   const turn = {
     started: { turnId: "turn_1", session: "agent:main:main", sessionInfo: { agent: "main", taskId: null } } as unknown as StartedTurn,
     model: "test/m", system: "", history: [], messages: [{ role: "user", text: "hi" }], tools: new Map(tools.map((each) => [each.name, each])), workspace: "/w",
-    stepsMax, toolOutputMaxBytes: 1000, journal, signal: controller.signal, onFrame() {}, onDenial: (denial) => void denials.push(denial), progress() {},
+    stepsMax, toolOutputMaxBytes: 1000, journal, signal: controller.signal, budgeted: null, onFrame() {}, onDenial: (denial) => void denials.push(denial), progress() {},
   } satisfies AgentTurn;
   return { asked, written, requests, denials, controller, supersede: () => (superseded = true), work: () => makeNativeAgent({ models, nowMs: () => 0 }).work(turn) };
 }

@@ -9,9 +9,9 @@
  *   - a reply that denies a tool which the model has is not shown as an answer: the model is asked once
  *     more and made to call it, and when it does not, the person is told what is true
  */
-import type { ModelAnswer, ModelClient, ToolCallPart, ToolResult } from "../../model/chat.ts";
+import type { ModelAnswer, ModelClient, ModelFrame, ToolCallPart, ToolResult } from "../../model/chat.ts";
 import { addUsage, NO_USAGE, textOf, toolCallsOf, type ChatMessage } from "../../model/chat.ts";
-import { Fault, asFault } from "../../model/faults.ts";
+import { Fault, asFault, type FaultRecord } from "../../model/faults.ts";
 import type { Tool, ToolOutcome, ToolSpec } from "../../model/tool.ts";
 import { deniedTool } from "../../model/tool-denial.ts";
 import { OUTCOME_UNKNOWN, modelStepKey, toolStepKey } from "../../model/transcript.ts";
@@ -25,6 +25,11 @@ export function makeNativeAgent(deps: { models: ModelClient; nowMs: () => number
   return { kind: "native", work: (turn) => work(turn, deps) };
 }
 
+interface Answered {
+  readonly answer: ModelAnswer;
+  readonly last: FaultRecord | null;
+}
+
 interface Round {
   readonly results: readonly ToolResult[];
   readonly barrierId: string | null;
@@ -33,13 +38,16 @@ interface Round {
 async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => number }): Promise<AgentEnd> {
   const messages: ChatMessage[] = [...turn.history, ...turn.messages];
   const tools: ToolSpec[] = [...turn.tools.values()].map(({ name, description, inputSchema }) => ({ name, description, inputSchema }));
+  const said: string[] = [];
   let usage = NO_USAGE;
   const called = new Set<string>();
   /** The tool that the next answer must call. */
   let forced: string | null = null;
   for (let round = 1; round <= turn.stepsMax; round++) {
-    const answer: ModelAnswer = turn.journal.answer(round) ?? (await ask(round, forced));
+    const { answer, last } = await answerOf(round, forced);
     usage = addUsage(usage, answer.usage);
+    said.push(textOf(answer.parts));
+    if (last !== null) return { outcome: "done", text: finalText(answer), usage, fault: last };
     if (answer.denied !== undefined) {
       forced = answer.denied;
       messages.push({ role: "user", text: youHave(answer.denied) });
@@ -59,18 +67,30 @@ async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => n
   }
   throw new Fault("TURN_TOO_MANY_STEPS", { steps: turn.stepsMax });
 
-  async function ask(round: number, toolChoice: string | null): Promise<ModelAnswer> {
+  async function answerOf(round: number, toolChoice: string | null): Promise<Answered> {
+    const known = turn.journal.answer(round);
+    if (known !== null) return { answer: known, last: turn.journal.lastBecause(round) };
+    try {
+      return await ask(round, toolChoice);
+    } catch (cause) {
+      // No room for another word: what was said on the way is all there is.
+      const text = said.filter((words) => words.trim() !== "").join("\n\n");
+      if (!(cause instanceof Fault) || cause.code !== "BUDGET_EXHAUSTED" || text === "") throw cause;
+      return { answer: { parts: [{ type: "text", text }], stop: "end", usage: NO_USAGE, model: turn.model }, last: cause.toRecord() };
+    }
+  }
+
+  async function ask(round: number, toolChoice: string | null): Promise<Answered> {
     const key = modelStepKey(round);
     turn.journal.intent({ key, kind: "model", name: turn.model, effect: "pure", input: null });
     await turn.journal.flush();
-    const said = await deps.models.call(
-      { model: turn.model, system: turn.system, messages, tools, ...(toolChoice === null ? {} : { toolChoice: { tool: toolChoice } }), cacheKey: turn.started.session, signal: turn.signal },
-      (frame) => turn.onFrame(frame),
-    );
-    const answer = withoutDenial(said, toolChoice);
+    const request = { model: turn.model, system: turn.system, messages, tools, ...(toolChoice === null ? {} : { toolChoice: { tool: toolChoice } }), cacheKey: turn.started.session, signal: turn.signal };
+    const onFrame = (frame: ModelFrame): void => turn.onFrame(frame);
+    const { answer: given, last } = turn.budgeted === null ? { answer: await deps.models.call(request, onFrame), last: undefined } : await turn.budgeted(request, onFrame);
+    const answer = last === undefined ? withoutDenial(given, toolChoice) : given;
     turn.progress();
-    turn.journal.result(key, { kind: "model", answer });
-    return answer;
+    turn.journal.result(key, { kind: "model", answer, ...(last === undefined ? {} : { last }) });
+    return { answer, last: last ?? null };
   }
 
   /** The answer as it counts: one that denies a tool is void the first time, and told truly the second. */

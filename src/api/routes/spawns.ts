@@ -1,8 +1,9 @@
 /** Spawns: one child or many in one call, without any model turn of a parent. */
 import type { SessionKey } from "../../base/ids.ts";
+import { budgetOf, deadlineOf, SPAWN_BUDGET_MAX } from "../../model/budget.ts";
 import { DEFAULT_AGENT, parseSessionKey } from "../../model/session.ts";
 import { DELIVERIES, LABEL_LENGTH_MAX, TASK_BYTES_MAX, TASK_KINDS, type NewSpawn, type Task } from "../../model/task.ts";
-import { bad, choice, count, list, may, prose, record, sessionKey, text, word, yesNo, type Values } from "../read-body.ts";
+import { anyObject, bad, choice, count, list, may, number, object, prose, sessionKey, text, word, yesNo, type Values } from "../read-body.ts";
 import { accepted, ok, route, TEXT_BODY_BYTES_MAX, type Call, type Route, type RouteDeps } from "../route.ts";
 import { toApiTask } from "../shapes.ts";
 import type { SpawnAccepted, SpawnsAccepted } from "../wire.ts";
@@ -21,6 +22,14 @@ const WAIT_SECONDS = 600;
 /** Room for the number of a child after the key of its batch. */
 const KEY_LENGTH_MAX = ID_LENGTH_MAX - 8;
 
+const budgetFields = {
+  tokens: may(count({ min: 1, max: SPAWN_BUDGET_MAX.tokens }), "Tokens of prompts and answers."),
+  cost: may(number({ min: 0, max: SPAWN_BUDGET_MAX.cost }), "US dollars, by the price table."),
+  calls: may(count({ min: 1, max: SPAWN_BUDGET_MAX.calls }), "Model calls."),
+  children: may(count({ min: 0, max: SPAWN_BUDGET_MAX.children }), "Children, at all depths."),
+  seconds: may(count({ min: 1, max: SPAWN_BUDGET_MAX.seconds }), "Wall time; it becomes the deadline."),
+};
+
 const spawnFields = {
   task: may(prose({ bytesMax: TASK_BYTES_MAX }), `What the child is to do, at most ${TASK_BYTES_MAX} bytes of UTF-8.`),
   label: may(text({ max: LABEL_LENGTH_MAX }), "A name for people."),
@@ -34,6 +43,8 @@ const spawnFields = {
   deadlineSeconds: may(count({ min: 1, max: DEADLINE_SECONDS_MAX }), "How long it may take, from now."),
   delivery: may(choice(DELIVERIES), "digest (the default) = a message to the parent; notify = a notice to the person; board = a card on the task board only; webhook = posted to callback."),
   callback: may(word({ max: URL_LENGTH_MAX }), "A web address that the result is posted to, signed; the delivery is then webhook."),
+  budget: may(object(budgetFields), "What it may spend with everything below it; set aside in the budget of its parent, if that has one."),
+  outputSchema: may(anyObject(), "Its result must be JSON that fits this JSON Schema; it may correct itself once."),
   cleanup: may(choice(["keep", "delete"]), "What becomes of the child's session after its end; keep when absent."),
 };
 type SpawnFields = Values<typeof spawnFields>;
@@ -49,7 +60,7 @@ export function spawnRoutes({ trees }: RouteDeps): readonly Route[] {
       bodyBytesMax: TEXT_BODY_BYTES_MAX,
       body: {
         ...spawnFields,
-        spawns: may(list(record(spawnFields), { max: BATCH_MAX }), `Instead of task: up to ${BATCH_MAX} children, one tree. What stands beside it holds for each that does not say otherwise.`),
+        spawns: may(list(object(spawnFields), { max: BATCH_MAX }), `Instead of task: up to ${BATCH_MAX} children, one tree. What stands beside it holds for each that does not say otherwise.`),
         idempotencyKey: may(word({ max: KEY_LENGTH_MAX }), "The same key never spawns twice; the header Idempotency-Key says the same."),
         wait: may(yesNo(), "Answer only when the child has ended. A caller that goes away does not stop the child."),
         waitSeconds: may(count({ min: 0, max: WAIT_SECONDS_MAX }), `With wait: give up waiting, not the child, after this long; 0 or absent = ${WAIT_SECONDS}.`),
@@ -97,12 +108,14 @@ function newSpawn({ task, parent, delivery, callback, ...rest }: Partial<SpawnFi
     model: rest.model ?? null,
     context: rest.context ?? "isolated",
     cwd: rest.cwd ?? null,
-    deadlineSeconds: rest.deadlineSeconds ?? null,
+    deadlineSeconds: deadlineOf(rest.deadlineSeconds, rest.budget),
     delivery: callback !== undefined ? "webhook" : (delivery ?? "digest"),
     cleanup: rest.cleanup ?? "keep",
     claims: rest.claims ?? [],
     idempotencyKey,
     callback: callback ?? null,
+    ...(rest.budget === undefined ? {} : { budget: budgetOf(rest.budget) }),
+    ...(rest.outputSchema === undefined ? {} : { outputSchema: rest.outputSchema }),
   };
 }
 

@@ -5,7 +5,7 @@ import { MESSAGE_BYTES_MAX } from "../../model/message.ts";
 import { LABEL_LENGTH_MAX, TASK_STATES } from "../../model/task.ts";
 import { choice, choices, may, must, prose, sessionKey, text, word } from "../read-body.ts";
 import { accepted, CALLER, ok, route, TEXT_BODY_BYTES_MAX, type Route, type RouteDeps } from "../route.ts";
-import { toApiFlow, toApiTask, toCancelResult, toMessageAccepted } from "../shapes.ts";
+import { toApiBudget, toApiFlow, toApiTask, toCancelResult, toMessageAccepted } from "../shapes.ts";
 import { pageFields, present } from "./page-of.ts";
 import { searchField, taskFilters, toTaskFilters } from "./task-filters.ts";
 
@@ -107,7 +107,7 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
       async run({ flowId }) {
         const found = await store.flow(flowId as FlowId);
         if (found === null) throw new Fault("FLOW_NOT_FOUND", { flow: flowId });
-        return ok({ ...toApiFlow(found.flow), tasks: found.tasks.map(toApiTask) });
+        return ok({ ...toApiFlow(found.flow), budget: toApiBudget(found.flow.budget), tasks: found.tasks.map(toApiTask) });
       },
     }),
     route({

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import type { ApiTask, Board } from "../../api/wire.ts";
 import { asJson, sessionArgument, wholeNumberArgument, type Cli } from "../command.ts";
-import { date, duration, sayTable, tokens } from "../table.ts";
+import { date, duration, money, sayTable, tokens } from "../table.ts";
 import { colour, say, sayJson } from "../terminal.ts";
 
 const CARDS = 10;
@@ -30,5 +30,5 @@ export function register(parent: Command, cli: Cli): void {
 
 function rowOf(card: ApiTask, now: number): readonly string[] {
   const outcome = card.fault === undefined ? (card.result ?? "") : `${card.fault.code}: ${card.fault.message}`;
-  return [card.label, date(card.queuedAt), duration((card.endedAt ?? now) - card.queuedAt), tokens(card.usage), card.usage.cost === 0 ? "" : `$${card.usage.cost.toFixed(4)}`, card.taskId, outcome];
+  return [card.label, date(card.queuedAt), duration((card.endedAt ?? now) - card.queuedAt), tokens(card.usage), money(card.usage), card.taskId, outcome];
 }

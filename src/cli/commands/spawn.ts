@@ -1,7 +1,10 @@
 /** `yard spawn`: a child without any model turn of a parent, and with `--wait` its result. */
 import { randomUUID } from "node:crypto";
-import type { Command } from "commander";
+import { readFileSync } from "node:fs";
+import { InvalidArgumentError, type Command } from "commander";
 import type { SpawnAccepted } from "../../api/wire.ts";
+import { isJsonObject, parseJson, type Json, type JsonObject } from "../../base/json.ts";
+import { SPAWN_BUDGET_MAX } from "../../model/budget.ts";
 import { awaitTask, lastSeqOf, WAIT_SECONDS, WAIT_SECONDS_MAX } from "../await-end.ts";
 import { asJson, sessionArgument, wholeNumberArgument, type Cli } from "../command.ts";
 import { AnsweredFault } from "../failure.ts";
@@ -16,6 +19,11 @@ interface SpawnOptions {
   readonly delivery?: string;
   readonly callback?: string;
   readonly cleanup?: string;
+  readonly budgetTokens?: number;
+  readonly budgetCost?: number;
+  readonly budgetCalls?: number;
+  readonly budgetChildren?: number;
+  readonly outputSchema?: JsonObject;
   readonly wait?: boolean;
   readonly timeout: number;
   readonly json?: boolean;
@@ -31,14 +39,21 @@ export function register(parent: Command, cli: Cli): void {
     .option("--delivery <way>", "digest, notify, board or webhook")
     .option("--callback <url>", "post the result to this address, signed")
     .option("--cleanup <what>", "keep its session after its end, or delete it")
+    .option("--budget-tokens <tokens>", "what it may use with all below it, in tokens", wholeNumberArgument({ min: 1, max: SPAWN_BUDGET_MAX.tokens }))
+    .option("--budget-cost <dollars>", "the same in US dollars", dollarsArgument)
+    .option("--budget-calls <calls>", "the same in model calls", wholeNumberArgument({ min: 1, max: SPAWN_BUDGET_MAX.calls }))
+    .option("--budget-children <children>", "how many children there may be below it", wholeNumberArgument({ min: 0, max: SPAWN_BUDGET_MAX.children }))
+    .option("--output-schema <file>", "a JSON Schema that its result must fit", schemaArgument)
     .option("--wait", "wait for its end and print the result")
     .option("--timeout <seconds>", "with --wait: how long", wholeNumberArgument({ min: 1, max: WAIT_SECONDS_MAX }), WAIT_SECONDS)
-    .action(async (words: string, { wait, timeout, json, deadline, ...named }: SpawnOptions) => {
+    .action(async (words: string, { wait, timeout, json, deadline, budgetTokens, budgetCost, budgetCalls, budgetChildren, ...named }: SpawnOptions) => {
       const task = words === "-" ? await readAll(cli.terminal) : words;
+      const limits = Object.entries({ tokens: budgetTokens, cost: budgetCost, calls: budgetCalls, children: budgetChildren }).filter(([, limit]) => limit !== undefined);
+      const budget = limits.length === 0 ? {} : { budget: Object.fromEntries(limits) };
       const gateway = await cli.connect();
       // The events of a child are told in its parent's log, or in its own when it has no parent.
       const after = wait && named.parent !== undefined ? ((await lastSeqOf(gateway, named.parent)) ?? 0) : 0;
-      const accepted = await gateway.post<SpawnAccepted>("/api/spawns", { task, ...named, deadlineSeconds: deadline, idempotencyKey: randomUUID() });
+      const accepted = await gateway.post<SpawnAccepted>("/api/spawns", { task, ...named, ...budget, deadlineSeconds: deadline, idempotencyKey: randomUUID() });
       if (!wait) {
         if (json) sayJson(cli.terminal, accepted);
         else say(cli.terminal, `${accepted.taskId} accepted (${accepted.childSessionKey})`);
@@ -52,4 +67,21 @@ export function register(parent: Command, cli: Cli): void {
       }
       if (!json) say(cli.terminal, plain(ended.result ?? ""));
     });
+}
+
+function dollarsArgument(text: string): number {
+  const value = /^\d{1,7}(\.\d{1,6})?$/.test(text) ? Number(text) : NaN;
+  if (!(value <= SPAWN_BUDGET_MAX.cost)) throw new InvalidArgumentError(`It must be a number of US dollars, at most ${SPAWN_BUDGET_MAX.cost}.`);
+  return value;
+}
+
+function schemaArgument(file: string): JsonObject {
+  let schema: Json;
+  try {
+    schema = parseJson(readFileSync(file, "utf8"));
+  } catch (cause) {
+    throw new InvalidArgumentError(`${file} cannot be read as JSON: ${(cause as Error).message}`);
+  }
+  if (!isJsonObject(schema)) throw new InvalidArgumentError(`${file} must hold a JSON object.`);
+  return schema;
 }

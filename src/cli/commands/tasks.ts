@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import type { ApiDelivery, ApiReportGroup, ApiTask, CancelResult, DeliveryList, FlowDetail, FlowList, History, MessageAccepted, ReportAnswer, TaskList } from "../../api/wire.ts";
 import { asJson, asListing, inPath, sessionArgument, wholeNumberArgument, type Cli, type ListOptions } from "../command.ts";
-import { date, duration, sayFields, sayGroups, sayTable, tokens } from "../table.ts";
+import { budgetLeft, date, duration, money, sayFields, sayGroups, sayTable, tokens } from "../table.ts";
 import { plain, say, sayJson } from "../terminal.ts";
 import { sayCancelled, sayHistory, sayNext } from "./sessions.ts";
 
@@ -47,6 +47,8 @@ export function register(parent: Command, cli: Cli): void {
       ["delivery", task.deliveredAt === null ? task.delivery : `${task.delivery}, ${date(task.deliveredAt)}`],
       ["took", duration((task.endedAt ?? cli.clock.now()) - task.queuedAt)],
       ["tokens", tokens(task.usage)],
+      ["cost", money(task.usage)],
+      ["budget left", budgetLeft(task.budget)],
       ["fault", task.fault === undefined ? null : `${task.fault.code}: ${task.fault.message}`],
     ]);
     say(cli.terminal, `\n${plain(task.task)}`);

@@ -31,6 +31,10 @@ export function makeRehearsal({ clock }: { readonly clock: Clock; readonly rando
       request.signal.throwIfAborted();
       const act = decide(request);
       const parts = act.does === "call" ? callParts(act.calls, request, onFrame) : await perform(act.pieces, clock, request.signal, onFrame);
+      if (act.does === "say" && request.maxOutputTokens !== undefined && tokens(textOf(parts).length) > request.maxOutputTokens) {
+        const cut: AssistantPart[] = [{ type: "text", text: textOf(parts).slice(0, request.maxOutputTokens * CHARACTERS_PER_TOKEN) }];
+        return { parts: cut, stop: "length", usage: usageOf(request, cut), model: request.model };
+      }
       return { parts, stop: act.does === "call" ? "tools" : "end", usage: usageOf(request, parts), model: request.model } satisfies ModelAnswer;
     },
   };

@@ -18,6 +18,7 @@ import { handleText } from "./rows.ts";
 import { generationOf, poolSize, rulesOf } from "./rules.ts";
 import { besideOf, sessionInfoOf } from "./started-turn.ts";
 import { expireTasks } from "./tasks.ts";
+import { OPERATOR } from "./usage.ts";
 
 /** Characters of a turn's first message that listings show. */
 const ABOUT_LENGTH_MAX = 80;
@@ -123,8 +124,8 @@ function startTurn(k: Kernel, session: SessionKey, origin: TurnOrigin, messages:
   const about = String(messages[0]!["child_task"] === null ? messages[0]!["text"] : "results of background tasks").trim().split("\n")[0]!.slice(0, ABOUT_LENGTH_MAX);
   const generation = generationOf(k);
   k.run(
-    "INSERT INTO turn (id, session, handle, track, origin, pool, state, epoch, generation, task_id, about, context_upto, owed, started_at) VALUES (?,?,?,?,?,?,'running',?,?,?,?,?,?,?)",
-    turnId, session, handle, track, origin, pool, epoch, generation, task?.["id"] ?? null, about, contextUpTo, JSON.stringify(owed), now,
+    "INSERT INTO turn (id, session, handle, track, origin, pool, state, epoch, generation, task_id, about, context_upto, owed, started_at, person, tree) VALUES (?,?,?,?,?,?,'running',?,?,?,?,?,?,?,?,?)",
+    turnId, session, handle, track, origin, pool, epoch, generation, task?.["id"] ?? null, about, contextUpTo, JSON.stringify(owed), now, task?.["person"] ?? personOf(k, messages), task?.["flow_id"] ?? "",
   );
   for (const message of messages) {
     k.run("UPDATE message SET state = 'taken', turn_id = ? WHERE id = ?", turnId, message["id"]);
@@ -157,7 +158,15 @@ function startTurn(k: Kernel, session: SessionKey, origin: TurnOrigin, messages:
     ...besideOf(k, session, turnId),
     steps: [],
     deadlineAt: task?.["deadline_at"] ?? null,
+    budgeted: task !== undefined && task["budgeted"] > 0,
   };
+}
+
+/** Whose usage it is: that of who wrote, of whom the children worked for, or of whoever holds the token. */
+function personOf(k: Kernel, messages: readonly Row[]): string {
+  const author = messages.find((message) => message["author"] !== null)?.["author"];
+  const child = messages[0]!["child_task"];
+  return author ?? (child === null ? OPERATOR : (k.get("SELECT person FROM task WHERE id = ?", child)?.["person"] ?? OPERATOR));
 }
 
 function tellBackground(k: Kernel, session: SessionKey, turnId: TurnId, handle: string): void {

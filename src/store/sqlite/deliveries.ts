@@ -5,7 +5,7 @@ import type { AttemptEnd, Delivery, DeliveryState } from "../../model/delivery.t
 import { Fault } from "../../model/faults.ts";
 import type { ClaimedDelivery, DeliveryQuery } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
-import { taskOf } from "./rows.ts";
+import { taskWithBudget } from "./task-row.ts";
 import { Where } from "./where.ts";
 
 /** The first time that somebody has a child's result is the time of its delivery. */
@@ -32,7 +32,7 @@ export function claimDeliveries(k: Kernel, { limit }: { limit: number }): { clai
   const due = k.all("SELECT id FROM delivery WHERE state = 'prepared' AND next_at <= ? ORDER BY next_at, id LIMIT ?", k.now(), limit);
   const claimed = due.map(({ id }) => {
     const row = k.get("UPDATE delivery SET state = 'dispatching', attempts = attempts + 1, next_at = NULL WHERE id = ? RETURNING *", id)!;
-    return { delivery: deliveryOf(row), task: taskOf(k.get("SELECT * FROM task WHERE id = ?", row["task_id"])!) };
+    return { delivery: deliveryOf(row), task: taskWithBudget(k, k.get("SELECT * FROM task WHERE id = ?", row["task_id"])!) };
   });
   const next = k.get("SELECT next_at FROM delivery WHERE state = 'prepared' ORDER BY next_at LIMIT 1");
   return { claimed, nextAt: next?.["next_at"] ?? null };

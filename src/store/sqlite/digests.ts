@@ -37,7 +37,7 @@ function finishedChild(k: Kernel, taskId: TaskId): FinishedChild {
     taskId,
     label: task["label"],
     state: task["state"],
-    result: task["result"],
+    result: task["output_json"] ?? task["result"],
     fault: task["fault"] === null ? null : JSON.parse(task["fault"]),
     ms: task["ended_at"] - task["queued_at"],
   };

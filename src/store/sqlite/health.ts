@@ -4,7 +4,7 @@ import type { TaskState } from "../../model/task.ts";
 import type { BoardColumn, BoardQuery, FailedTask, Health, Missed, Report, ReportGroup, Spread, ToolDenial } from "../store.ts";
 import { addTaskFilters, tasksWhere } from "./listings.ts";
 import type { Kernel, Row } from "./kernel.ts";
-import { taskOf } from "./rows.ts";
+import { taskWithBudget } from "./task-row.ts";
 import { Where } from "./where.ts";
 
 /** Columns count their cards up to this and one more, so that a board costs the same on a full store. */
@@ -30,7 +30,7 @@ export function board(k: Kernel, { limit, ...filters }: BoardQuery): BoardColumn
   return COLUMNS.map(([name, states]) => {
     const found = states.flatMap((state) => cardsIn(k, state, filters, limit)).toSorted((a, b) => b["n"] - a["n"]);
     const total = states.reduce((sum, state) => sum + countIn(k, state, filters), 0);
-    return { name, total: Math.min(total, COUNTED_MAX), isMore: total > COUNTED_MAX, tasks: found.slice(0, limit).map(taskOf) };
+    return { name, total: Math.min(total, COUNTED_MAX), isMore: total > COUNTED_MAX, tasks: found.slice(0, limit).map((row) => taskWithBudget(k, row)) };
   });
 }
 

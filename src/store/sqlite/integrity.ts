@@ -31,6 +31,11 @@ export const INVARIANTS: readonly Invariant[] = [
   { name: "an active child has work in its lane, a turn, a barrier, children of its own, or waits among siblings", sql: "SELECT t.id AS what FROM task t JOIN lane l ON l.session = t.session WHERE t.ended_at IS NULL AND l.state = 'idle' AND NOT EXISTS (SELECT 1 FROM turn r WHERE r.session = t.session AND r.state = 'running') AND NOT EXISTS (SELECT 1 FROM task c WHERE c.parent_session = t.session AND c.ended_at IS NULL)" },
   { name: "the result of a child with a callback is on its way out exactly once it has ended", sql: "SELECT t.id AS what FROM task t WHERE t.callback IS NOT NULL AND (t.ended_at IS NOT NULL) <> EXISTS (SELECT 1 FROM delivery d WHERE d.task_id = t.id)" },
   { name: "what was delivered to a web address is marked as delivered", sql: "SELECT d.id AS what FROM delivery d JOIN task t ON t.id = d.task_id WHERE d.state = 'delivered' AND t.delivered_at IS NULL" },
+  {
+    name: "a budget has reserved what calls on their way and the budgets below it may take",
+    sql: `SELECT b.scope || ' ' || b.name || ' ' || b.unit AS what FROM budget b WHERE b.reserved
+      <> (SELECT coalesce(sum(amount), 0) FROM budget_hold h WHERE h.budget_id = b.id) + (SELECT coalesce(sum(c.max), 0) FROM budget c WHERE c.parent_id = b.id AND c.closed = 0)`,
+  },
   { name: "a running turn has an open step or a finished one", sql: "SELECT t.id AS what FROM turn t WHERE t.state = 'running' AND NOT EXISTS (SELECT 1 FROM step s WHERE s.turn_id = t.id)" },
 ];
 

@@ -9,7 +9,8 @@ import { Fault } from "../../model/faults.ts";
 import type { Task } from "../../model/task.ts";
 import type { FlowQuery, FlowRow, Group, SessionQuery, SessionRow, TaskQuery } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
-import { flowOf, sessionOf, taskOf } from "./rows.ts";
+import { flowOf, sessionOf } from "./rows.ts";
+import { taskWithBudget } from "./task-row.ts";
 import { Where } from "./where.ts";
 
 export const SESSION_SELECT = `
@@ -78,7 +79,7 @@ export function tasks(k: Kernel, query: TaskQuery): { tasks: Task[]; next: strin
   if (query.after !== undefined) where.and("n < ?", Number(query.after));
   const rows = tasksWhere(k, where, query.limit + 1);
   const page = rows.slice(0, query.limit);
-  return { tasks: page.map(taskOf), next: rows.length > query.limit ? String(page.at(-1)!["n"]) : null, groups };
+  return { tasks: page.map((row) => taskWithBudget(k, row)), next: rows.length > query.limit ? String(page.at(-1)!["n"]) : null, groups };
 }
 
 /** The newest tasks that fit. They are found first and read then: reading past the long texts of the others would cost more than all the rest. */
@@ -98,7 +99,7 @@ export function addTaskFilters(where: Where, filters: Pick<TaskQuery, "parent" |
 
 export const FLOW_SELECT = `
   SELECT f.*, count(t.id) AS tasks, sum(t.ended_at IS NULL) AS active, sum(t.state = 'succeeded') AS succeeded, sum(t.state IN ('failed','timed_out','lost')) AS failed, max(t.ended_at) AS ended_at,
-         sum(t.input) AS input, sum(t.output) AS output, sum(t.cache_read) AS cache_read, sum(t.cache_write) AS cache_write, sum(t.reasoning) AS reasoning, sum(t.calls) AS calls, sum(t.cost_micros) AS cost_micros
+         sum(t.input) AS input, sum(t.output) AS output, sum(t.cache_read) AS cache_read, sum(t.cache_write) AS cache_write, sum(t.reasoning) AS reasoning, sum(t.calls) AS calls, sum(t.cost_micros) AS cost_micros, sum(t.unpriced) AS unpriced
   FROM flow f JOIN task t ON t.flow_id = f.id`;
 
 const IS_ACTIVE = "f.id IN (SELECT flow_id FROM task WHERE ended_at IS NULL)";

@@ -6,11 +6,13 @@ import type { Entry } from "../../model/turn.ts";
 import type { YardEvent } from "../../model/event.ts";
 import type { FlowRow, LaneRow, LanesView, PoolRow, SessionContext, TurnRow } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
+import { budgetView } from "./budgets.ts";
 import { placeOf } from "./claim.ts";
 import { slotsUsed, waitsForBeside } from "./lane-state.ts";
 import { generationOf, poolSize } from "./rules.ts";
 import { FLOW_SELECT } from "./listings.ts";
-import { entryOf, flowOf, taskOf, turnOf } from "./rows.ts";
+import { entryOf, flowOf, turnOf } from "./rows.ts";
+import { taskWithBudget } from "./task-row.ts";
 
 /** Lanes that one listing shows; the pools count all of them. */
 const LANES_SHOWN_MAX = 1_000;
@@ -57,18 +59,19 @@ export function lastCursor(k: Kernel): number {
 
 export function task(k: Kernel, id: TaskId): Task | null {
   const row = k.get("SELECT * FROM task WHERE id = ?", id);
-  return row === undefined ? null : taskOf(row);
+  return row === undefined ? null : taskWithBudget(k, row);
 }
 
 export function taskOfSession(k: Kernel, key: SessionKey): Task | null {
   const row = k.get("SELECT * FROM task WHERE session = ? ORDER BY n DESC LIMIT 1", key);
-  return row === undefined ? null : taskOf(row);
+  return row === undefined ? null : taskWithBudget(k, row);
 }
 
 export function flow(k: Kernel, id: FlowId): { flow: FlowRow; tasks: Task[] } | null {
   const row = k.get(`${FLOW_SELECT} WHERE f.id = ? GROUP BY f.id`, id);
   if (row === undefined) return null;
-  return { flow: flowOf(row), tasks: k.all("SELECT * FROM task WHERE flow_id = ? ORDER BY n", id).map(taskOf) };
+  const tasks = k.all("SELECT * FROM task WHERE flow_id = ? ORDER BY n", id).map((found) => taskWithBudget(k, found));
+  return { flow: { ...flowOf(row), budget: budgetView(k, "tree", id) }, tasks };
 }
 
 export function lanes(k: Kernel, { meanTurnMs }: { meanTurnMs: Readonly<Record<PoolName, number>> }): LanesView {

@@ -1,18 +1,19 @@
 /** From rows to the store's types, in one place. */
 import type { FlowId, MessageId, SessionKey, TaskId, TurnId } from "../../base/ids.ts";
+import type { BudgetView } from "../../model/budget.ts";
 import type { Usage } from "../../model/chat.ts";
 import type { Entry, EntryContent, StepRecord } from "../../model/turn.ts";
 import type { Task } from "../../model/task.ts";
 import type { FlowRow, SessionRow, TurnRow } from "../store.ts";
 import type { Row } from "./kernel.ts";
 
-export const USAGE_COLUMNS = "input, output, cache_read, cache_write, reasoning, calls, cost_micros";
+export const USAGE_COLUMNS = "input, output, cache_read, cache_write, reasoning, calls, cost_micros, unpriced";
 /** `SET` list that adds one usage to a row; bind {@link usageValues}. */
 export const ADD_USAGE =
-  "input = input + ?, output = output + ?, cache_read = cache_read + ?, cache_write = cache_write + ?, reasoning = reasoning + ?, calls = calls + ?, cost_micros = cost_micros + ?";
+  "input = input + ?, output = output + ?, cache_read = cache_read + ?, cache_write = cache_write + ?, reasoning = reasoning + ?, calls = calls + ?, cost_micros = cost_micros + ?, unpriced = unpriced + ?";
 
 export function usageValues(usage: Usage): number[] {
-  return [usage.input, usage.output, usage.cacheRead, usage.cacheWrite, usage.reasoning, usage.calls, usage.costMicros].map(Math.round);
+  return [usage.input, usage.output, usage.cacheRead, usage.cacheWrite, usage.reasoning, usage.calls, usage.costMicros, usage.unpriced ?? 0].map(Math.round);
 }
 
 export function usageOf(row: Row): Usage {
@@ -24,6 +25,7 @@ export function usageOf(row: Row): Usage {
     reasoning: row["reasoning"],
     calls: row["calls"],
     costMicros: row["cost_micros"],
+    ...(row["unpriced"] > 0 ? { unpriced: row["unpriced"] as number } : {}),
   };
 }
 
@@ -50,7 +52,8 @@ export function sessionOf(row: Row): SessionRow {
   };
 }
 
-export function taskOf(row: Row): Task {
+/** @param budget  what its own budget has left, for a task that has one. */
+export function taskOf(row: Row, budget: BudgetView | null): Task {
   return {
     taskId: row["id"] as TaskId,
     flowId: row["flow_id"] as FlowId,
@@ -73,7 +76,8 @@ export function taskOf(row: Row): Task {
     fault: row["fault"] === null ? null : JSON.parse(row["fault"]),
     usage: usageOf(row),
     claims: JSON.parse(row["claims"]),
-    budget: null,
+    budget,
+    output: row["output_json"] === null ? null : JSON.parse(row["output_json"]),
     attempt: row["attempt"],
     batch: row["batch"],
     deliveredAt: row["delivered_at"],
@@ -92,6 +96,7 @@ export function flowOf(row: Row): FlowRow {
     succeeded: row["succeeded"],
     failed: row["failed"],
     usage: usageOf(row),
+    budget: null,
   };
 }
 

@@ -7,7 +7,8 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import { Fault } from "../../model/faults.ts";
-import { DELIVERIES_MIGRATION } from "./migrations/deliveries.ts";
+import { DELIVERIES } from "./migrations/deliveries.ts";
+import { BUDGETS } from "./migrations/budgets.ts";
 
 const FIRST = `
 CREATE TABLE meta (
@@ -261,7 +262,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, DELIVERIES_MIGRATION];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, DELIVERIES];
 
 /**
  * Brings a database file to today's shape.

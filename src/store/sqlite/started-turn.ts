@@ -17,7 +17,7 @@ export function startedTurnOf(k: Kernel, turn: Row): StartedTurn {
     const content = JSON.parse(entry["content"]) as EntryContent;
     if (content.role === "user") texts.set((JSON.parse(entry["message_ids"]) as string[])[0]!, content.text);
   }
-  const task = turn["task_id"] === null ? undefined : k.get("SELECT deadline_at FROM task WHERE id = ?", turn["task_id"]);
+  const task = turn["task_id"] === null ? undefined : k.get("SELECT deadline_at, budgeted FROM task WHERE id = ?", turn["task_id"]);
   return {
     turnId: turn["id"],
     session: turn["session"],
@@ -42,6 +42,7 @@ export function startedTurnOf(k: Kernel, turn: Row): StartedTurn {
     ...besideOf(k, turn["session"], turn["id"]),
     steps: k.all("SELECT * FROM step WHERE turn_id = ? ORDER BY n", turn["id"]).map(stepOf),
     deadlineAt: task?.["deadline_at"] ?? null,
+    budgeted: task !== undefined && task["budgeted"] > 0,
   };
 }
 

@@ -4,12 +4,15 @@
  * The end of a child and the message to its parent are one transaction, whatever ended it.
  */
 import type { BarrierId, FlowId, SessionKey, TaskId } from "../../base/ids.ts";
+import type { Json } from "../../base/json.ts";
 import { Fault, type FaultRecord } from "../../model/faults.ts";
+import { readOutput } from "../../model/output-schema.ts";
 import { childSession } from "../../model/session.ts";
 import { LABEL_LENGTH_MAX, type NewSpawn, type SpawnLimits, type Task, type TaskState } from "../../model/task.ts";
 import type { TurnEnd } from "../../model/turn.ts";
 import type { Cancelled } from "../store.ts";
 import { barriersFor, cancelBarriers, checkBarrier } from "./barriers.ts";
+import { budgetChild, budgetView, closeBudget, limitsOf } from "./budgets.ts";
 import { markDelivered, prepareDelivery } from "./deliveries.ts";
 import { deliverQuietly } from "./digests.ts";
 import { appendEntry } from "./entries.ts";
@@ -20,16 +23,19 @@ import { insertSession } from "./open-session.ts";
 import { taskOf } from "./rows.ts";
 import { rulesOf } from "./rules.ts";
 import { isRunning, runningTurn, stopTurn } from "./turn-rows.ts";
+import { OPERATOR } from "./usage.ts";
 
 /** Entries of the parent's transcript that a forked child starts with. */
 const FORK_ENTRIES_MAX = 200;
+/** Stands before the schema that a child's result must fit. */
+const SCHEMA_REQUEST = "[result] End with one JSON value and nothing else. It must fit this JSON Schema:";
 
 // ── admission ───────────────────────────────────────────────────────────────────────────────
 
 export function admitSpawn(k: Kernel, { spawn, limits }: { spawn: NewSpawn; limits: SpawnLimits }): { task: Task; created: boolean } {
   if (spawn.idempotencyKey !== null) {
     const known = k.get("SELECT * FROM task WHERE spawn_key = ?", spawn.idempotencyKey);
-    if (known !== undefined) return { task: taskOf(known), created: false };
+    if (known !== undefined) return { task: taskOf(known, budgetView(k, "task", known["id"])), created: false };
   }
   const parent = spawn.parent === null ? undefined : livingParent(k, spawn.parent);
   // A call that was on its way when its turn was stopped.
@@ -38,7 +44,7 @@ export function admitSpawn(k: Kernel, { spawn, limits }: { spawn: NewSpawn; limi
   if (depth > limits.depthMax) throw new Fault("SPAWN_TOO_DEEP", { depth, depthMax: limits.depthMax });
   const parentTask = parent?.["task_id"] ?? null;
   const flowId = flowFor(k, spawn, parentTask);
-  const task = insertTask(k, { spawn, limits, depth, parentTask, flowId, attempt: 1 });
+  const task = insertTask(k, { spawn, limits, depth, parentTask, flowId, attempt: 1, person: personOf(k, spawn, parentTask) });
   return { task, created: true };
 }
 
@@ -68,6 +74,11 @@ function flowFor(k: Kernel, spawn: NewSpawn, parentTask: string | null): FlowId 
   return flowId;
 }
 
+function personOf(k: Kernel, spawn: NewSpawn, parentTask: string | null): string {
+  const row = spawn.turnId !== null ? k.get("SELECT person FROM turn WHERE id = ?", spawn.turnId) : parentTask !== null ? k.get("SELECT person FROM task WHERE id = ?", parentTask) : undefined;
+  return row?.["person"] ?? OPERATOR;
+}
+
 interface TaskPlan {
   readonly spawn: NewSpawn;
   readonly limits: SpawnLimits;
@@ -75,30 +86,33 @@ interface TaskPlan {
   readonly parentTask: string | null;
   readonly flowId: FlowId;
   readonly attempt: number;
+  readonly person: string;
 }
 
-function insertTask(k: Kernel, { spawn, limits, depth, parentTask, flowId, attempt }: TaskPlan): Task {
+function insertTask(k: Kernel, { spawn, limits, depth, parentTask, flowId, attempt, person }: TaskPlan): Task {
   const now = k.now();
   const taskId = k.ids.task();
   const session = childSession(spawn.agent, spawn.kind, k.ids.bare());
   const label = (spawn.label ?? spawn.task).trim().split("\n")[0]!.slice(0, LABEL_LENGTH_MAX);
   const siblings = spawn.parent === null ? 0 : k.count("SELECT count(*) FROM task WHERE parent_session = ? AND ended_at IS NULL AND admitted = 1", spawn.parent);
   const admitted = siblings < limits.childrenMax;
+  const budgeted = budgetChild(k, { taskId, parentTask: parentTask as TaskId | null, flowId, budget: spawn.budget ?? {}, tree: limits.tree ?? {} });
+  const schema = spawn.outputSchema === undefined ? null : JSON.stringify(spawn.outputSchema);
   const row = k.get(
-    `INSERT INTO task (id, n, flow_id, label, task, kind, state, parent_session, parent_task, session, agent, model, depth, delivery, cleanup, claims, siblings_max, admitted, spawn_key, attempt, queued_at, deadline_at, callback, batch)
-     VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM task), ?,?,?,?,'queued',?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING *`,
+    `INSERT INTO task (id, n, flow_id, label, task, kind, state, parent_session, parent_task, session, agent, model, depth, delivery, cleanup, claims, siblings_max, admitted, spawn_key, attempt, queued_at, deadline_at, person, budgeted, output_schema, callback, batch)
+     VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM task), ?,?,?,?,'queued',?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING *`,
     taskId, flowId, label, spawn.task, spawn.kind, spawn.parent, parentTask, session, spawn.agent, spawn.model, depth, spawn.delivery, spawn.cleanup, JSON.stringify(spawn.claims),
-    limits.childrenMax, admitted ? 1 : 0, spawn.idempotencyKey, attempt, now, spawn.deadlineSeconds === null ? null : now + spawn.deadlineSeconds * 1000, spawn.callback ?? null, spawn.batch ?? spawn.turnId,
+    limits.childrenMax, admitted ? 1 : 0, spawn.idempotencyKey, attempt, now, spawn.deadlineSeconds === null ? null : now + spawn.deadlineSeconds * 1000, person, budgeted, schema, spawn.callback ?? null, spawn.batch ?? spawn.turnId,
   )!;
   insertSession(k, { key: session, kind: spawn.kind, agent: spawn.agent, parent: spawn.parent, taskId, depth, label, model: spawn.model, cwd: spawn.cwd });
   if (spawn.context === "fork" && spawn.parent !== null) forkContext(k, spawn.parent, session);
-  insertMessage(k, session, { text: spawn.task, provenance: spawn.parent === null ? "operator" : "agent", channel: "spawn", mode: "followup", readyAt: now });
+  insertMessage(k, session, { text: schema === null ? spawn.task : `${spawn.task}\n\n${SCHEMA_REQUEST}\n${schema}`, provenance: spawn.parent === null ? "operator" : "agent", channel: "spawn", mode: "followup", readyAt: now });
   refreshLane(k, session);
   const log = spawn.parent ?? session;
   const data = { label, session, state: "queued", flowId, depth, agent: spawn.agent, model: spawn.model };
   const queued = { label, session, state: "queued", why: admitted ? "slot" : "siblings", active: siblings, activeMax: limits.childrenMax };
   k.emit(log, { type: "task.accepted", taskId, data }, { type: "task.queued", taskId, data: queued });
-  return taskOf(row);
+  return taskOf(row, budgeted === 2 ? budgetView(k, "task", taskId) : null);
 }
 
 function forkContext(k: Kernel, parent: SessionKey, child: SessionKey): void {
@@ -120,11 +134,12 @@ export function retryTask(k: Kernel, { task: id, by }: { task: TaskId; by: strin
   const seconds = old["deadline_at"] === null ? null : Math.ceil((old["deadline_at"] - old["queued_at"]) / 1000);
   const spawn: NewSpawn = {
     task: old["task"], label: old["label"], parent: old["parent_session"], turnId: null, agent: old["agent"], kind: old["kind"], model: old["model"], context: "isolated",
-    cwd: k.get("SELECT cwd FROM session WHERE key = ?", old["session"])?.["cwd"] ?? null, deadlineSeconds: seconds, delivery: old["delivery"], cleanup: old["cleanup"], claims: JSON.parse(old["claims"]), idempotencyKey: null, callback: old["callback"], batch: old["batch"],
+    cwd: k.get("SELECT cwd FROM session WHERE key = ?", old["session"])?.["cwd"] ?? null, deadlineSeconds: seconds, delivery: old["delivery"], cleanup: old["cleanup"], claims: JSON.parse(old["claims"]), idempotencyKey: null,
+    budget: limitsOf(k, id), ...(old["output_schema"] === null ? {} : { outputSchema: JSON.parse(old["output_schema"]) }), callback: old["callback"], batch: old["batch"],
   };
   k.run("UPDATE flow SET cancelled_at = NULL WHERE id = ?", old["flow_id"]);
   const limits = { depthMax: old["depth"], childrenMax: old["siblings_max"] };
-  const task = insertTask(k, { spawn, limits, depth: old["depth"], parentTask: old["parent_task"], flowId: old["flow_id"], attempt: old["attempt"] + 1 });
+  const task = insertTask(k, { spawn, limits, depth: old["depth"], parentTask: old["parent_task"], flowId: old["flow_id"], attempt: old["attempt"] + 1, person: old["person"] });
   k.emit(spawn.parent ?? task.session, { type: "task.attempt", taskId: task.taskId, data: { label: task.label, session: task.session, attempt: task.attempt, after: id, by } });
   return task;
 }
@@ -149,7 +164,22 @@ export function settleChild(k: Kernel, session: SessionKey, end: TurnEnd): void 
     return;
   }
   if (end.text.trim() === "") return finishTask(k, task, { state: "failed", result: null, fault: new Fault("CHILD_EMPTY", {}).toRecord() });
-  finishTask(k, task, { state: "succeeded", result: end.text, fault: null });
+  if (end.outcome === "done" && end.fault !== undefined) return finishTask(k, task, { state: "failed", result: end.text, fault: end.fault });
+  if (task["output_schema"] === null) return finishTask(k, task, { state: "succeeded", result: end.text, fault: null });
+  const read = readOutput(JSON.parse(task["output_schema"]), end.text);
+  if ("output" in read) return finishTask(k, task, { state: "succeeded", result: end.text, output: read.output, fault: null });
+  if (task["corrections"] > 0) return finishTask(k, task, { state: "failed", result: end.text, fault: new Fault("RESULT_INVALID", { problems: read.problems.join("; ") }).toRecord() });
+  askForCorrection(k, task, read.problems);
+}
+
+/** A result that does not fit gets one more turn, which is told what is wrong. */
+function askForCorrection(k: Kernel, task: Row, problems: readonly string[]): void {
+  const session = task["session"] as SessionKey;
+  const text = `[result] Your result does not fit what was asked for:\n${problems.map((problem) => `- ${problem}`).join("\n")}\n${SCHEMA_REQUEST}\n${task["output_schema"]}`;
+  k.run("UPDATE task SET corrections = corrections + 1 WHERE id = ?", task["id"]);
+  const messageId = insertMessage(k, session, { text, provenance: "system", channel: "spawn", mode: "followup", readyAt: k.now() });
+  k.emit(session, { type: "message.accepted", taskId: task["id"], data: { messageId, text, provenance: "system", channel: "spawn", clientMessageId: null, mode: "followup", queuedAhead: 0 } });
+  refreshLane(k, session);
 }
 
 /** A turn of the session runs, on any track, or a message will start one. */
@@ -170,16 +200,18 @@ function isStranded(k: Kernel, session: SessionKey): boolean {
 interface TaskEnd {
   readonly state: TaskState;
   readonly result: string | null;
+  readonly output?: Json;
   readonly fault: FaultRecord | null;
   /** How the parent hears of it; `quiet` = by a line in its transcript, without a turn, unless it needs one to end itself. */
   readonly announce?: "message" | "quiet" | "none";
 }
 
-function finishTask(k: Kernel, task: Row, { state, result, fault, announce = "message" }: TaskEnd): void {
+function finishTask(k: Kernel, task: Row, { state, result, output, fault, announce = "message" }: TaskEnd): void {
   const now = k.now();
   const taskId = task["id"] as TaskId;
   const parent = task["parent_session"] as SessionKey | null;
-  const ended = k.get("UPDATE task SET state = ?, result = ?, fault = ?, ended_at = ? WHERE id = ? RETURNING *", state, result, fault === null ? null : JSON.stringify(fault), now, taskId)!;
+  const ended = k.get("UPDATE task SET state = ?, result = ?, output_json = ?, fault = ?, ended_at = ? WHERE id = ? RETURNING *", state, result, output === undefined ? null : JSON.stringify(output), fault === null ? null : JSON.stringify(fault), now, taskId)!;
+  if (ended["budgeted"] === 2) closeBudget(k, taskId);
   const data = { label: task["label"], session: task["session"], state, ms: now - task["queued_at"], delivery: task["delivery"], result: result === null ? null : result.slice(0, 2000), fault: fault === null ? null : ({ ...fault } as never) };
   k.emit(parent ?? (task["session"] as SessionKey), { type: "task.ended", taskId, data });
   if (task["delivery"] === "webhook") prepareDelivery(k, ended);

@@ -9,13 +9,16 @@ import { appendEntry, compactSession } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { refreshLane } from "./lane-state.ts";
 import { ADD_USAGE, handleText, stepOf, usageValues } from "./rows.ts";
+import { recordUsage } from "./usage.ts";
 
 export function nextStepNumber(k: Kernel, turnId: TurnId): number {
   return k.count("SELECT coalesce(max(n), 0) + 1 FROM step WHERE turn_id = ?", turnId);
 }
 
-export function writeSteps(k: Kernel, session: SessionKey, turnId: TurnId, writes: readonly StepWrite[]): void {
+/** @param turn  the row of the running turn. */
+export function writeSteps(k: Kernel, turn: Row, writes: readonly StepWrite[]): void {
   const now = k.now();
+  const turnId = turn["id"] as TurnId;
   for (const { intent, result, unknown } of writes) {
     if (intent !== undefined) {
       // It may be there already, from a try that was told it had failed.
@@ -24,8 +27,11 @@ export function writeSteps(k: Kernel, session: SessionKey, turnId: TurnId, write
         turnId, nextStepNumber(k, turnId), intent.key, intent.kind, intent.name, intent.effect, intent.input === null ? null : JSON.stringify(intent.input), now,
       );
     }
-    if (result !== undefined) k.run("UPDATE step SET state = 'done', result = ?, ended_at = ? WHERE turn_id = ? AND key = ? AND state = 'intent'", JSON.stringify(result.value), now, turnId, result.key);
-    if (result?.value.kind === "compaction") compactSession(k, session, result.value.summary, result.value.upTo);
+    if (result !== undefined) {
+      const written = k.run("UPDATE step SET state = 'done', result = ?, ended_at = ? WHERE turn_id = ? AND key = ? AND state = 'intent'", JSON.stringify(result.value), now, turnId, result.key);
+      if (written > 0) recordUsage(k, turn, result.value);
+    }
+    if (result?.value.kind === "compaction") compactSession(k, turn["session"], result.value.summary, result.value.upTo);
     if (unknown !== undefined) k.run("UPDATE step SET state = 'unknown', ended_at = ? WHERE turn_id = ? AND key = ? AND state = 'intent'", now, turnId, unknown.key);
   }
 }

@@ -5,6 +5,7 @@ import type { NewEvent } from "../../model/event.ts";
 import { Fault, type FaultRecord } from "../../model/faults.ts";
 import { ATTEMPTS_WITHOUT_PROGRESS_MAX, type StartedTurn, type StepWrite, type TurnEnd, type TurnRef } from "../../model/turn.ts";
 import { oweAnswers } from "./barriers.ts";
+import { spendHolds } from "./budgets.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { refreshLane } from "./lane-state.ts";
@@ -22,7 +23,7 @@ function runningTurn(k: Kernel, turn: TurnRef): Row | undefined {
 export function journal(k: Kernel, { turn, writes, events }: { turn: TurnRef; writes: readonly StepWrite[]; events: readonly NewEvent[] }): boolean {
   const row = runningTurn(k, turn);
   if (row === undefined) return false;
-  writeSteps(k, turn.session, turn.turnId, writes);
+  writeSteps(k, row, writes);
   if (row["unproductive"] > 0 && writes.some((write) => write.result !== undefined)) k.run("UPDATE turn SET unproductive = 0 WHERE id = ?", turn.turnId);
   k.emit(turn.session, ...events);
   return true;
@@ -33,7 +34,7 @@ export function journal(k: Kernel, { turn, writes, events }: { turn: TurnRef; wr
 export function endTurn(k: Kernel, { turn, end, writes }: { turn: TurnRef; end: TurnEnd; writes: readonly StepWrite[] }): boolean {
   const row = runningTurn(k, turn);
   if (row === undefined) return false;
-  writeSteps(k, turn.session, turn.turnId, writes);
+  writeSteps(k, row, writes);
   finishTurn(k, row, end);
   return true;
 }
@@ -45,12 +46,13 @@ function finishTurn(k: Kernel, row: Row, end: TurnEnd): void {
   const messageIds = messagesOf(k, turnId);
   const owed = JSON.parse(row["owed"]) as MessageId[];
   const replyTo = [...owed, ...messageIds];
-  const fault = end.outcome === "failed" ? end.fault : null;
+  const fault = end.outcome === "yielded" ? null : (end.fault ?? null);
   k.run("UPDATE turn SET state = ?, ended_at = ?, fault = ? WHERE id = ?", end.outcome, now, fault === null ? null : JSON.stringify(fault), turnId);
   const usage = fold(k, row, end.outcome === "done" ? replyTo : []);
 
   if (end.outcome === "done") {
     k.emit(session, { type: "reply", turnId, taskId: row["task_id"], data: { text: end.text, replyTo } });
+    if (end.fault !== undefined) k.emit(session, { type: "notice", turnId, taskId: row["task_id"], data: { text: end.fault.message, level: "warn", code: end.fault.code, replyTo } });
     markMessages(k, turnId, owed, "answered");
   } else if (end.outcome === "yielded") {
     oweAnswers(k, end.barrierId, replyTo);
@@ -73,6 +75,7 @@ function finishTurn(k: Kernel, row: Row, end: TurnEnd): void {
 export function recover(k: Kernel): { generation: number; turns: StartedTurn[]; poisoned: TurnId[] } {
   const { value: generation } = k.get("UPDATE meta SET value = value + 1 WHERE name = 'generation' RETURNING value")!;
   k.forget();
+  spendHolds(k);
   const turns: StartedTurn[] = [];
   const poisoned: TurnId[] = [];
   for (const found of k.all("SELECT * FROM turn WHERE state = 'running' ORDER BY started_at, id")) {

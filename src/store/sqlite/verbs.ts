@@ -3,6 +3,7 @@ import type { SessionKey } from "../../base/ids.ts";
 import type { JsonObject } from "../../base/json.ts";
 import type { OwnedProcess, StoreVerbs } from "../store.ts";
 import { openBarrier } from "./barriers.ts";
+import { reserveCall, settleCall } from "./budgets.ts";
 import { claimTurns, promoteTurn } from "./claim.ts";
 import { claimDeliveries, deliveries, recoverDeliveries, retryDelivery, settleDelivery } from "./deliveries.ts";
 import { appendEntry } from "./entries.ts";
@@ -17,6 +18,7 @@ import { setRules } from "./rules.ts";
 import { archiveIdle, deleteSession, patchSession, removeSpent, resetSession, session } from "./sessions.ts";
 import { admitSpawn, admitSpawns, cancelFlow, cancelSession, cancelTask, cancelTurn, retryTask } from "./tasks.ts";
 import { endTurn, journal, recover } from "./turns.ts";
+import { usage } from "./usage.ts";
 
 type Verb = keyof StoreVerbs;
 type KernelVerbs = { readonly [V in Verb]: (k: Kernel, ...args: Parameters<StoreVerbs[V]>) => ReturnType<StoreVerbs[V]> };
@@ -26,6 +28,8 @@ export const VERBS: KernelVerbs = {
   claimTurns,
   journal,
   endTurn,
+  reserveCall,
+  settleCall,
   takeSteering,
   steerSession,
   promoteTurn,
@@ -83,6 +87,7 @@ export const VERBS: KernelVerbs = {
   },
   ownedProcesses: (k) => k.all("SELECT * FROM process").map((row) => ({ marker: row["marker"], pid: row["pid"], startTicks: row["start_ticks"], bootId: row["boot_id"] })),
   totals,
+  usage,
   checkIntegrity,
 };
 

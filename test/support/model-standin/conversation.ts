@@ -27,6 +27,8 @@ export interface Ask {
   readonly model: string;
   readonly stream: boolean;
   readonly includeUsage: boolean;
+  /** The answer's limit in tokens; Infinity when none is asked for. */
+  readonly outputTokensMax: number;
   readonly system: string;
   readonly turns: readonly Turn[];
   readonly tools: readonly string[];
@@ -127,6 +129,7 @@ export function readAsk(api: Api, body: Loose, path: string): Ask {
     model: api === "google" ? decodeURIComponent(/models\/([^:]+):/.exec(path)?.[1] ?? "") : string(body.model),
     stream: api === "google" ? path.includes(":streamGenerateContent") : body.stream === true,
     includeUsage: object(body.stream_options).include_usage === true,
+    outputTokensMax: Number(body.max_tokens ?? body.max_completion_tokens ?? body.max_output_tokens ?? object(body.generationConfig).maxOutputTokens ?? Infinity),
     system,
     turns: reader.turns,
     tools,

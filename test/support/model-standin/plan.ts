@@ -19,13 +19,33 @@ export interface Plan {
   readonly slowMs: number;
   readonly script: string | null;
   readonly round: number;
+  /** True when the answer was cut at the limit that was asked for. */
+  readonly wasCut?: boolean;
 }
 
 const REPLY_CHARACTERS_MAX = 200;
+const CHARACTERS_PER_TOKEN = 4;
 const BAD_JSON = '{"text": "this never ends';
 const CONTROL_JSON = '{"text": "a\u0001b\u0007c\nd"}';
 
 export function planFor(ask: Ask, unfoundReply?: string): Plan {
+  return cutAt(wholePlan(ask, unfoundReply), ask.outputTokensMax);
+}
+
+/** As a real model does: nothing goes beyond the limit, and a call that does not fit is not made. */
+function cutAt(plan: Plan, outputTokensMax: number): Plan {
+  let room = outputTokensMax * CHARACTERS_PER_TOKEN;
+  const pieces: Piece[] = [];
+  for (const piece of plan.pieces) {
+    const size = piece.kind === "call" ? piece.input.length : piece.text.length;
+    if (size > room) return { ...plan, pieces: piece.kind === "text" && room > 0 ? [...pieces, { ...piece, text: piece.text.slice(0, room) }] : pieces, wasCut: true };
+    pieces.push(piece);
+    room -= size;
+  }
+  return plan;
+}
+
+function wholePlan(ask: Ask, unfoundReply?: string): Plan {
   const { script, round, user } = findScript(ask);
   const seen: Seen = { user: user.replace(/^\s*!.*$/gm, "").trim() || user, results: lastResults(ask) };
   if (script === null && ask.forced !== null) return play([{ do: "call", calls: [{ tool: ask.forced, input: JSON.stringify({ task: user.slice(0, REPLY_CHARACTERS_MAX) }), repeat: 1 }] }], "", 0, seen);

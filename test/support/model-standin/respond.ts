@@ -166,7 +166,7 @@ export class Answer {
   #meta(fault: FaultStep | undefined): Meta {
     const serial = `${this.#server.run}${this.#record.id.toString(36)}`;
     const createdAt = Math.floor(this.#record.arrivedAt / 1000);
-    return { id: `standin_${serial}`, ask: this.#ask, usage: this.#usage, createdAt, callId: (index) => `call_${serial}_${fault?.do === "sameids" ? 0 : index}` };
+    return { id: `standin_${serial}`, ask: this.#ask, usage: this.#usage, wasCut: this.#plan.wasCut === true, createdAt, callId: (index) => `call_${serial}_${fault?.do === "sameids" ? 0 : index}` };
   }
 
   #stream(fault: FaultStep | undefined): void {

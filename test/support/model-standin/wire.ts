@@ -18,6 +18,8 @@ export interface Meta {
   readonly id: string;
   readonly ask: Ask;
   readonly usage: TokenCount;
+  /** The answer was cut at its limit. */
+  readonly wasCut: boolean;
   /** Wall time, seconds. */
   readonly createdAt: number;
   readonly callId: (index: number) => string;
@@ -74,6 +76,10 @@ function anthropicUsage({ usage }: Meta): Record<string, number> {
   };
 }
 
+function anthropicStop({ wasCut }: Meta, pieces: readonly Piece[]): string {
+  return wasCut ? "max_tokens" : hasCalls(pieces) ? "tool_use" : "end_turn";
+}
+
 function anthropicFrames(meta: Meta, pieces: readonly Piece[]): Frames {
   const message = { id: meta.id, type: "message", role: "assistant", model: meta.ask.model, content: [], stop_reason: null, stop_sequence: null, usage: { ...anthropicUsage(meta), output_tokens: 1 } };
   let calls = 0;
@@ -94,7 +100,7 @@ function anthropicFrames(meta: Meta, pieces: readonly Piece[]): Frames {
       return wrap(start({ type: "text", text: "" }), textDeltas(piece).map((part) => delta({ type: "text_delta", text: part })), stop);
     }),
     tail:
-      event({ type: "message_delta", delta: { stop_reason: hasCalls(pieces) ? "tool_use" : "end_turn", stop_sequence: null }, usage: anthropicUsage(meta) }) +
+      event({ type: "message_delta", delta: { stop_reason: anthropicStop(meta, pieces), stop_sequence: null }, usage: anthropicUsage(meta) }) +
       event({ type: "message_stop" }),
   };
 }
@@ -111,7 +117,7 @@ function anthropicJson(meta: Meta, pieces: readonly Piece[]): unknown {
       if (piece.kind === "reasoning") return { type: "thinking", thinking: piece.text, signature: signatureOf(piece.text) };
       return { type: "text", text: piece.text };
     }),
-    stop_reason: hasCalls(pieces) ? "tool_use" : "end_turn",
+    stop_reason: anthropicStop(meta, pieces),
     stop_sequence: null,
     usage: anthropicUsage(meta),
   };
@@ -142,7 +148,7 @@ function chatFrames(meta: Meta, pieces: readonly Piece[]): Frames {
       const opened = chunk({ tool_calls: [{ index, id: meta.callId(index), type: "function", function: { name: piece.name, arguments: "" } }] });
       return wrap(opened, deltas(piece.input).map((part) => chunk({ tool_calls: [{ index, function: { arguments: part } }] })), "");
     }),
-    tail: chunk({}, hasCalls(pieces) ? "tool_calls" : "stop") + (meta.ask.includeUsage ? data({ ...base, choices: [], usage: chatUsage(meta) }) : "") + "data: [DONE]\n\n",
+    tail: chunk({}, meta.wasCut ? "length" : hasCalls(pieces) ? "tool_calls" : "stop") + (meta.ask.includeUsage ? data({ ...base, choices: [], usage: chatUsage(meta) }) : "") + "data: [DONE]\n\n",
   };
 }
 
@@ -155,7 +161,7 @@ function chatJson(meta: Meta, pieces: readonly Piece[]): unknown {
     ...(reasoning === "" ? {} : { reasoning_content: reasoning }),
     ...(calls.length === 0 ? {} : { tool_calls: calls.map((call, index) => ({ id: meta.callId(index), type: "function", function: { name: call.name, arguments: call.input } })) }),
   };
-  return { id: meta.id, object: "chat.completion", created: meta.createdAt, model: meta.ask.model, choices: [{ index: 0, message, finish_reason: calls.length > 0 ? "tool_calls" : "stop" }], usage: chatUsage(meta) };
+  return { id: meta.id, object: "chat.completion", created: meta.createdAt, model: meta.ask.model, choices: [{ index: 0, message, finish_reason: meta.wasCut ? "length" : calls.length > 0 ? "tool_calls" : "stop" }], usage: chatUsage(meta) };
 }
 
 // OpenAI Responses
@@ -174,9 +180,9 @@ function responsesJson(meta: Meta, pieces: readonly Piece[]): Record<string, unk
     object: "response",
     created_at: meta.createdAt,
     model: meta.ask.model,
-    status: "completed",
+    status: meta.wasCut ? "incomplete" : "completed",
     error: null,
-    incomplete_details: null,
+    incomplete_details: meta.wasCut ? { reason: "max_output_tokens" } : null,
     output: pieces.map((piece, index) => responsesItem(meta, piece, index, piece.kind === "call" ? calls++ : 0)),
     usage: {
       input_tokens: usage.input,
@@ -214,7 +220,7 @@ function responsesFrames(meta: Meta, pieces: readonly Piece[]): Frames {
       const body = textDeltas(piece).map((delta) => emit("response.output_text.delta", { ...at, content_index: 0, delta }));
       return wrap(opened, body, emit("response.output_text.done", { ...at, content_index: 0, text: piece.text }) + done());
     }),
-    tail: emit("response.completed", { response: whole }),
+    tail: emit(meta.wasCut ? "response.incomplete" : "response.completed", { response: whole }),
   };
 }
 
@@ -242,13 +248,13 @@ function googleFrames(meta: Meta, pieces: readonly Piece[]): Frames {
   return {
     head: "",
     pieces: pieces.map((piece) => (piece.kind === "call" ? [chunk([googlePart(piece, "")])] : textDeltas(piece).map((part) => chunk([googlePart(piece, part)])))),
-    tail: chunk([], "STOP"),
+    tail: chunk([], meta.wasCut ? "MAX_TOKENS" : "STOP"),
   };
 }
 
 function googleJson(meta: Meta, pieces: readonly Piece[]): unknown {
   const parts = pieces.map((piece) => googlePart(piece, piece.kind === "call" ? "" : piece.text));
-  return { candidates: [{ index: 0, content: { role: "model", parts }, finishReason: "STOP" }], usageMetadata: googleUsage(meta), modelVersion: meta.ask.model, responseId: meta.id };
+  return { candidates: [{ index: 0, content: { role: "model", parts }, finishReason: meta.wasCut ? "MAX_TOKENS" : "STOP" }], usageMetadata: googleUsage(meta), modelVersion: meta.ask.model, responseId: meta.id };
 }
 
 /** Joins an opening to the first delta and a closing to the last, so that a piece is few frames. */

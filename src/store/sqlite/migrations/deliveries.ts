@@ -2,7 +2,7 @@
  * Results that leave the tree: webhooks as rows, batches of spawns, when a result was delivered,
  * what a person has seen, replies that denied a tool; and indexes for the listings.
  */
-export const DELIVERIES_MIGRATION = `
+export const DELIVERIES = `
 ALTER TABLE task ADD COLUMN callback TEXT CHECK ((callback IS NOT NULL) = (delivery = 'webhook'));
 ALTER TABLE task ADD COLUMN batch TEXT;
 ALTER TABLE task ADD COLUMN delivered_at INTEGER;
