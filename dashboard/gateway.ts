@@ -148,7 +148,9 @@ export class Gateway {
             },
             event: (event, cursor) => {
               this.#cursor = cursor ?? this.#cursor;
-              this.#gather(event);
+              // Events in between are no longer kept: what is shown may have a hole.
+              if (event.type === "resync") this.#store.dispatch({ type: "connected", resumed: false });
+              else this.#gather(event);
             },
           },
           signal,

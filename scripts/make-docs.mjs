@@ -73,7 +73,7 @@ function eventsPage() {
   const rows = Object.entries(EVENT_TYPES).map(([name, about]) => [code(name), cell(about)]);
   return page(
     "Events",
-    "Lines of `GET /api/events`: `{seq, session, at, type, turnId?, taskId?, data, cursor}`. `seq` counts per session from 1 without gaps; `cursor` orders the events of all sessions. Provisional frames (`text.delta`, `reasoning.delta`, `text.void`) have neither and are never repeated.",
+    "Lines of `GET /api/events`: `{seq, session, at, type, turnId?, taskId?, data, cursor}`. `seq` counts per session from 1 without gaps; `cursor` orders the events of all sessions. Provisional frames (`text.delta`, `reasoning.delta`, `text.void`) have neither and are never repeated. `resync` says that events after `data.after` and up to `data.upTo` are no longer kept.",
     table(["type", "when"], rows),
   );
 }

@@ -68,7 +68,7 @@ export async function run(plan: Plan, seed: number): Promise<Run> {
   const scheduler: Scheduler = new Scheduler({ claimTurns: (rules) => store.claimTurns(rules), clock, log, start: (turn) => turns.start(turn) });
   const frontDoor = new FrontDoor({
     store,
-    hub: new EventHub(store),
+    hub: new EventHub(store, clock),
     settings,
     clock,
     commands: () => [],

@@ -23,10 +23,12 @@ import { processEnvironment } from "./config/environment.ts";
 import { readGatewayFile, removeGatewayFile, writeGatewayFile } from "./config/gateway-file.ts";
 import { gatewayAllowNetwork, gatewayDrainSeconds, gatewayHost, gatewayPort } from "./config/settings.ts";
 import { packageVersion } from "./config/version.ts";
+import { RulesKeeper } from "./lanes/keep-rules.ts";
 import { Scheduler, poolSizes } from "./lanes/scheduler.ts";
 import type { CallTerms } from "./model/budget.ts";
 import type { ModelClient } from "./model/chat.ts";
 import { Fault } from "./model/faults.ts";
+import { DEFAULT_AGENT, mainSession } from "./model/session.ts";
 import type { Tool } from "./model/tool.ts";
 import { makeProviders } from "./providers/providers.ts";
 import { makeRehearsal } from "./providers/rehearsal/rehearsal.ts";
@@ -39,9 +41,15 @@ import { webhookSecretFrom } from "./model/webhook-secret.ts";
 import { foregroundMs, parallelModel, queueCap, sideTools, sideTurnsMax } from "./sessions/settings.ts";
 import { judgeIndependence } from "./sessions/judge-independence.ts";
 import { EventHub } from "./sessions/watch.ts";
+import { Keeper } from "./store/keeper.ts";
+import { backupKeep } from "./store/settings.ts";
+import { checkUp } from "./store/sqlite/checkup.ts";
+import { openStoreFiles } from "./store/sqlite/open-files.ts";
 import { openStore } from "./store/sqlite/open-store.ts";
+import { findGoodBackup, restoreBackup } from "./store/sqlite/restore.ts";
 import { holdStateLock } from "./store/sqlite/state-lock.ts";
-import type { Store } from "./store/store.ts";
+import type { Backup, Checkup, StoreFiles } from "./store/store-files.ts";
+import type { DiskState, Store } from "./store/store.ts";
 import { Commands } from "./tools/commands.ts";
 import { makeTools, offeredTools } from "./tools/tools.ts";
 import { Archivist } from "./trees/archivist.ts";
@@ -58,6 +66,8 @@ import { TurnRunner } from "./turns/turn-runner.ts";
 /** How long a start waits for the holder of the state directory to go away, e.g. one that was just killed. */
 const LOCK_WAIT_MS = 1_000;
 const LOCK_LOOK_MS = 10;
+/** How long ending processes may hold up the end of a gateway whose store failed. */
+const BROKEN_STOP_MS = 3_000;
 /** When the compile cache is written, after the start. */
 const CACHE_FLUSH_AFTER_MS = 500;
 /** The log file is put aside at a start when it is longer than this. */
@@ -80,6 +90,8 @@ export interface RunningGateway {
   stop(): Promise<void>;
   /** Reads settings and token again. */
   reload(): Promise<void>;
+  /** Resolves when the gateway can go on no more; its processes are ended, and it acknowledges nothing. */
+  readonly broken: Promise<Fault>;
 }
 
 /** @throws {Fault} STATE_DIR_HELD, STATE_DIR_UNSAFE, CONFIG_SYNTAX, SETTING_*, STORE_*, DISK_FULL, PORT_TAKEN, BIND_REFUSED. */
@@ -90,18 +102,23 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   if (!config.get(gatewayAllowNetwork) && !isLoopback(host)) throw new Fault("BIND_REFUSED", { host });
   const log = openLog(config, clock, options.json);
   const unlock = await holdHome(config.home, clock);
-  const store = await openStore(join(config.home, "yard.sqlite")).catch((cause: unknown) => {
+  const file = databaseIn(config.home);
+  const store = await openStore(file).catch((cause: unknown) => {
     unlock();
     throw cause;
   });
+  const files = openStoreFiles(file);
   let generation = 0;
   let url = "";
-  const yard = build({ config, store, clock, log, status: () => ({ generation, startedAt }) });
+  const disk = watchDisk(store, clock, log, () => yard.commands.stopAll());
+  const yard = build({ config, store, files, clock, log, status: () => ({ generation, startedAt, disk: disk.state() }) });
   const startedAt = clock.now();
 
   const services: readonly Service[] = [
     { name: "state", start: () => mkdir(yard.workspace, { recursive: true, mode: 0o700 }).then(() => {}), stop: unlock },
     { name: "store", start: () => store.setRules(yard.rules()), stop: () => store.close() },
+    { name: "files", start: () => {}, stop: () => files.stop() },
+    { name: "rules", start: () => {}, stop: () => yard.rulesKeeper.stop() },
     { name: "processes", start: () => yard.sweep(), stop: () => yard.commands.stopAll() },
     {
       name: "turns",
@@ -113,7 +130,10 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
         if (recovered.turns.length > 0) log.info("turns.recovered", { turns: recovered.turns.length });
         yard.scheduler.start();
       },
-      stop: () => yard.runner.letGo(),
+      stop() {
+        yard.scheduler.drain(); // a start that failed later never came to the draining below
+        return yard.runner.letGo();
+      },
     },
     {
       name: "api",
@@ -129,6 +149,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     },
     { name: "deliveries", start: () => yard.courier.start(), stop: () => yard.courier.stop() },
     { name: "acknowledgements", start: () => {}, stop: () => yard.acknowledger.stop() },
+    { name: "keeper", start: () => yard.keeper.start(), stop: () => yard.keeper.stop() },
     { name: "archive", start: () => yard.archivist.start(), stop: () => yard.archivist.stop() },
     {
       name: "drain",
@@ -160,18 +181,20 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
       log.info("gateway.stopped");
     },
     reload: () => config.reload(),
+    broken: disk.broken,
   };
 }
 
 interface Parts {
   readonly config: Config;
   readonly store: Store;
+  readonly files: StoreFiles;
   readonly clock: Clock;
   readonly log: Log;
-  readonly status: () => { readonly generation: number; readonly startedAt: number };
+  readonly status: () => { readonly generation: number; readonly startedAt: number; readonly disk: DiskState["at"] };
 }
 
-function build({ config, store, clock, log, status }: Parts) {
+function build({ config, store, files, clock, log, status }: Parts) {
   const random = systemRandom;
   const workspace = join(config.home, "workspace");
   const models = makeProviders({ settings: config, clock, random, log, environment: (name) => config.environment(name), rehearsal: makeRehearsal({ clock, random }) });
@@ -202,6 +225,7 @@ function build({ config, store, clock, log, status }: Parts) {
     models,
     config: configAccess(config),
     lanes: () => store.lanes({ meanTurnMs: scheduler.meanTurnMs }),
+    files: { check: () => files.check(), backups: () => files.backups(), backup: () => files.backup({ keep: config.get(backupKeep) }) },
     simulate: makeSimulator({ clock }),
     settings: config,
     clock,
@@ -219,7 +243,8 @@ function build({ config, store, clock, log, status }: Parts) {
       agents: [...agentIds(config.get(agentsList))],
     }),
   });
-  return { ...conversations, workspace, models, commands, api, courier, sweep: () => sweep(processes, store, installation, log) };
+  const keeper = new Keeper({ store, files, settings: config, clock, log });
+  return { ...conversations, keeper, workspace, models, commands, api, courier, sweep: () => sweep(processes, store, installation, log) };
 }
 
 /** What conversations stand on. The simulated world gives a clock, a store and a model of its own. */
@@ -238,7 +263,7 @@ export interface ConversationParts {
 /** Everything between the doors and the store: nothing of it knows of HTTP, processes or providers. */
 export function wireConversations({ settings, store, clock, log, models, workspace, builtIn, commands }: ConversationParts) {
   const nowMs = (): number => clock.now();
-  const hub = new EventHub(store);
+  const hub = new EventHub(store, clock);
   const kick = (): void => scheduler.kick();
   const steeringCame = (session: SessionKey): void => runner.steeringCame(session);
   const model = (): string => settings.get(defaultModel) || models.defaultModel();
@@ -296,8 +321,9 @@ export function wireConversations({ settings, store, clock, log, models, workspa
   ];
 
   const rules = () => ({ pools: poolSizes(settings), foregroundMs: settings.get(foregroundMs), gatherMs: settings.get(gatherMs), sideTurnsMax: settings.get(sideTurnsMax), queueCap: settings.get(queueCap) });
+  const rulesKeeper = new RulesKeeper({ set: () => store.setRules(rules()), clock, log });
   settings.onChange(() => {
-    store.setRules(rules()).catch((cause: unknown) => log.error("rules.not-set", { cause }));
+    rulesKeeper.changed();
     kick();
   });
   store.onEvents((events) => {
@@ -309,7 +335,73 @@ export function wireConversations({ settings, store, clock, log, models, workspa
   });
 
   const acknowledger = new Acknowledger({ store, settings, clock, log, meanTurnMs: () => scheduler.meanTurnMs.main });
-  return { frontDoor, grove, allTools, runner, scheduler, acknowledger, rules, model, archivist: new Archivist({ store, settings, clock, log }) };
+  return { frontDoor, grove, allTools, runner, scheduler, acknowledger, rules, rulesKeeper, model, archivist: new Archivist({ store, settings, clock, log }) };
+}
+
+/** Tells of a disk that fills or fails: in the log, to the owner's own session, and to whoever runs the gateway. */
+function watchDisk(store: Store, clock: Clock, log: Log, endProcesses: () => Promise<void>) {
+  let state: DiskState = { at: "good" };
+  const { promise: broken, resolve: breaks } = Promise.withResolvers<Fault>();
+  const tell = (text: string, level: "info" | "error"): void => {
+    store.notice({ session: mainSession(DEFAULT_AGENT), text, level, code: "DISK_FULL", entry: false }).catch((cause: unknown) => log.warn("disk.notice-not-written", { cause }));
+  };
+  store.onDisk((now) => {
+    state = now;
+    if (now.at === "full") {
+      log.error("disk.full", { problem: now.problem });
+      tell(`The disk is full (${now.problem}). Nothing new is taken in until there is room; what runs goes on as far as it can.`, "error");
+    } else if (now.at === "good") {
+      log.info("disk.good-again");
+      tell("There is room on the disk again, and new messages are taken in.", "info");
+    } else {
+      log.error("disk.failed", { ...now.fault });
+      const bound = new AbortController();
+      void Promise.race([endProcesses(), sleep(clock, BROKEN_STOP_MS, bound.signal)])
+        .catch((cause: unknown) => log.error("processes.not-ended", { cause }))
+        .finally(() => {
+          bound.abort();
+          breaks(Fault.fromRecord(now.fault));
+        });
+    }
+  });
+  return { state: () => state.at, broken };
+}
+
+// ── without a gateway ───────────────────────────────────────────────────────────────────────
+
+export interface Examined {
+  /** Null when there is no database yet. */
+  readonly checkup: Checkup | null;
+  /** The newest backup that is in order itself. */
+  readonly backup: Backup | null;
+  /** Backups that were looked at, up to that one. */
+  readonly tried: number;
+  readonly backupFolder: string;
+}
+
+/** Looks at the state of a gateway that does not run. Changes nothing. @throws {Fault} STATE_DIR_HELD, STORE_* */
+export async function examineState(home: string): Promise<Examined> {
+  const unlock = await holdHome(home, systemClock);
+  try {
+    const file = databaseIn(home);
+    return { checkup: existsSync(file) ? checkUp(file, systemClock) : null, ...findGoodBackup(file, systemClock) };
+  } finally {
+    unlock();
+  }
+}
+
+/** Puts a backup in the place of the database, and stops what was unfinished in it. @returns the folder that keeps what was there. @throws {Fault} STATE_DIR_HELD, STORE_*, DISK_FULL */
+export async function restoreState(home: string, backup: Backup): Promise<string> {
+  const unlock = await holdHome(home, systemClock);
+  try {
+    return restoreBackup(databaseIn(home), backup, { clock: systemClock, random: systemRandom });
+  } finally {
+    unlock();
+  }
+}
+
+function databaseIn(home: string): string {
+  return join(home, "yard.sqlite");
 }
 
 /** Ends what a gateway that was killed left running. */

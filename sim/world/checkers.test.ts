@@ -19,6 +19,7 @@ const BROKEN: Readonly<Record<string, (history: History) => History>> = {
   mainTrackKeepsOrder: (history) => ({ ...history, events: [accepted(1, "m1"), accepted(2, "m2"), started(3, "t1", ["m2"]), ended(4, "t1", "done"), started(5, "t2", ["m1"])] }),
   oneMainTurn: (history) => ({ ...history, events: [started(1, "t1", []), started(2, "t2", [])] }),
   endedTurnsAreSilent: (history) => ({ ...history, events: [started(1, "t1", []), ended(2, "t1", "cancelled"), event(MAIN, 3, "tool.ended", {}, "t1")] }),
+  toolCallsEndOnce: (history) => ({ ...history, events: [started(1, "t1", []), event(MAIN, 2, "tool.started", { callId: "c" }, "t1"), ended(3, "t1", "done")] }),
   endedTasksAreFinal: (history) => ({ ...history, tasks: history.tasks.map((task) => ({ ...task, state: "failed" })) }),
   resultsArriveOnce: (history) => ({ ...history, transcripts: new Map([[MAIN, [...history.transcripts.get(MAIN)!, ...history.transcripts.get(MAIN)!]]]) }),
   stoppedStartNothing: (history) => ({ ...history, events: [...history.events, event(MAIN, 50, "task.ended", { session: CHILD, state: "cancelled" }, undefined, "k1"), { ...started(3, "t7", []), session: CHILD }] }),

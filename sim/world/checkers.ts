@@ -75,6 +75,7 @@ export const CHECKERS: Readonly<Record<string, Checker>> = {
   mainTrackKeepsOrder,
   oneMainTurn,
   endedTurnsAreSilent,
+  toolCallsEndOnce,
   endedTasksAreFinal,
   resultsArriveOnce,
   stoppedStartNothing,
@@ -224,6 +225,24 @@ export function endedTurnsAreSilent({ events }: Pick<History, "events">): string
     if (type !== "turn.ended") continue;
     if (ended.has(turnId)) violations.push(`${turnId} ended twice`);
     ended.add(turnId);
+  }
+  return violations;
+}
+
+/** A tool call that was told to begin is told to end once; only a turn that was stopped or failed may leave it open. */
+export function toolCallsEndOnce({ events }: Pick<History, "events">): string[] {
+  const started = new Map<string, Set<string>>();
+  const ended = new Set<string>();
+  const violations: string[] = [];
+  for (const { type, turnId = "", data } of events) {
+    const call = `${turnId} ${String(data["callId"])}`;
+    if (type === "tool.started") started.set(turnId, (started.get(turnId) ?? new Set()).add(call));
+    else if (type === "tool.ended") {
+      if (ended.has(call)) violations.push(`${call} ended twice`);
+      ended.add(call);
+    } else if (type === "turn.ended" && data["outcome"] === "done") {
+      for (const open of started.get(turnId) ?? []) if (!ended.has(open)) violations.push(`${open} was never told to end`);
+    }
   }
   return violations;
 }

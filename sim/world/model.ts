@@ -41,6 +41,7 @@ export class WorldModel {
   /** Calls that an answer made, by the question it answered. */
   readonly #callsOf = new Map<string, string[]>();
   readonly #onDisk = new Set<string>();
+  #wall: { untilMs: number; status: number } = { untilMs: 0, status: 529 };
   healed = false;
   calls = 0;
 
@@ -60,6 +61,11 @@ export class WorldModel {
       knownModels: () => ["sim/one", "sim/two"],
       defaultModel: () => "sim/one",
     };
+  }
+
+  /** Until then every call is refused. */
+  refuseAll(untilMs: number, status: 429 | 529): void {
+    this.#wall = { untilMs, status };
   }
 
   /** A tool call was seen in the log: the answer that made it is on disk. */
@@ -85,7 +91,7 @@ export class WorldModel {
     const dice = new Dice(this.#deps.seed, "model", question, attempt);
     return new Promise((resolve, reject) => {
       if (request.signal.aborted) return reject(request.signal.reason);
-      const behaviour = this.#behaviour(dice, request, question, attempt);
+      const behaviour = this.#behaviour(dice, request, question, attempt, clock.monotonic());
       const disarm = behaviour.afterMs === null ? () => {} : clock.after(behaviour.afterMs, () => {
         request.signal.removeEventListener("abort", onAbort);
         behaviour.settle(resolve, reject, onFrame);
@@ -98,9 +104,10 @@ export class WorldModel {
     });
   }
 
-  #behaviour(dice: Dice, request: ModelRequest, question: string, attempt: number): Behaviour {
+  #behaviour(dice: Dice, request: ModelRequest, question: string, attempt: number, nowMs: number): Behaviour {
     const isPoisoned = lastText(request.messages).includes(POISON);
     if (isPoisoned) return { afterMs: POISON_AFTER_MS, settle: () => this.#deps.crash() };
+    if (nowMs < this.#wall.untilMs && !this.healed) return { afterMs: dice.whole(0, 500), settle: (_resolve, reject) => reject(wallFault(this.#wall.status)) };
     const round = roundOf(request.messages);
     const mood: Mood = this.healed ? "text" : dice.weighted<Mood>(this.#deps.moods);
     const afterMs = this.healed ? dice.whole(0, HEALED_MS_MAX) : mood === "slow" ? dice.whole(5_000, 90_000) : dice.chance(0.3) ? 0 : dice.spread(1, 8_000);
@@ -108,7 +115,14 @@ export class WorldModel {
       case "hang":
         return { afterMs: null, settle: () => {} };
       case "refuse":
-        return { afterMs, settle: (_resolve, reject) => reject(refusal(dice)) };
+        // A stream that is cut has said a part of its answer.
+        return {
+          afterMs,
+          settle(_resolve, reject, onFrame) {
+            if (dice.chance(0.5)) onFrame({ type: "text", text: "half an ans" });
+            reject(refusal(dice));
+          },
+        };
       case "garbage":
         return { afterMs, settle: (resolve, reject) => (dice.chance(0.5) ? resolve(answerOf(dice.chance(0.5) ? [] : [{ type: "text", text: " \n" }])) : reject(new SyntaxError("Unexpected token < in JSON"))) };
       default: {
@@ -175,6 +189,11 @@ interface Behaviour {
   /** Null = never. */
   readonly afterMs: number | null;
   readonly settle: (resolve: (answer: ModelAnswer) => void, reject: (cause: unknown) => void, onFrame: (frame: ModelFrame) => void) => void;
+}
+
+function wallFault(status: number): Fault {
+  const provider = "sim";
+  return status === 429 ? new Fault("PROVIDER_RATE_LIMITED", { provider, waitedMs: 60_000 }) : new Fault("PROVIDER_OVERLOADED", { provider, status });
 }
 
 function refusal(dice: Dice): Fault {

@@ -22,6 +22,8 @@ const BACKWARDS_MS_MAX = 600_000;
 export type Action =
   | { readonly kind: "send"; readonly session: number; readonly text: string; readonly sourceId: string; readonly mode: MessageMode | null }
   | { readonly kind: "resend"; readonly which: number }
+  /** A channel that heard nothing hands in its newest messages again, all at once. */
+  | { readonly kind: "redeliver"; readonly count: number }
   | { readonly kind: "command"; readonly session: number; readonly text: string }
   | { readonly kind: "cancel"; readonly session: number; readonly tree: boolean; readonly queue: boolean }
   | { readonly kind: "cancel-task"; readonly which: number }
@@ -39,7 +41,10 @@ export type Action =
   | { readonly kind: "disk"; readonly faults: readonly DiskFault[] }
   | { readonly kind: "disk-full"; readonly forMs: number }
   | { readonly kind: "slow-disk"; readonly forMs: number; readonly workMs: number }
-  | { readonly kind: "crash"; readonly afterBatches: number | null; readonly downMs: number }
+  /** `again`: how often the next starts are cut off too, each after so many batches. */
+  | { readonly kind: "crash"; readonly afterBatches: number | null; readonly downMs: number; readonly again: number }
+  /** For a while every model call is refused. */
+  | { readonly kind: "wall"; readonly forMs: number; readonly status: 429 | 529 }
   | { readonly kind: "pause"; readonly forMs: number }
   | { readonly kind: "restart" }
   | { readonly kind: "reader-away"; readonly session: number; readonly forMs: number };
@@ -121,13 +126,13 @@ export function actionCount(seed: number): number {
   return planOf(seed).actions.length;
 }
 
-const FAULTY: readonly ActionKind[] = ["disk", "disk-full", "slow-disk", "crash", "pause", "restart", "wall-jump"];
+const FAULTY: readonly ActionKind[] = ["disk", "disk-full", "slow-disk", "crash", "pause", "restart", "wall-jump", "wall"];
 
 /** Every world has messages; of the rest it draws some, so that each fault is also met without the others. */
 function weightsOf(dice: Dice, calm: boolean): Partial<Record<ActionKind, number>> {
   const all: Record<ActionKind, number> = {
     send: 20, resend: 3, command: 4, cancel: 2, "cancel-task": 3, "cancel-flow": 1, promote: 2, reset: 1, remove: 0.5, "queue-mode": 1, spawn: 3, "steer-task": 2, "retry-task": 1,
-    "send-to-child": 1.5, slots: 1, "wall-jump": 1, disk: 5, "disk-full": 1, "slow-disk": 1, crash: 5, pause: 1, restart: 1, "reader-away": 1,
+    "send-to-child": 1.5, slots: 1, "wall-jump": 1, disk: 5, "disk-full": 1, "slow-disk": 1, crash: 5, pause: 1, restart: 1, "reader-away": 1, wall: 1, redeliver: 1,
   };
   const drawn: Partial<Record<ActionKind, number>> = { send: all.send };
   for (const [kind, weight] of Object.entries(all) as [ActionKind, number][]) {
@@ -178,7 +183,11 @@ function actionOf(dice: Dice, n: number, kind: ActionKind, sessions: number): Ac
     case "slow-disk":
       return { kind, forMs: dice.spread(100, 60_000), workMs: dice.spread(100, 5_000) };
     case "crash":
-      return { kind, afterBatches: dice.chance(0.6) ? dice.whole(1, 6) : null, downMs: dice.chance(0.5) ? 0 : dice.spread(10, 60_000) };
+      return { kind, afterBatches: dice.chance(0.6) ? dice.whole(1, 6) : null, downMs: dice.chance(0.5) ? 0 : dice.spread(10, 60_000), again: dice.chance(0.2) ? dice.whole(1, 5) : 0 };
+    case "wall":
+      return { kind, forMs: dice.spread(1_000, 600_000), status: dice.pick([429, 529]) };
+    case "redeliver":
+      return { kind, count: dice.whole(2, 10) };
     case "pause":
       return { kind, forMs: dice.spread(100, 60_000) };
     case "restart":

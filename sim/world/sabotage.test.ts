@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { PROMISES, sabotagesOf } from "./promises.ts";
 import { catchSabotage } from "./sabotage.ts";
 import { SABOTAGES } from "./sabotages.ts";
 import { shrink } from "./shrink.ts";
@@ -36,4 +39,13 @@ test("a failing run is made smaller and still fails the same way, so that it can
   const { violations } = await runWorld({ ...options, keep: new Set(actions) });
   assert.ok(actions.length <= 4, `${actions.length} actions`);
   assert.match(violations[0] ?? "", /^mainTrackKeepsOrder/);
+});
+
+test("each promise has a sabotage, a test where worlds cannot go, or the area that will bring it, so that none is only believed", () => {
+  for (const [index, { promise, elsewhere }] of PROMISES.entries()) {
+    const isBroken = sabotagesOf(index + 1).length > 0;
+    assert.notEqual(isBroken, elsewhere !== undefined, `INV-${index + 1}, ${promise}: either sabotages or elsewhere`);
+    if (elsewhere !== undefined && !elsewhere.startsWith("pending: ")) assert.ok(existsSync(fileURLToPath(new URL(`../../${elsewhere}`, import.meta.url))), elsewhere);
+  }
+  assert.equal(PROMISES.length, 57);
 });

@@ -2,9 +2,11 @@
  * Shows that the checks bite: runs each deliberately broken gateway until it is caught.
  *
  *     node sim/world/sabotage.ts [WORD...]     those whose name holds a word; without one, all
+ *     node sim/world/sabotage.ts --table       which promise has one, as a table
  *
  * Exit code 1 when one survives.
  */
+import { promisesTable } from "./promises.ts";
 import { SABOTAGES, type Sabotage } from "./sabotages.ts";
 import { runWorld } from "./world.ts";
 
@@ -21,7 +23,7 @@ export interface Caught {
 
 /** Runs a broken gateway from seed 1 on until something is noticed. */
 export async function catchSabotage(sabotage: Sabotage, seedsMax = SEEDS_MAX): Promise<Caught> {
-  let tookEffect = false;
+  let tookEffect = sabotage.settings !== undefined;
   for (let seed = 1; seed <= seedsMax; seed++) {
     const { violations, counts } = await runWorld({ seed, sabotage });
     tookEffect ||= counts.tampered > 0;
@@ -33,6 +35,10 @@ export async function catchSabotage(sabotage: Sabotage, seedsMax = SEEDS_MAX): P
 
 if (import.meta.main) {
   const words = process.argv.slice(2);
+  if (words[0] === "--table") {
+    process.stdout.write(promisesTable());
+    process.exit();
+  }
   let survivors = 0;
   for (const sabotage of SABOTAGES) {
     if (words.length > 0 && !words.some((word) => sabotage.name.includes(word))) continue;

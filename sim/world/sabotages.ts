@@ -5,53 +5,72 @@
  * The program is not touched: a sabotage changes statements on their way to the database, or the
  * database itself. It can be switched on from here only.
  */
+import { progressTimeoutSeconds, turnTimeoutSeconds } from "../../src/turns/settings.ts";
 import type { Database, Statement, Tamper } from "./faulty-disk.ts";
+import type { WorldSettings } from "./world-settings.ts";
+
+const NEVER_SECONDS = 7 * 86_400;
 
 export interface Sabotage {
   readonly name: string;
-  /** The promise that it breaks. */
+  /** The promise that it breaks, and its numbers among those of promises.ts. */
   readonly breaks: string;
+  readonly invariants: readonly number[];
   /** A commit that failed is taken for done. */
   readonly liesAboutCommits?: boolean;
   readonly prepare?: (database: Database) => void;
   readonly tamper?: (database: Database) => Tamper;
+  readonly settings?: (settings: WorldSettings) => void;
 }
 
 export const SABOTAGES: readonly Sabotage[] = [
-  { name: "acknowledged before it is saved", breaks: "no loss after accept", liesAboutCommits: true },
-  { name: "a failed commit is never looked at again", breaks: "readers miss nothing", tamper: without("SELECT 1 FROM event WHERE cursor = ? AND session = ? AND seq = ?") },
+  { name: "acknowledged before it is saved", breaks: "no loss after accept", invariants: [1, 3, 41], liesAboutCommits: true },
+  { name: "a failed commit is never looked at again", breaks: "readers miss nothing", invariants: [54], tamper: without("SELECT 1 FROM event WHERE cursor = ? AND session = ? AND seq = ?") },
   {
     name: "a message is taken in twice",
-    breaks: "no double processing",
+    breaks: "no double processing", invariants: [2, 55],
     prepare: (database) => database.exec("DROP INDEX message_source"),
     tamper: without("SELECT id FROM message WHERE session = ? AND channel = ? AND source_id = ?"),
   },
-  { name: "the newest message goes first", breaks: "order", tamper: instead("SELECT * FROM lane_message WHERE session = ? AND state = 'waiting' AND ready_at <= ? ORDER BY n", "SELECT * FROM lane_message WHERE session = ? AND state = 'waiting' AND ready_at <= ? ORDER BY n DESC") },
-  { name: "stopping a turn drops the queue behind it", breaks: "timeout and abort keep the queue", tamper: dropQueueOnAbort },
-  { name: "a reply is not sent", breaks: "every message gets an end", tamper: () => (statement) => (isEvent(statement, "reply") ? { ...statement, values: statement.values.with(3, "notice") } : statement) },
-  { name: "writes are not fenced", breaks: "a superseded epoch writes nothing", tamper: instead("WHERE id = ? AND epoch = ? AND state = 'running'", "WHERE id = ? AND ? >= 0 AND state = 'running'") },
-  { name: "a stopped turn may still write", breaks: "late results are inert", tamper: instead("SELECT * FROM turn WHERE id = ? AND epoch = ? AND state = 'running'", "SELECT * FROM turn WHERE id = ? AND epoch = ?") },
+  { name: "the newest message goes first", breaks: "order", invariants: [5], tamper: instead("SELECT * FROM lane_message WHERE session = ? AND state = 'waiting' AND ready_at <= ? ORDER BY n", "SELECT * FROM lane_message WHERE session = ? AND state = 'waiting' AND ready_at <= ? ORDER BY n DESC") },
+  { name: "stopping a turn drops the queue behind it", breaks: "timeout and abort keep the queue", invariants: [4, 12], tamper: dropQueueOnAbort },
+  { name: "a reply is not sent", breaks: "every message gets an end", invariants: [1], tamper: () => (statement) => (isEvent(statement, "reply") ? { ...statement, values: statement.values.with(3, "notice") } : statement) },
+  { name: "writes are not fenced", breaks: "a superseded epoch writes nothing", invariants: [7, 34], tamper: instead("WHERE id = ? AND epoch = ? AND state = 'running'", "WHERE id = ? AND ? >= 0 AND state = 'running'") },
+  { name: "a stopped turn may still write", breaks: "late results are inert", invariants: [32, 34], tamper: instead("SELECT * FROM turn WHERE id = ? AND epoch = ? AND state = 'running'", "SELECT * FROM turn WHERE id = ? AND epoch = ?") },
   {
     name: "a lane does not know that its turn runs",
-    breaks: "one main turn per session",
+    breaks: "one main turn per session", invariants: [7],
     prepare: (database) => database.exec("DROP INDEX turn_main"),
     tamper: without("SELECT started_at FROM turn WHERE session = ? AND state = 'running' AND track = 'main'"),
   },
-  { name: "one slot too many", breaks: "caps", tamper: instead("SELECT size FROM pool", "SELECT size + 1 FROM pool") },
-  { name: "a slot is held while its turn waits for children", breaks: "no hold and wait", tamper: instead("SELECT count(*) FROM turn WHERE pool = ? AND state = 'running'", "SELECT count(*) FROM turn WHERE pool = ? AND state IN ('running','yielded')") },
-  { name: "recovery forgets the model's answers", breaks: "a committed answer is never asked for again", tamper: () => afterRecovery("SELECT * FROM step WHERE turn_id = ? ORDER BY n", "SELECT * FROM step WHERE turn_id = ? AND kind <> 'model' ORDER BY n") },
-  { name: "recovery forgets which tools had begun", breaks: "a `once` tool never runs again", tamper: () => afterRecovery("SELECT * FROM step WHERE turn_id = ? ORDER BY n", "SELECT * FROM step WHERE turn_id = ? AND NOT (kind = 'tool' AND state = 'intent') ORDER BY n") },
-  { name: "poison is tried for ever", breaks: "poison isolation", tamper: instead("unproductive = unproductive + 1", "unproductive = unproductive") },
-  { name: "event numbers are skipped", breaks: "event numbers have no gaps", tamper: instead("last_seq + ? AS last_seq", "last_seq + ? + (last_entry % 7 = 3) AS last_seq") },
-  { name: "a child is announced twice", breaks: "exactly one announcement", prepare: (database) => database.exec("DROP INDEX message_announcement"), tamper: announceTwice },
-  { name: "a child ends and its parent is not told", breaks: "end and announcement are one", tamper: () => (statement) => (isAnnouncement(statement) ? null : statement) },
-  { name: "a barrier is met and wakes nobody", breaks: "no wake is lost", tamper: without("UPDATE message SET state = 'waiting', ready_at = ? WHERE barrier_id = ? AND state = 'held'") },
-  { name: "an ended child can end again", breaks: "a terminal state never changes", tamper: instead("SELECT * FROM task WHERE session = ? AND ended_at IS NULL", "SELECT * FROM task WHERE session = ?") },
-  { name: "a cancelled child takes new messages", breaks: "cancel is sticky", tamper: without("UPDATE session SET closed = 1") },
-  { name: "a cancel does not reach grandchildren", breaks: "cancel goes down the tree", tamper: instead("FROM session s JOIN lane l ON l.session = s.key WHERE s.key IN", "FROM session s JOIN lane l ON l.session = s.key WHERE s.depth < 2 AND s.key IN") },
-  { name: "a stopped turn may still spawn", breaks: "a cancelled turn starts nothing", tamper: instead("SELECT 1 FROM turn WHERE id = ? AND state = 'running'", "SELECT 1 FROM turn WHERE id = ?") },
-  { name: "tool results are left out of the transcript", breaks: "every call has its result", tamper: () => (statement) => (isEntry(statement, '{"role":"tool"') ? null : statement) },
-  { name: "a side turn does not say where it belongs", breaks: "causal position of folds", tamper: () => (statement) => (isEntry(statement, "started before #") ? null : statement) },
+  { name: "one slot too many", breaks: "caps", invariants: [8], tamper: instead("SELECT size FROM pool", "SELECT size + 1 FROM pool") },
+  { name: "a slot is held while its turn waits for children", breaks: "no hold and wait", invariants: [9], tamper: instead("SELECT count(*) FROM turn WHERE pool = ? AND state = 'running'", "SELECT count(*) FROM turn WHERE pool = ? AND state IN ('running','yielded')") },
+  { name: "recovery forgets the model's answers", breaks: "a committed answer is never asked for again", invariants: [13], tamper: () => afterRecovery("SELECT * FROM step WHERE turn_id = ? ORDER BY n", "SELECT * FROM step WHERE turn_id = ? AND kind <> 'model' ORDER BY n") },
+  { name: "recovery forgets which tools had begun", breaks: "a `once` tool never runs again", invariants: [15], tamper: () => afterRecovery("SELECT * FROM step WHERE turn_id = ? ORDER BY n", "SELECT * FROM step WHERE turn_id = ? AND NOT (kind = 'tool' AND state = 'intent') ORDER BY n") },
+  { name: "poison is tried for ever", breaks: "poison isolation", invariants: [6, 43], tamper: instead("unproductive = unproductive + 1", "unproductive = unproductive") },
+  { name: "event numbers are skipped", breaks: "event numbers have no gaps", invariants: [54], tamper: instead("last_seq + ? AS last_seq", "last_seq + ? + (last_entry % 7 = 3) AS last_seq") },
+  { name: "a child is announced twice", breaks: "exactly one announcement", invariants: [23, 26, 27], prepare: (database) => database.exec("DROP INDEX message_announcement"), tamper: announceTwice },
+  { name: "a child ends and its parent is not told", breaks: "end and announcement are one", invariants: [22], tamper: () => (statement) => (isAnnouncement(statement) ? null : statement) },
+  { name: "a barrier is met and wakes nobody", breaks: "no wake is lost", invariants: [10, 33], tamper: without("UPDATE message SET state = 'waiting', ready_at = ? WHERE barrier_id = ? AND state = 'held'") },
+  { name: "an ended child can end again", breaks: "a terminal state never changes", invariants: [21], tamper: instead("SELECT * FROM task WHERE session = ? AND ended_at IS NULL", "SELECT * FROM task WHERE session = ?") },
+  { name: "a cancelled child takes new messages", breaks: "cancel is sticky", invariants: [29], tamper: without("UPDATE session SET closed = 1") },
+  { name: "a cancel does not reach grandchildren", breaks: "cancel goes down the tree", invariants: [30], tamper: instead("FROM session s JOIN lane l ON l.session = s.key WHERE s.key IN", "FROM session s JOIN lane l ON l.session = s.key WHERE s.depth < 2 AND s.key IN") },
+  { name: "a stopped turn may still spawn", breaks: "a cancelled turn starts nothing", invariants: [29], tamper: instead("SELECT 1 FROM turn WHERE id = ? AND state = 'running'", "SELECT 1 FROM turn WHERE id = ?") },
+  { name: "tool results are left out of the transcript", breaks: "every call has its result", invariants: [40], tamper: () => (statement) => (isEntry(statement, '{"role":"tool"') ? null : statement) },
+  { name: "a side turn does not say where it belongs", breaks: "causal position of folds", invariants: [], tamper: () => (statement) => (isEntry(statement, "started before #") ? null : statement) },
+  { name: "a tool begins before its intent is saved", breaks: "intent before effect", invariants: [14], tamper: () => (statement) => (isToolIntent(statement) ? null : statement) },
+  { name: "what a crash left running is overlooked", breaks: "recovery is total", invariants: [42], tamper: without("SELECT * FROM turn WHERE state = 'running' ORDER BY started_at, id") },
+  { name: "a result is given up because its parent is busy", breaks: "a result waits as long as its parent lives", invariants: [24, 25], tamper: () => (statement) => (isAnnouncement(statement) ? { ...statement, values: statement.values.with(14, "cancelled") } : statement) },
+  { name: "nobody looks when a wait for children is over", breaks: "a watchdog fires once, and does", invariants: [39], tamper: without("SELECT * FROM barrier WHERE state = 'open' AND deadline_at <= ?") },
+  {
+    name: "a turn has no deadline",
+    breaks: "every turn ends",
+    invariants: [11],
+    settings: (settings) => {
+      settings.set(progressTimeoutSeconds, NEVER_SECONDS);
+      settings.set(turnTimeoutSeconds, NEVER_SECONDS);
+    },
+  },
 ];
 
 // ── ways to break a statement ───────────────────────────────────────────────────────────────
@@ -98,6 +117,10 @@ function announceTwice(database: Database): Tamper {
 
 function isAnnouncement({ sql, values }: Statement): boolean {
   return sql.startsWith("INSERT INTO message (") && values[7] === "child";
+}
+
+function isToolIntent({ sql, values }: Statement): boolean {
+  return sql.startsWith("INSERT INTO step (") && sql.includes("'intent'") && values[3] === "tool";
 }
 
 function isEvent({ sql, values }: Statement, type: string): boolean {

@@ -45,6 +45,8 @@ const STEPS_MAX = 200_000;
 const LOOK_EVERY_BATCHES = 64;
 /** A process that could not start is started again after this, milliseconds. */
 const START_AGAIN_MS = 1_000;
+/** A start that is cut off dies after so many batches at most: within its recovery, or right after it. */
+const BATCHES_OF_CUT_START_MAX = 3;
 /** Processes that woke late are ended this long after the healing, milliseconds. */
 const LATE_PROCESS_MS = 30_000;
 const EVENTS_READ_MAX = 1_000_000;
@@ -109,6 +111,8 @@ class World {
   #wasOpenAfter = -1;
   #steps = 0;
   #crashAfterBatches: number | null = null;
+  /** Starts that will be cut off after a few batches. */
+  #crashesLeft = 0;
   #downMs = 0;
   #diskFaults: DiskFault[] = [];
   #diskFullUntil = 0;
@@ -132,6 +136,7 @@ class World {
     this.#everyone = new Reader(null, people, (event) => this.#learn(event));
     this.#readers = this.#sessions.map((session) => new Reader(session, people));
     applyPlan(this.#settings, this.#plan);
+    options.sabotage?.settings?.(this.#settings);
   }
 
   async run(): Promise<Outcome> {
@@ -216,7 +221,8 @@ class World {
     if (gateway === null) return;
     this.#note("crash");
     this.#gateway = null;
-    this.#crashAfterBatches = null;
+    this.#crashAfterBatches = this.#crashesLeft > 0 ? 1 + (this.#crashesLeft % BATCHES_OF_CUT_START_MAX) : null;
+    this.#crashesLeft = Math.max(0, this.#crashesLeft - 1);
     gateway.kill();
     this.#timeline.after(downMs, () => this.#gateway === null && this.#start());
   }
@@ -306,6 +312,10 @@ class World {
         if (again !== undefined) this.#senders.send(again);
         return;
       }
+      case "redeliver":
+        return this.#senders.sent.slice(-action.count).forEach((message) => this.#senders.send(message));
+      case "wall":
+        return this.#model.refuseAll(this.#timeline.nowMs + action.forMs, action.status);
       case "send-to-child": {
         const session = pickBy(this.#childSessions, action.which);
         if (session !== undefined) this.#send(session, { ...action, mode: null });
@@ -324,6 +334,7 @@ class World {
         this.#slow = { untilMs: this.#timeline.nowMs + action.forMs, workMs: action.workMs };
         return;
       case "crash":
+        this.#crashesLeft = action.again;
         if (action.afterBatches === null) return this.#crash(action.downMs);
         this.#crashAfterBatches = action.afterBatches;
         this.#downMs = action.downMs;
@@ -372,6 +383,7 @@ class World {
     this.#diskFullUntil = 0;
     this.#slow = { untilMs: 0, workMs: 0 };
     this.#crashAfterBatches = null;
+    this.#crashesLeft = 0;
     this.#timeline.after(LATE_PROCESS_MS, () => this.#late.forEach((_, process) => process.kill()));
   }
 

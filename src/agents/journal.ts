@@ -10,7 +10,7 @@ import type { NewEvent } from "../model/event.ts";
 import type { MessageId } from "../base/ids.ts";
 import type { FaultRecord } from "../model/faults.ts";
 import type { StepIntent, StepRecord, StepResult, StepWrite } from "../model/turn.ts";
-import { modelStepKey, toolStepKey } from "../model/transcript.ts";
+import { OUTCOME_UNKNOWN, modelStepKey, toolStepKey } from "../model/transcript.ts";
 
 export interface JournalPort {
   /** False: the turn's epoch is old; nothing was written. */
@@ -53,9 +53,11 @@ export class StepJournal {
     return result?.kind === "model" ? (result.last ?? null) : null;
   }
 
+  /** A result that was committed before, also that nobody knows it. */
   toolResult(round: number, callId: string): { result: ToolResult; yield?: { readonly barrierId: string } } | null {
-    const result = this.#known.get(toolStepKey(round, callId))?.result;
-    return result?.kind === "tool" ? result : null;
+    const step = this.#known.get(toolStepKey(round, callId));
+    if (step?.state === "unknown") return { result: { callId, tool: step.name, text: OUTCOME_UNKNOWN, isError: true } };
+    return step?.result?.kind === "tool" ? step.result : null;
   }
 
   /** True when a call's intent was written by an earlier attempt: it may have run. */
@@ -86,7 +88,8 @@ export class StepJournal {
     this.#writes.push({ result: { key, value } });
   }
 
-  unknown(key: string): void {
+  unknown(key: string, event: NewEvent): void {
+    this.#events.push(event);
     this.#writes.push({ unknown: { key } });
   }
 

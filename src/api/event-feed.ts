@@ -8,7 +8,7 @@
  * the last number once the reader has caught up. Only provisional frames are lost to it meanwhile.
  */
 import type { SessionKey } from "../base/ids.ts";
-import type { LiveFrame, YardEvent } from "../model/event.ts";
+import type { LiveFrame, Resync, YardEvent } from "../model/event.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Store } from "../store/store.ts";
 import { bad } from "./read-body.ts";
@@ -24,6 +24,9 @@ export interface FeedStart {
   /** A `seq` of the session, or a cursor over all. */
   readonly after: number;
 }
+
+/** Writes what goes over the wire. */
+export type JsonOf = (event: YardEvent | LiveFrame | Resync) => string;
 
 export interface Outlet {
   /** Takes one event as JSON; `number` is its place in the log, null for a provisional frame. */
@@ -48,7 +51,7 @@ export async function feedStart(deps: { store: Store }, session: SessionKey | un
 }
 
 /** Starts to follow. @returns ends it. */
-export function feed(sessions: Pick<Sessions, "watch">, from: FeedStart, outlet: Outlet, jsonOf: (event: YardEvent | LiveFrame) => string): () => void {
+export function feed(sessions: Pick<Sessions, "watch">, from: FeedStart, outlet: Outlet, jsonOf: JsonOf): () => void {
   let after = from.after;
   let endWatch: () => void = () => {};
   let over = false;
@@ -77,6 +80,11 @@ export function feed(sessions: Pick<Sessions, "watch">, from: FeedStart, outlet:
           outlet.send(jsonOf(frame), null);
           if (outlet.isFull()) pause();
         },
+        onResync(resync) {
+          if (!watching) return;
+          after = resync.data.upTo;
+          outlet.send(jsonOf(resync), after);
+        },
         onFailure(cause) {
           if (!watching) return;
           end();
@@ -102,8 +110,8 @@ export function feed(sessions: Pick<Sessions, "watch">, from: FeedStart, outlet:
 }
 
 /** Writes events as JSON; an event that several readers get in a row is written once. */
-export function makeEventWriter(): (event: YardEvent | LiveFrame) => string {
-  let last: YardEvent | LiveFrame | null = null;
+export function makeEventWriter(): JsonOf {
+  let last: Parameters<JsonOf>[0] | null = null;
   let lastJson = "";
   return (event) => {
     if (event === last) return lastJson;

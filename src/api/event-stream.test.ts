@@ -82,6 +82,17 @@ test("a reader gets what was stored and then what happens, each with its number 
   await stream.close();
 });
 
+test("a reader is told which events are gone, with the number to go on after, so that it never misses any in silence", async (t) => {
+  const { yard, client } = await setup(t);
+  const stream = await Stream.open(client, `?session=${MAIN}`);
+  while (yard.followers.size === 0) await new Promise((resolve) => setImmediate(resolve));
+  yard.forget(MAIN, 7);
+  const [told] = await stream.take(1);
+  assert.deepEqual(idsOf([told!]), ["7"]);
+  assert.deepEqual(dataOf(told!), { session: MAIN, at: yard.clock.now(), type: "resync", data: { after: 0, upTo: 7 } });
+  await stream.close();
+});
+
 test("a reader that lost its connection goes on after its last id, which wins over the query", async (t) => {
   const { yard, client } = await setup(t);
   for (let n = 0; n < 5; n++) yard.happen(MAIN);

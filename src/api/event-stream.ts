@@ -7,8 +7,7 @@
  */
 import type { ServerResponse } from "node:http";
 import type { Clock } from "../base/clock.ts";
-import { feed, UNSENT_BYTES_MAX, type FeedStart, type Outlet } from "./event-feed.ts";
-import type { LiveFrame, YardEvent } from "../model/event.ts";
+import { feed, UNSENT_BYTES_MAX, type FeedStart, type JsonOf, type Outlet } from "./event-feed.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import { shownFault } from "./fault-answer.ts";
 import { BEAT_MS, type OpenConnections } from "./open-connections.ts";
@@ -27,7 +26,7 @@ export interface StreamDeps {
   readonly clock: Clock;
   readonly sessions: Pick<Sessions, "watch">;
   readonly connections: OpenConnections;
-  readonly jsonOf: (event: YardEvent | LiveFrame) => string;
+  readonly jsonOf: JsonOf;
 }
 
 /** Serves the stream on a response whose head is not yet sent. Ends with the connection, or when `isGood` turns false. */

@@ -87,6 +87,11 @@ export class FakeYard {
     for (const { session: followed, watcher } of this.followers) if (followed === null || followed === session) watcher.onFrame?.(frame);
   }
 
+  /** Those who follow a session are told that events up to a number are gone. */
+  forget(session: SessionKey, upTo: number): void {
+    for (const { session: followed, watcher } of this.followers) if (followed === session) watcher.onResync?.({ session, at: this.clock.now(), type: "resync", data: { after: 0, upTo } });
+  }
+
   readonly sessions: Sessions = bindDraining(this, {
     accept: async (incoming: Incoming) => {
       if (this.refusal !== null) throw this.refusal;
@@ -190,7 +195,7 @@ export class FakeYard {
       random: seededRandom(7),
       pageDir: this.pageDir,
       lanes: async () => ({ generation: 3, pools: [POOL_ROW], lanes: [] }),
-      status: () => ({ version: "0.0.0", pid: 1, generation: 3, startedAt: 5_000, draining: this.draining, model: null, models: [], agents: ["main", "reviewer"] }),
+      status: () => ({ version: "0.0.0", pid: 1, generation: 3, startedAt: 5_000, draining: this.draining, model: null, models: [], agents: ["main", "reviewer"], disk: "good" }),
       token: () => this.token,
       ...more,
     });

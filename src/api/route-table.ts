@@ -11,11 +11,12 @@ import { messageRoutes } from "./routes/messages.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
 import { simulateRoutes } from "./routes/simulate.ts";
 import { spawnRoutes } from "./routes/spawns.ts";
+import { stateRoutes } from "./routes/state.ts";
 import { taskRoutes } from "./routes/tasks.ts";
 import { usageRoutes } from "./routes/usage.ts";
 
 export function routeTable(deps: RouteDeps): readonly Route[] {
-  return [...messageRoutes(deps), ...sessionRoutes(deps), ...spawnRoutes(deps), ...taskRoutes(deps), ...healthRoutes(deps), ...gatewayRoutes(deps), ...usageRoutes(deps), ...simulateRoutes(deps)];
+  return [...messageRoutes(deps), ...sessionRoutes(deps), ...spawnRoutes(deps), ...taskRoutes(deps), ...healthRoutes(deps), ...gatewayRoutes(deps), ...usageRoutes(deps), ...stateRoutes(deps), ...simulateRoutes(deps)];
 }
 
 export interface SpecialRoute {

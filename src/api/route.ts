@@ -5,6 +5,7 @@
 import type { JsonObject } from "../base/json.ts";
 import type { ModelClient } from "../model/chat.ts";
 import type { Sessions } from "../sessions/sessions.ts";
+import type { Backup, StoreFiles } from "../store/store-files.ts";
 import type { LanesView, Store } from "../store/store.ts";
 import type { Courier } from "../trees/courier.ts";
 import type { ModelRating } from "../trees/delegation-probes.ts";
@@ -33,6 +34,8 @@ export interface RouteDeps {
   /** Lanes and pools with estimates. */
   lanes(): Promise<LanesView>;
   status(): StatusAnswer;
+  /** The database as a whole; absent = there are no such routes. */
+  readonly files?: Pick<StoreFiles, "check" | "backups"> & { backup(): Promise<Backup> };
   /**
    * Answers how long people would wait, off this thread; absent = there is no such route.
    * @throws {Fault} BAD_REQUEST, SIMULATION_BUSY, SIMULATION_TOO_LONG; the signal's reason.

@@ -2,7 +2,7 @@
 import type { Budget, BudgetView } from "../model/budget.ts";
 import type { Usage } from "../model/chat.ts";
 import { textOf, toolCallsOf } from "../model/chat.ts";
-import type { LiveFrame, YardEvent } from "../model/event.ts";
+import type { LiveFrame, Resync, YardEvent } from "../model/event.ts";
 import type { FaultRecord } from "../model/faults.ts";
 import type { Task } from "../model/task.ts";
 import type { Entry } from "../model/turn.ts";
@@ -57,9 +57,9 @@ export function toMessageAccepted(received: Received): MessageAccepted {
   return { messageId, session, queuedAhead, etaMs, duplicate, ...(commandReply === null ? {} : { commandReply }) };
 }
 
-/** An event has the same shape on both sides; this line stops compiling when that is no longer so. */
-export function toApiEvent(event: YardEvent | LiveFrame): ApiEvent {
-  return event;
+/** An event has the same shape on both sides; this stops compiling when that is no longer so. */
+export function toApiEvent(event: YardEvent | LiveFrame | Resync): ApiEvent {
+  return event.session === null ? { ...event, session: "", data: { ...event.data } } : (event as YardEvent | LiveFrame);
 }
 
 export function toApiSession(row: SessionRow): ApiSession {

@@ -12,12 +12,11 @@ import type { WebSocket } from "@fastify/websocket";
 import type { Clock } from "../base/clock.ts";
 import { isJsonObject, type Json, type JsonObject } from "../base/json.ts";
 import type { Log } from "../base/log.ts";
-import type { LiveFrame, YardEvent } from "../model/event.ts";
 import { asFault, Fault } from "../model/faults.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Store } from "../store/store.ts";
 import type { Pass } from "./credentials.ts";
-import { feed, feedStart, UNSENT_BYTES_MAX, type FeedStart, type Outlet } from "./event-feed.ts";
+import { feed, feedStart, UNSENT_BYTES_MAX, type FeedStart, type JsonOf, type Outlet } from "./event-feed.ts";
 import { logDefect, shownFault } from "./fault-answer.ts";
 import { BEAT_MS, type OpenConnections } from "./open-connections.ts";
 import { may, must, readFields, readJson, sessionKey, text, word, type Reader } from "./read-body.ts";
@@ -49,7 +48,7 @@ export interface SocketDeps {
   readonly log: Log;
   readonly connections: OpenConnections;
   readonly methods: ReadonlyMap<string, Route>;
-  readonly jsonOf: (event: YardEvent | LiveFrame) => string;
+  readonly jsonOf: JsonOf;
   /** @throws {Fault} UNAUTHORIZED, TOO_MANY_GUESSES */
   passOfToken(token: string): Pass;
   isGood(pass: Pass): boolean;

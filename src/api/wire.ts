@@ -40,7 +40,11 @@ export interface MessageAccepted {
   commandReply?: string;
 }
 
-/** One line of GET /api/events. Without `seq` it is provisional (`text.delta`) and never repeated. */
+/**
+ * One line of GET /api/events. Without `seq` it is provisional (`text.delta`) and never repeated, or it
+ * is `resync`: events after `data.after` and up to `data.upTo` are no longer kept, so look at sessions
+ * and transcripts afresh; `session` is empty when all are followed, and both are then cursors.
+ */
 export interface ApiEvent {
   seq?: number;
   session: string;
@@ -513,6 +517,28 @@ export interface SimulationSpread {
   readonly max: number;
 }
 
+/** POST /api/backups */
+export interface ApiBackup {
+  /** File name in `backups/` of the state directory. */
+  name: string;
+  /** The moment that it holds, milliseconds since 1970. */
+  at: number;
+  bytes: number;
+}
+export interface BackupList {
+  backups: ApiBackup[];
+}
+
+/** GET /api/integrity */
+export interface ApiCheckup {
+  file: string;
+  /** Empty = all is in order. */
+  problems: readonly string[];
+  fileBytes: number;
+  logBytes: number;
+  tookMs: number;
+}
+
 export interface StatusAnswer {
   version: string;
   pid: number;
@@ -522,4 +548,6 @@ export interface StatusAnswer {
   model: string | null;
   models: string[];
   agents: string[];
+  /** good; full = nothing new is taken in until there is room on the disk. */
+  disk: "good" | "full" | "failed";
 }

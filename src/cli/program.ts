@@ -19,6 +19,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   simulate: () => import("./commands/simulate.ts"),
   status: () => import("./commands/status.ts"),
   config: () => import("./commands/config.ts"),
+  backup: () => import("./commands/backup.ts"),
   doctor: () => import("./commands/doctor.ts"),
   logs: () => import("./commands/logs.ts"),
   token: () => import("./commands/token.ts"),

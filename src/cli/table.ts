@@ -67,6 +67,14 @@ export function budgetLeft(budget: { readonly limit: object; readonly left: obje
     .join(", ");
 }
 
+const BYTE_UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+
+/** A number of bytes in its largest whole unit: `512 bytes`, `3 MiB`. */
+export function size(bytes: number): string {
+  const power = Math.min(BYTE_UNITS.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  return `${Math.floor(bytes / 1024 ** power)} ${BYTE_UNITS[power]}`;
+}
+
 export function tokens(usage: { readonly input: number; readonly output: number }): string {
   const total = usage.input + usage.output;
   return total >= 10_000 ? `${Math.round(total / 1000)}k` : String(total);

@@ -4,6 +4,7 @@ import { SETTINGS as API } from "../api/settings.ts";
 import { SETTINGS as LANES } from "../lanes/settings.ts";
 import { SETTINGS as PROVIDERS } from "../providers/settings.ts";
 import { SETTINGS as SESSIONS } from "../sessions/settings.ts";
+import { SETTINGS as STORE } from "../store/settings.ts";
 import { SETTINGS as TOOLS } from "../tools/settings.ts";
 import { SETTINGS as TREES } from "../trees/settings.ts";
 import { agentsList } from "../turns/agents-list.ts";
@@ -17,6 +18,7 @@ export const ALL_SETTINGS: readonly Setting<unknown>[] = [
   ...LANES,
   ...PROVIDERS,
   ...SESSIONS,
+  ...STORE,
   ...TOOLS,
   ...TREES,
   ...TURNS,

@@ -64,3 +64,15 @@ export interface LiveFrame {
   readonly turnId: TurnId;
   readonly data: JsonObject;
 }
+
+/**
+ * Tells a reader that events which it asked for were removed for their age: what it knows has a hole
+ * up to `upTo`, and it must look at sessions and transcripts afresh. The log goes on after that number.
+ */
+export interface Resync {
+  /** Null for a reader of all sessions; `after` and `upTo` are then cursors. */
+  readonly session: SessionKey | null;
+  readonly at: number;
+  readonly type: "resync";
+  readonly data: { readonly after: number; readonly upTo: number };
+}

@@ -185,7 +185,13 @@ export const FAULTS = {
   STORE_CORRUPT: fault<{ file: string; problem: string }>({
     kind: "outside",
     httpStatus: 500,
-    text: ({ file, problem }) => `${file} is damaged (${problem}); "yard doctor" says what can be saved`,
+    text: ({ file, problem }) => `${file} is damaged (${problem}); nothing was changed; "yard doctor" says more, and "yard doctor --repair" puts the last good backup in its place`,
+  }),
+  STORE_IO: fault<{ file: string; problem: string }>({
+    kind: "outside",
+    httpStatus: 500,
+    retryable: true,
+    text: ({ file, problem }) => `the disk under ${file} failed (${problem}); what was not acknowledged may be lost, and the gateway stops; look at the disk, then start it again`,
   }),
   DISK_FULL: fault<{ problem: string }>({
     kind: "busy",
@@ -372,6 +378,16 @@ export const FAULTS = {
     kind: "caller",
     httpStatus: 409,
     text: ({ delivery, state }) => `delivery ${delivery} is ${state}; only one that was rejected, or whose outcome is unknown, can be sent again`,
+  }),
+  BACKUP_FAILED: fault<{ folder: string; problem: string }>({
+    kind: "busy",
+    httpStatus: 507,
+    text: ({ folder, problem }) => `no backup was written to ${folder} (${problem}); the older ones are untouched; mend that and run "yard backup"`,
+  }),
+  BACKUP_MISSING: fault<{ folder: string; tried: number }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ folder, tried }) => `there is no good backup in ${folder} (${tried} looked at); nothing was changed; move yard.sqlite and the files beside it away to start anew without what they held`,
   }),
 } as const;
 

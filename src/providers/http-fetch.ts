@@ -6,6 +6,8 @@
  */
 import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import type { Clock } from "../base/clock.ts";
+import { AFTER_END_MS_MAX } from "./attempt.ts";
 import { BadAnswer } from "./failure.ts";
 import { ANSWER_BYTES_MAX, checkIsStream, ERROR_BYTES_MAX } from "./http.ts";
 
@@ -17,10 +19,18 @@ const IDLE_MS_MAX = 30_000;
 /** Chunks of an answer read ahead of the parser. */
 const CHUNKS_AHEAD_MAX = 16;
 
+/**
+ * Of the chat API the libraries give out the end of an answer only when its stream ends. An event that
+ * names the reason of the end completes the answer; inside a text the quotes would be escaped.
+ */
+const END_NAME = '"finish_reason"';
+const END = /^"finish_reason"\s*:\s*"\w/;
+const END_LENGTH_MAX = 40;
+
 const STATUS_WITHOUT_BODY = new Set([204, 205, 304]);
 
 /** Idle connections do not keep the process alive. */
-export function makeHttpFetch(): typeof fetch {
+export function makeHttpFetch(clock: Clock): typeof fetch {
   const options = { keepAlive: true, maxFreeSockets: IDLE_SOCKETS_MAX, timeout: IDLE_MS_MAX };
   const plain = new HttpAgent(options);
   const secure = new HttpsAgent(options);
@@ -42,7 +52,7 @@ export function makeHttpFetch(): typeof fetch {
         ...(init.signal ? { signal: init.signal } : {}),
       });
       limitConnect(request, isSecure);
-      request.on("response", (message) => resolve(responseOf(message)));
+      request.on("response", (message) => resolve(responseOf(message, clock)));
       request.on("error", (error: NodeJS.ErrnoException) => {
         // An idle connection that the provider had closed just then: nothing was asked yet.
         if (request.reusedSocket && error.code === "ECONNRESET" && !isSecondTry && !init.signal?.aborted) answerOf(url, init, true).then(resolve, reject);
@@ -67,7 +77,7 @@ function limitConnect(request: ClientRequest, isSecure: boolean): void {
   });
 }
 
-function responseOf(message: IncomingMessage): Response {
+function responseOf(message: IncomingMessage, clock: Clock): Response {
   const status = message.statusCode ?? 0;
   const headers = new Headers();
   for (const [name, value] of Object.entries(message.headers)) if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(", ") : value);
@@ -76,32 +86,45 @@ function responseOf(message: IncomingMessage): Response {
     return new Response(null, { status, headers });
   }
   const bytesMax = status >= 200 && status < 300 ? ANSWER_BYTES_MAX : ERROR_BYTES_MAX;
-  return new Response(bodyOf(message, bytesMax), { status, statusText: message.statusMessage ?? "", headers });
+  return new Response(bodyOf(message, bytesMax, clock), { status, statusText: message.statusMessage ?? "", headers });
 }
 
-function bodyOf(message: IncomingMessage, bytesMax: number): ReadableStream<Uint8Array> {
+/** The bytes of an answer; one that is complete and held open is closed after a moment, as if the provider had done so. */
+function bodyOf(message: IncomingMessage, bytesMax: number, clock: Clock): ReadableStream<Uint8Array> {
   let bytes = 0;
   let isOver = false;
+  let disarm: (() => void) | null = null;
+  /** False when it was over before. */
+  const end = (): boolean => {
+    if (isOver) return false;
+    isOver = true;
+    disarm?.();
+    return true;
+  };
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
         const fail = (error: Error): void => {
-          if (isOver) return;
-          isOver = true;
+          if (!end()) return;
           controller.error(error);
           message.destroy();
         };
-        message.on("data", (chunk: Uint8Array) => {
+        message.on("data", (chunk: Buffer) => {
           if (isOver) return;
           bytes += chunk.byteLength;
           if (bytes > bytesMax) return fail(new BadAnswer(`more than ${bytesMax} bytes in one answer`));
           controller.enqueue(chunk);
           if ((controller.desiredSize ?? 0) <= 0) message.pause();
+          if (!isLast(chunk)) return;
+          disarm?.();
+          disarm = clock.after(AFTER_END_MS_MAX, () => {
+            if (!end()) return;
+            controller.close();
+            message.destroy();
+          });
         });
         message.on("end", () => {
-          if (isOver) return;
-          isOver = true;
-          controller.close();
+          if (end()) controller.close();
         });
         message.on("error", fail);
         message.on("close", () => fail(Object.assign(new Error("the connection was closed in the middle of the answer"), { code: "ECONNRESET" })));
@@ -110,12 +133,17 @@ function bodyOf(message: IncomingMessage, bytesMax: number): ReadableStream<Uint
         message.resume();
       },
       cancel() {
-        isOver = true;
+        end();
         message.destroy();
       },
     },
     { highWaterMark: CHUNKS_AHEAD_MAX },
   );
+}
+
+function isLast(chunk: Buffer): boolean {
+  const at = chunk.lastIndexOf(END_NAME);
+  return at >= 0 && END.test(chunk.toString("latin1", at, at + END_LENGTH_MAX));
 }
 
 function headersOf(headers: RequestInit["headers"]): Record<string, string> {

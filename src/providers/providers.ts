@@ -79,7 +79,7 @@ export function makeProviders(deps: ProvidersDeps): Providers {
   const ids = new IdMaker(deps.random);
   const fetchIt = deps.fetch ?? fetch;
   const catalogue = new Catalogue(settings, deps.environment);
-  const models = new Models(deps.fetch === undefined ? makeHttpFetch() : guardedFetch(deps.fetch), () => ids.bare());
+  const models = new Models(deps.fetch === undefined ? makeHttpFetch(deps.clock) : guardedFetch(deps.fetch), () => ids.bare());
   const refused = new RefusedKeys(clock);
   const stop = settings.onChange(() => {
     models.clear();

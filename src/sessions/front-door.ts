@@ -168,7 +168,7 @@ export class FrontDoor implements Sessions {
 
   /** Tells what runs something before its next step; with `handle`, that turn. @throws {Fault} TURN_NOT_FOUND, SPAWN_PARENT_GONE */
   async steer(session: SessionKey, { handle, text, provenance }: { handle?: string; text: string; provenance: "operator" | "agent" }): Promise<Accepted> {
-    if (this.#draining) throw new Fault("DRAINING", {});
+    if (this.#draining && provenance !== "agent") throw new Fault("DRAINING", {});
     const steering = this.#deps.store.steerSession({ session, text, provenance, channel: "steer", ...(handle === undefined ? {} : { handle }) });
     this.#deps.kick();
     const accepted = await steering;

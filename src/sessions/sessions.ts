@@ -3,7 +3,7 @@
  * happened is watched from here.
  */
 import type { MessageId, SessionKey } from "../base/ids.ts";
-import type { LiveFrame, YardEvent } from "../model/event.ts";
+import type { LiveFrame, Resync, YardEvent } from "../model/event.ts";
 import type { MessageMode } from "../model/lane.ts";
 import type { Accepted } from "../model/message.ts";
 import type { Provenance } from "../model/provenance.ts";
@@ -30,6 +30,8 @@ export interface Received extends Accepted {
 export interface Watcher {
   onEvent(event: YardEvent): void;
   onFrame?(frame: LiveFrame): void;
+  /** Events that it asked for are gone; those after `data.upTo` follow. */
+  onResync?(resync: Resync): void;
   /** The log could not be read on; the watch is over. */
   onFailure(cause: unknown): void;
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { ManualClock } from "../base/clock.ts";
 import type { SessionKey } from "../base/ids.ts";
 import type { LiveFrame, YardEvent } from "../model/event.ts";
 import { EventHub } from "./watch.ts";
@@ -13,7 +14,9 @@ function setup() {
   const log: YardEvent[] = [];
   const reads: (() => void)[] = [];
   let tell: (events: readonly YardEvent[]) => void = () => {};
+  let forgotten = 0;
   const hub = new EventHub({
+    forgottenEvents: async () => forgotten,
     onEvents(listener) {
       tell = listener;
       return () => {};
@@ -23,9 +26,10 @@ function setup() {
       const page = log.filter((event) => (session === null ? event.cursor > after : event.session === session && event.seq > after)).slice(0, limit);
       return new Promise((resolve) => reads.push(() => resolve(page)));
     },
-  });
+  }, new ManualClock());
   return {
     hub,
+    forget: (upTo: number) => void (forgotten = upTo),
     log,
     commit(session: SessionKey, count = 1): void {
       const events = Array.from({ length: count }, (_none, index): YardEvent => ({ seq: log.filter((event) => event.session === session).length + 1 + index, session, at: 0, type: "notice", data: {}, cursor: log.length + 1 + index }));
@@ -101,4 +105,21 @@ test("a watch that was ended hears nothing more, also from a read that was under
   await bench.read();
   bench.commit(ANN);
   assert.deepEqual(seen, []);
+});
+
+test("a reader who asks for events that were removed for their age is told so, and goes on after them", async () => {
+  const yard = setup();
+  yard.commit(ANN, 5);
+  yard.log.splice(0, 3);
+  yard.forget(3);
+  const given: unknown[] = [];
+  yard.hub.watch({ session: ANN, after: 1 }, { onEvent: ({ seq }) => given.push(seq), onResync: ({ type, data }) => given.push({ type, data }), onFailure: assert.fail });
+  await yard.read();
+  yard.commit(BOB);
+  assert.deepEqual(given, [{ type: "resync", data: { after: 1, upTo: 3 } }, 4, 5]);
+
+  const upToDate: unknown[] = [];
+  yard.hub.watch({ session: ANN, after: 3 }, { onEvent: ({ seq }) => upToDate.push(seq), onResync: () => upToDate.push("resync"), onFailure: assert.fail });
+  await yard.read();
+  assert.deepEqual(upToDate, [4, 5], "who has all that is gone misses nothing");
 });

@@ -4,8 +4,9 @@
  *
  * A reader first catches up from the store, page by page, while commits that happen meanwhile are
  * kept for it; what it has seen already is skipped by number. Live frames reach only readers that
- * have caught up.
+ * have caught up. Where events were removed for their age, the reader is told with `resync`.
  */
+import type { Clock } from "../base/clock.ts";
 import type { SessionKey } from "../base/ids.ts";
 import type { LiveFrame, YardEvent } from "../model/event.ts";
 import type { Store } from "../store/store.ts";
@@ -27,12 +28,14 @@ interface Reader {
 }
 
 export class EventHub {
-  readonly #store: Pick<Store, "events" | "onEvents">;
+  readonly #store: Pick<Store, "events" | "forgottenEvents" | "onEvents">;
+  readonly #clock: Pick<Clock, "now">;
   readonly #readersOf = new Map<SessionKey, Set<Reader>>();
   readonly #readersOfAll = new Set<Reader>();
 
-  constructor(store: Pick<Store, "events" | "onEvents">) {
+  constructor(store: Pick<Store, "events" | "forgottenEvents" | "onEvents">, clock: Pick<Clock, "now">) {
     this.#store = store;
+    this.#clock = clock;
     store.onEvents((events) => {
       for (const event of events) {
         for (const reader of this.#readersOfAll) this.#offer(reader, event);
@@ -86,8 +89,10 @@ export class EventHub {
 
   async #catchUp(reader: Reader): Promise<void> {
     for (;;) {
-      const page = await this.#store.events({ session: reader.session, after: reader.after, limit: PAGE_EVENTS });
+      const { session, after } = reader;
+      const [page, forgotten] = await Promise.all([this.#store.events({ session, after, limit: PAGE_EVENTS }), this.#store.forgottenEvents(session)]);
       if (reader.closed) return;
+      if (forgotten > reader.after) this.#resync(reader, forgotten);
       for (const event of page) this.#give(reader, event);
       if (page.length === PAGE_EVENTS) continue;
       const kept = reader.kept!;
@@ -100,5 +105,11 @@ export class EventHub {
       for (const event of kept) this.#give(reader, event);
       return;
     }
+  }
+
+  #resync(reader: Reader, upTo: number): void {
+    const data = { after: reader.after, upTo };
+    reader.after = upTo;
+    reader.watcher.onResync?.({ session: reader.session, at: this.#clock.now(), type: "resync", data });
   }
 }

@@ -12,6 +12,7 @@ import { Fault } from "../model/faults.ts";
 import { hasEnded, type TaskState } from "../model/task.ts";
 import { ATTEMPTS_WITHOUT_PROGRESS_MAX } from "../model/turn.ts";
 import { ANN, answered, BOB, calling, fault, MAIN, MEAN, refOf, resulted, StoreBench, type OpenedStore } from "./store-bench.test-support.ts";
+import type { SweepPlace } from "./store.ts";
 
 const NO_SCOPES: ScopeBudgets = { session: {}, tree: {}, person: {}, day: {} };
 
@@ -988,6 +989,20 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     const log = await bench.store.events({ session: null, after: 0, limit: 10_000 });
     assert.deepEqual(bench.events.map((event) => ({ ...event, data: structuredClone(event.data) })), log);
     assert.equal(await bench.store.lastCursor(), log.at(-1)!.cursor);
+  });
+
+  promise("events that are older than they are kept go from the front, and the store says up to where", async (bench) => {
+    await bench.accept(ANN, "old");
+    await bench.drain();
+    const { lastSeq } = (await bench.store.session(ANN))!;
+    bench.clock.advance(1_000);
+    await bench.accept(ANN, "young");
+    const keep = { eventsAfter: bench.clock.now(), archivedAfter: 0, resultsAfter: 0, messagesAfter: 0 };
+    for (let place: SweepPlace | null = null, isOver = false; !isOver; isOver = place === null) place = (await bench.store.sweep({ keep, place, rowsMax: 3 })).next;
+    assert.equal(await bench.store.forgottenEvents(ANN), lastSeq);
+    assert.equal((await bench.store.events({ session: ANN, after: 0, limit: 10 }))[0]!.seq, lastSeq + 1);
+    assert.deepEqual(await bench.store.checkIntegrity(), []);
+    await bench.drain();
   });
 
   promise("processes are remembered until they are forgotten, so the next start can end them", async (bench) => {

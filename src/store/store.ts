@@ -21,6 +21,7 @@ import type { BarrierId, FlowId, MessageId, SessionKey, TaskId, TurnId } from ".
 import type { JsonObject } from "../base/json.ts";
 import type { BudgetView, CallAsked, CallGrant, ScopeBudgets } from "../model/budget.ts";
 import type { Usage } from "../model/chat.ts";
+import type { FaultRecord } from "../model/faults.ts";
 import type { Claim, ClaimRules, PromotedTurn, Rules } from "../model/claim.ts";
 import type { AttemptEnd, Delivery, DeliveryState } from "../model/delivery.ts";
 import type { EventType, NewEvent, YardEvent } from "../model/event.ts";
@@ -327,6 +328,49 @@ export interface OwnedProcess {
   readonly marker: string;
 }
 
+/** What is older than these wall times goes. What is unfinished, undelivered or owed never goes. */
+export interface Keep {
+  /** Events, and the journals of ended turns. */
+  readonly eventsAfter: number;
+  /** Sessions that were put away before this, with all that was said in them. */
+  readonly archivedAfter: number;
+  /** Ended tasks with their results, once their session is gone. */
+  readonly resultsAfter: number;
+  /** Answered messages; until then a second copy of one is known by its id. */
+  readonly messagesAfter: number;
+}
+
+/** Where a pass over the tables stands: a part of it, and the last key that was looked at there. */
+export interface SweepPlace {
+  readonly part: "events" | "transcripts" | "results" | "messages" | "journals";
+  readonly after: string;
+}
+
+export interface SweepStep {
+  readonly keep: Keep;
+  /** Null = a new pass begins. */
+  readonly place: SweepPlace | null;
+  /** The most rows to look at, which bounds the time that it takes. */
+  readonly rowsMax: number;
+}
+
+export interface Swept {
+  readonly removed: number;
+  /** Null = the pass is over. */
+  readonly next: SweepPlace | null;
+  /** Of the database file, bytes: how much is in use, and how much there is. */
+  readonly usedBytes: number;
+  readonly fileBytes: number;
+}
+
+/** How the disk under the store is. */
+export type DiskState =
+  | { readonly at: "good" }
+  /** Nothing new is taken in until there is room; what runs and what stops things goes on. */
+  | { readonly at: "full"; readonly problem: string }
+  /** A write or a sync failed, or the file is damaged: nothing is written any more, until a new start. */
+  | { readonly at: "failed"; readonly fault: FaultRecord };
+
 // ── the verbs ───────────────────────────────────────────────────────────────────────────────
 
 export interface StoreVerbs {
@@ -402,6 +446,8 @@ export interface StoreVerbs {
   history(input: { key: SessionKey; after?: number; before?: number; limit: number }): { readonly entries: readonly Entry[]; readonly next: number | null } | null;
   /** Events of one session after `seq`, or of all after a cursor. */
   events(input: { session: SessionKey | null; after: number; limit: number }): readonly YardEvent[];
+  /** Up to which `seq` of a session, or cursor over all, events were removed for their age; 0 = none were. */
+  forgottenEvents(session: SessionKey | null): number;
   /** The newest cursor, where a reader that wants only news begins. */
   lastCursor(): number;
 
@@ -454,6 +500,9 @@ export interface StoreVerbs {
   forgetProcess(marker: string): void;
   ownedProcesses(): readonly OwnedProcess[];
 
+  /** Removes some of what is older than it is to be kept, as one small step of a pass over the tables. */
+  sweep(step: SweepStep): Swept;
+
   /** Totals for metrics and doctor. */
   totals(): Readonly<Record<string, number>>;
   /** What was used, the largest groups first (days: the newest). It stays when sessions are deleted. */
@@ -469,6 +518,8 @@ export type Store = {
   onEvents(listener: (events: readonly YardEvent[]) => void): () => void;
   /** Calls `listener` with the turns that a commit took the right to write from: their work must end. */
   onStopped(listener: (turns: readonly TurnId[]) => void): () => void;
+  /** Calls `listener` when the state of the disk changes; it is good until then. */
+  onDisk(listener: (state: DiskState) => void): () => void;
   close(): Promise<void>;
 };
 

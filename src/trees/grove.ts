@@ -57,7 +57,8 @@ export class Grove implements Trees {
   /** The spawn as the store takes it. @throws {Fault} what is wrong with it. */
   async #ready(spawn: NewSpawn): Promise<NewSpawn> {
     const { settings, sessions } = this.#deps;
-    if (sessions.draining) throw new Fault("DRAINING", {});
+    // What a running turn asks for is kept and done after the next start: a drain must not change its answer.
+    if (sessions.draining && spawn.turnId === null) throw new Fault("DRAINING", {});
     this.#check(spawn);
     if (spawn.callback) await this.#checkCallback(spawn.callback);
     const longest = settings.get(treeSeconds);

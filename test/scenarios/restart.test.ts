@@ -5,7 +5,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, unlinkSync, writeSync } from 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { ApiFault } from "../../src/api/wire.ts";
+import type { ApiFault, StatusAnswer } from "../../src/api/wire.ts";
 import { Gateway, startGateway, standinConfig } from "../support/gateway.ts";
 import { startModel } from "../support/model.ts";
 
@@ -67,6 +67,7 @@ test("a full disk is said, accepts nothing that it could not keep, and is over w
   unlinkSync(join(disk, "ballast"));
   assert.equal(await gateway.waitReply(running), "kept", "the turn that ran meanwhile is not lost");
   for (const { answer } of answers) if (answer.status === 202) await gateway.waitReply(answer.body.messageId!);
+  while ((await gateway.api<StatusAnswer>("GET", "/api/status")).disk !== "good") await new Promise((resolve) => setTimeout(resolve, 10));
   assert.equal(await gateway.ask("! say after"), "after");
   assert.equal(await gateway.stop(), 0);
 });

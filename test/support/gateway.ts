@@ -117,10 +117,10 @@ export class Gateway {
     writeFileSync(join(this.home, "yardmaster.json5"), typeof config === "string" ? config : JSON.stringify(config), { mode: 0o600 });
   }
 
-  /** @throws {Error} with its standard error, when it ends instead of getting ready. */
-  async start(): Promise<void> {
+  /** @param env  for this start only. @throws {Error} with its standard error, when it ends instead of getting ready. */
+  async start(env: Readonly<Record<string, string>> = {}): Promise<void> {
     const startedAt = performance.now();
-    const child = this.launch();
+    const child = this.launch(env);
     const line = await bounded(READY_MAX_MS, "the gateway was not ready in time", firstLine(child));
     if (line === null) {
       await this.#exited;
@@ -131,11 +131,11 @@ export class Gateway {
   }
 
   /** Starts the process without waiting for it. */
-  launch(): ChildProcess {
+  launch(more: Readonly<Record<string, string>> = {}): ChildProcess {
     const { args = ["--port", "0"], env = {} } = this.#options;
     const child = spawn(process.execPath, [join(ROOT, "bin", "yard.mjs"), "up", ...args, "--json"], {
       cwd: this.home,
-      env: { ...ENVIRONMENT, HOME: this.home, YARD_HOME: this.home, ...env },
+      env: { ...ENVIRONMENT, HOME: this.home, YARD_HOME: this.home, ...env, ...more },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#child = child;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NO_USAGE, type AssistantPart, type ChatMessage, type ModelClient, type ModelRequest } from "../../model/chat.ts";
+import type { NewEvent } from "../../model/event.ts";
 import { Fault } from "../../model/faults.ts";
 import type { Tool, ToolOutcome } from "../../model/tool.ts";
 import { OUTCOME_UNKNOWN, modelStepKey } from "../../model/transcript.ts";
@@ -33,6 +34,7 @@ function setup({ answers, tools = [], steps = [], steering = [], stepsMax = 10 }
   const written: StepWrite[] = [];
   const requests: { readonly toolChoice: ModelRequest["toolChoice"] }[] = [];
   const denials: unknown[] = [];
+  const told: NewEvent[] = [];
   let superseded = false;
   const left = [...answers];
   const models = {
@@ -44,8 +46,9 @@ function setup({ answers, tools = [], steps = [], steering = [], stepsMax = 10 }
   } as Pick<ModelClient, "call"> as ModelClient;
   const journal = new StepJournal(
     {
-      async write(writes) {
+      async write(writes, events) {
         written.push(...writes);
+        told.push(...events);
         return !superseded;
       },
       mayHaveSteering: () => steering.length > 0,
@@ -60,7 +63,7 @@ function setup({ answers, tools = [], steps = [], steering = [], stepsMax = 10 }
     model: "test/m", system: "", history: [], messages: [{ role: "user", text: "hi" }], tools: new Map(tools.map((each) => [each.name, each])), workspace: "/w",
     stepsMax, toolOutputMaxBytes: 1000, journal, signal: controller.signal, budgeted: null, onFrame() {}, onDenial: (denial) => void denials.push(denial), progress() {},
   } satisfies AgentTurn;
-  return { asked, written, requests, denials, controller, supersede: () => (superseded = true), work: () => makeNativeAgent({ models, nowMs: () => 0 }).work(turn) };
+  return { asked, written, told, requests, denials, controller, supersede: () => (superseded = true), work: () => makeNativeAgent({ models, nowMs: () => 0 }).work(turn) };
 }
 
 function done(key: string, kind: "model" | "tool", result: StepRecord["result"], name = "m"): StepRecord {
@@ -149,6 +152,20 @@ test("a call that a crash cut off runs again when that is harmless, and never wh
     assert.equal(results.results[0]!.text, runs === 1 ? "acted" : OUTCOME_UNKNOWN);
     assert.equal(written.some((write) => write.unknown?.key === "tool:1:act"), runs === 0);
   }
+});
+
+test("a call whose outcome nobody knows is told to have ended once, also over many crashes, so that no watcher waits for it for ever", async () => {
+  const act = tool("act", async () => assert.fail("ran again"), { effect: "once" });
+  const cutOff = setup({ answers: [[say("ok")]], tools: [act], steps: [modelStep(1, [call("act")]), done("tool:1:act", "tool", null, "act")] });
+  await cutOff.work();
+  assert.deepEqual(cutOff.told.filter(({ type }) => type === "tool.ended").map(({ data }) => data["ok"]), [false]);
+
+  const again = setup({ answers: [[say("ok")]], tools: [act], steps: [modelStep(1, [call("act")]), { ...done("tool:1:act", "tool", null, "act"), state: "unknown" }] });
+  await again.work();
+  assert.deepEqual(again.told, []);
+  const results = again.asked[0]!.at(-1)!;
+  assert.ok(results.role === "tool");
+  assert.equal(results.results[0]!.text, OUTCOME_UNKNOWN);
 });
 
 test("a keyed call has the same key over every attempt", async () => {

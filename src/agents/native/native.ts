@@ -170,11 +170,9 @@ async function runTool(turn: AgentTurn, round: number, call: ToolCallPart, cutOf
   else outcome = await callTool(turn, tool, call, `${turn.started.turnId}/${key}`);
   const text = shortenMiddle(outcome.text, turn.toolOutputMaxBytes);
   const result: ToolResult = { callId: call.callId, tool: call.tool, text, isError: outcome.isError ?? false };
-  if (cutOff && tool?.effect === "once") turn.journal.unknown(key);
-  else {
-    const event = { type: "tool.ended" as const, turnId: turn.started.turnId, data: { callId: call.callId, tool: call.tool, ok: !result.isError, text: text.slice(0, EVENT_TEXT_MAX_CHARS), ms: Math.round(nowMs() - startedMs) } };
-    turn.journal.result(key, { kind: "tool", result, ...(outcome.yield === undefined ? {} : { yield: outcome.yield }) }, event);
-  }
+  const event = { type: "tool.ended" as const, turnId: turn.started.turnId, data: { callId: call.callId, tool: call.tool, ok: !result.isError, text: text.slice(0, EVENT_TEXT_MAX_CHARS), ms: Math.round(nowMs() - startedMs) } };
+  if (cutOff && tool?.effect === "once") turn.journal.unknown(key, event);
+  else turn.journal.result(key, { kind: "tool", result, ...(outcome.yield === undefined ? {} : { yield: outcome.yield }) }, event);
   turn.progress();
   return { result, yielded: outcome.yield?.barrierId ?? null };
 }

@@ -34,6 +34,8 @@ interface Running {
   stop(): Promise<void>;
   /** Reads settings and token again. */
   reload(): Promise<void>;
+  /** Resolves when it can go on no more. */
+  readonly broken: Promise<unknown>;
 }
 
 export function register(parent: Command, cli: Cli): void {
@@ -63,6 +65,10 @@ export function register(parent: Command, cli: Cli): void {
             .then(told.stop);
         }
       }
+      void gateway.broken.then((fault) => {
+        sayTrouble(cli, fault);
+        process.exit(FORCED_EXIT_CODE); // what still runs can write nothing any more
+      });
       await told.stopped;
     });
 }

@@ -12,7 +12,7 @@ interface Invariant {
 }
 
 export const INVARIANTS: readonly Invariant[] = [
-  { name: "event numbers have no gaps", sql: "SELECT l.session AS what FROM lane l WHERE l.last_seq <> (SELECT count(*) FROM event e WHERE e.session = l.session)" },
+  { name: "event numbers have no gaps", sql: "SELECT l.session AS what FROM lane l WHERE l.last_seq - l.forgotten_seq <> (SELECT count(*) FROM event e WHERE e.session = l.session AND e.seq > l.forgotten_seq) OR EXISTS (SELECT 1 FROM event e WHERE e.session = l.session AND e.seq <= l.forgotten_seq)" },
   { name: "a leased lane has its running turn", sql: "SELECT session AS what FROM lane l WHERE (state = 'leased') <> EXISTS (SELECT 1 FROM turn t WHERE t.session = l.session AND t.state = 'running' AND t.track = 'main')" },
   { name: "a ready lane has a waiting message", sql: "SELECT session AS what FROM lane l WHERE state = 'ready' AND NOT EXISTS (SELECT 1 FROM lane_message m WHERE m.session = l.session AND m.state = 'waiting')" },
   { name: "an idle lane has no waiting message", sql: "SELECT session AS what FROM lane l WHERE state = 'idle' AND EXISTS (SELECT 1 FROM lane_message m WHERE m.session = l.session AND m.state IN ('waiting','held'))" },

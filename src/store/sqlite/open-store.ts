@@ -9,7 +9,7 @@ import type { Clock } from "../../base/clock.ts";
 import type { RandomBytes, TurnId } from "../../base/ids.ts";
 import type { YardEvent } from "../../model/event.ts";
 import { Fault, type FaultRecord } from "../../model/faults.ts";
-import type { Store } from "../store.ts";
+import type { DiskState, Store } from "../store.ts";
 import { runBatch, type BatchAnswer, type VerbCall } from "./batch.ts";
 import { openDatabase } from "./database.ts";
 import { Kernel } from "./kernel.ts";
@@ -41,13 +41,15 @@ export async function openStore(file: string): Promise<Store> {
   const closed = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
   // One message to the thread for all that a round of the event loop asks: a message each costs as much as a small verb.
   const client = new StoreClient((calls) => worker.postMessage(calls), setImmediate);
-  worker.on("message", (answer: BatchAnswer | "closed") => {
-    if (answer !== "closed") client.answer(answer);
+  worker.on("message", (answer: BatchAnswer | { readonly disk: DiskState } | "closed") => {
+    if (answer === "closed") return;
+    if ("disk" in answer) client.diskIs(answer.disk);
+    else client.answer(answer);
   });
   worker.on("error", (cause) => client.fail(cause));
   worker.on("exit", () => client.fail(new Fault("STORE_FAILED", { problem: "the store was closed" })));
   return client.asStore(async () => {
-    worker.postMessage("close");
+    setImmediate(() => worker.postMessage("close")); // after the calls that were made before it
     await closed;
   });
 }
@@ -72,6 +74,7 @@ export class StoreClient {
   readonly #pending = new Map<number, { resolve: (value: unknown) => void; reject: (cause: unknown) => void }>();
   readonly #onEvents = new Set<(events: readonly YardEvent[]) => void>();
   readonly #onStopped = new Set<(turns: readonly TurnId[]) => void>();
+  readonly #onDisk = new Set<(state: DiskState) => void>();
   #lastId = 0;
   #outbox: VerbCall[] = [];
   #gone: unknown = undefined;
@@ -110,6 +113,10 @@ export class StoreClient {
     }
   }
 
+  diskIs(state: DiskState): void {
+    for (const listener of this.#onDisk) listener(state);
+  }
+
   fail(cause: unknown): void {
     this.#gone ??= cause;
     for (const { reject } of this.#pending.values()) reject(cause);
@@ -122,6 +129,7 @@ export class StoreClient {
       ...(verbs as unknown as Store),
       onEvents: (listener) => subscribe(this.#onEvents, listener),
       onStopped: (listener) => subscribe(this.#onStopped, listener),
+      onDisk: (listener) => subscribe(this.#onDisk, listener),
       close,
     };
   }

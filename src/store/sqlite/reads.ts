@@ -54,7 +54,12 @@ export function events(k: Kernel, { session, after, limit }: { session: SessionK
 }
 
 export function lastCursor(k: Kernel): number {
-  return k.count("SELECT coalesce(max(cursor), 0) FROM event");
+  return k.count("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0)");
+}
+
+export function forgottenEvents(k: Kernel, session: SessionKey | null): number {
+  if (session === null) return k.count("SELECT value FROM meta WHERE name = 'forgotten_cursor'");
+  return k.get("SELECT forgotten_seq AS seq FROM lane WHERE session = ?", session)?.["seq"] ?? 0;
 }
 
 export function task(k: Kernel, id: TaskId): Task | null {

@@ -9,6 +9,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { Fault } from "../../model/faults.ts";
 import { DELIVERIES } from "./migrations/deliveries.ts";
 import { BUDGETS } from "./migrations/budgets.ts";
+import { RETENTION } from "./migrations/retention.ts";
 
 const FIRST = `
 CREATE TABLE meta (
@@ -262,7 +263,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, DELIVERIES];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, DELIVERIES];
 
 /**
  * Brings a database file to today's shape.

@@ -6,15 +6,22 @@
  * so that the real one stays readable for other programs.
  */
 import { DatabaseSync } from "node:sqlite";
+import { storeFault } from "./database.ts";
 
-/** @returns a function that lets go; null when another process holds the lock. */
+const SQLITE_BUSY = 5;
+
+/**
+ * @returns a function that lets go; null when another process holds the lock.
+ * @throws {Fault} DISK_FULL, STORE_CORRUPT, STORE_IO, STORE_FAILED  nobody holds it, and it cannot be had.
+ */
 export function holdStateLock(file: string): (() => void) | null {
   const db = new DatabaseSync(file);
   try {
     db.exec("PRAGMA busy_timeout = 0; PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE");
-  } catch {
+  } catch (cause) {
     db.close();
-    return null;
+    if (((cause as { errcode?: number }).errcode ?? 0) % 256 === SQLITE_BUSY) return null;
+    throw storeFault(cause, file);
   }
   return () => db.close();
 }

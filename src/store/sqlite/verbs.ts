@@ -13,7 +13,8 @@ import type { Kernel } from "./kernel.ts";
 import { flows, sessions, tasks } from "./listings.ts";
 import { acceptMessage, messagePlace, steerSession, takeSteering, unansweredTexts } from "./messages.ts";
 import { openSession } from "./open-session.ts";
-import { context, events, flow, history, lanes, lastCursor, runningTurns, task, taskOfSession, totals } from "./reads.ts";
+import { context, events, flow, forgottenEvents, history, lanes, lastCursor, runningTurns, task, taskOfSession, totals } from "./reads.ts";
+import { sweep } from "./retention.ts";
 import { setRules } from "./rules.ts";
 import { archiveIdle, deleteSession, patchSession, removeSpent, resetSession, session } from "./sessions.ts";
 import { admitSpawn, admitSpawns, cancelFlow, cancelSession, cancelTask, cancelTurn, retryTask } from "./tasks.ts";
@@ -53,6 +54,7 @@ export const VERBS: KernelVerbs = {
   context,
   history,
   events,
+  forgottenEvents,
   lastCursor,
   admitSpawn,
   admitSpawns,
@@ -86,6 +88,7 @@ export const VERBS: KernelVerbs = {
     k.run("DELETE FROM process WHERE marker = ?", marker);
   },
   ownedProcesses: (k) => k.all("SELECT * FROM process").map((row) => ({ marker: row["marker"], pid: row["pid"], startTicks: row["start_ticks"], bootId: row["boot_id"] })),
+  sweep,
   totals,
   usage,
   checkIntegrity,

@@ -3,8 +3,9 @@ import { parentPort, receiveMessageOnPort, workerData } from "node:worker_thread
 import { systemClock } from "../../base/clock.ts";
 import { systemRandom } from "../../base/ids.ts";
 import { asFault } from "../../model/faults.ts";
-import { runBatch, type VerbCall } from "./batch.ts";
+import type { VerbCall } from "./batch.ts";
 import { openDatabase } from "./database.ts";
+import { DiskGuard } from "./disk-guard.ts";
 import { Kernel } from "./kernel.ts";
 
 /** Verbs in one transaction at most, so that the first does not wait long for the last. */
@@ -15,7 +16,9 @@ const { file } = workerData as { file: string };
 
 try {
   const kernel = new Kernel(openDatabase(file), () => systemClock.now(), systemRandom);
+  const guard = new DiskGuard({ kernel, file, monotonic: () => systemClock.monotonic(), onState: (disk) => port.postMessage({ disk }) });
   port.postMessage({ ready: true });
+  setImmediate(() => guard.prepare());
   port.on("message", (first: VerbCall[] | "close") => {
     let message: VerbCall[] | "close" | undefined = first;
     while (message !== undefined) {
@@ -36,7 +39,7 @@ try {
         }
         calls.push(...next);
       }
-      port.postMessage(runBatch(kernel, calls, file));
+      port.postMessage(guard.run(calls));
     }
   });
 } catch (cause) {

@@ -26,7 +26,7 @@ export interface ScriptCall {
 }
 
 /** Faults without an argument of their own. */
-export const PLAIN_FAULTS = ["stall", "drip", "keepalive", "noend", "splitutf8", "badutf8", "oddevents", "html", "jsonerror", "reset", "sameids"] as const;
+export const PLAIN_FAULTS = ["stall", "drip", "keepalive", "noend", "hold", "splitutf8", "badutf8", "oddevents", "html", "jsonerror", "reset", "sameids"] as const;
 export type PlainFault = (typeof PLAIN_FAULTS)[number];
 
 const VERBS = ["say", "think", "deny", "echo", "write", "wait", "slow", "call", "badjson", "control", "fail", "cut", "giant", ...PLAIN_FAULTS] as const;

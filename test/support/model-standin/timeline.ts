@@ -12,6 +12,8 @@ export interface Timeline {
   readonly end: "finish" | "cut" | "silence" | "keepalive";
 }
 
+/** What some APIs write after the last event. */
+const END_MARK = "data: [DONE]\n\n";
 /** At most this many writes stand between the first byte and the end of a slow answer. */
 const SPREAD_WRITES = 4;
 const DRIP_PAUSE_MS = 1000;
@@ -27,13 +29,14 @@ export function timelineFor(plan: Plan, frames: Frames, latency: { firstByteMs: 
   if (fault?.do === "stall") return { writes: [], end: "silence" };
   if (fault?.do === "keepalive") return { writes: [], end: "keepalive" };
   if (fault?.do === "oddevents") writes.splice(1, 0, { pauseMs: 0, text: oddEvents(frames.head) });
-  if (fault?.do !== "noend") writes.push({ pauseMs: plan.endPauseMs, text: frames.tail });
+  if (fault?.do === "hold") writes.push({ pauseMs: plan.endPauseMs, text: frames.tail.replace(END_MARK, "") });
+  else if (fault?.do !== "noend") writes.push({ pauseMs: plan.endPauseMs, text: frames.tail });
   spread(writes, latency.totalMs);
   const whole = merged(writes);
   if (fault?.do === "drip") return { writes: bytewise(whole, DRIP_PAUSE_MS, 1), end: "finish" };
   if (fault?.do === "splitutf8") return { writes: insideCodePoints(whole), end: "finish" };
   if (fault?.do === "badutf8") return { writes: whole.map((write) => ({ pauseMs: write.pauseMs, bytes: broken(String(write.bytes)) })), end: "finish" };
-  return { writes: whole, end: "finish" };
+  return { writes: whole, end: fault?.do === "hold" ? "silence" : "finish" };
 }
 
 /** Spreads what is left of the whole latency evenly over the writes after the first byte. */

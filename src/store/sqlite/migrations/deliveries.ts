@@ -18,7 +18,7 @@ CREATE INDEX task_retried ON task (id) WHERE attempt > 1;
 CREATE TABLE delivery (
   id TEXT PRIMARY KEY,
   n INTEGER NOT NULL UNIQUE,
-  task_id TEXT NOT NULL UNIQUE REFERENCES task (id),
+  task_id TEXT NOT NULL UNIQUE REFERENCES task (id) ON DELETE CASCADE,
   url TEXT NOT NULL,
   state TEXT NOT NULL CHECK (state IN ('prepared','dispatching','delivered','rejected','unknown')),
   attempts INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),

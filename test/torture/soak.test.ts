@@ -1,0 +1,10 @@
+/** The short form of soak.ts. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { soak } from "./soak.ts";
+
+test("a minute of fifty people, their children and clients that come and go leaves nothing growing", async () => {
+  const { broken, replies } = await soak({ minutes: 1, sessions: 50, seed: 1 });
+  assert.deepEqual(broken, []);
+  assert.ok(replies > 100, `${replies} replies`);
+});
