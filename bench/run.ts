@@ -6,9 +6,11 @@
  */
 import { parseArgs } from "node:util";
 import { childEnd } from "./child-end.ts";
+import { childrenAtOnce } from "./children-at-once.ts";
 import { eventLoop } from "./event-loop.ts";
 import { growth } from "./growth.ts";
 import { idleMemory } from "./idle-memory.ts";
+import { jobs } from "./jobs.ts";
 import { quickQuestion } from "./quick-question.ts";
 import { recovery } from "./recovery.ts";
 import { sessionsAtOnce } from "./sessions-at-once.ts";
@@ -20,7 +22,7 @@ import { watchMachine, type LostTime } from "../test/support/machine-load.ts";
 import { turnTime } from "./turn-time.ts";
 import { turnsPerSecond } from "./turns-per-second.ts";
 
-const BENCHES: readonly Bench[] = [start, idleMemory, turnTime, turnsPerSecond, sessionsAtOnce, spawn, childEnd, quickQuestion, recovery, eventLoop, growth];
+const BENCHES: readonly Bench[] = [start, idleMemory, turnTime, turnsPerSecond, sessionsAtOnce, spawn, childEnd, childrenAtOnce, quickQuestion, recovery, eventLoop, growth, jobs];
 /** Less stolen processor time than this is noise. */
 const STOLEN_PART_MIN = 0.03;
 /** A bench that takes longer hangs. */

@@ -4,7 +4,7 @@
  * Same origin only, with the session cookie that the login sets. No address and no token is ever
  * read from the page's own address. Every request has a deadline.
  */
-import type { Board, ApiEvent, ApiFault, ApiSession, CancelResult, ConfigAnswer, History, LanesAnswer, MessageAccepted, PatchSession, SendMessage, SessionList, SimulationReport, StatusAnswer, TaskList } from "../src/api/wire.ts";
+import type { Board, ApiEvent, ApiFault, ApiSession, CancelResult, ConfigAnswer, History, JobCalendar, JobList, JobRunList, LanesAnswer, MessageAccepted, PatchSession, SendMessage, SessionList, SimulationReport, StatusAnswer, TaskList } from "../src/api/wire.ts";
 import { eventsIn, type ServerEvent } from "./event-stream.ts";
 
 const REQUEST_TIMEOUT_MS = 20_000;
@@ -15,6 +15,8 @@ const TAIL_TIMEOUT_MS = 10_000;
 const SESSIONS_PAGE_COUNT = 200;
 const HISTORY_PAGE_COUNT = 100;
 const TASKS_PAGE_COUNT = 100;
+const JOBS_COUNT = 200;
+const JOB_RUNS_COUNT = 100;
 
 /** The gateway's answer was a refusal. `status` is the HTTP status; `fault.message` says what to do. */
 export class Refusal extends Error {
@@ -83,6 +85,11 @@ export const api = {
   cancelTask: (taskId: string) => request<CancelResult>("POST", `/api/tasks/${of(taskId)}/cancel`),
   steerTask: (taskId: string, text: string) => request<unknown>("POST", `/api/tasks/${of(taskId)}/steer`, { text }),
   cancelFlow: (flowId: string) => request<CancelResult>("POST", `/api/flows/${of(flowId)}/cancel`),
+  jobs: (signal?: AbortSignal) => request<JobList>("GET", `/api/jobs?limit=${JOBS_COUNT}`, undefined, signal),
+  jobRuns: (jobId: string, signal?: AbortSignal) => request<JobRunList>("GET", `/api/jobs/${of(jobId)}/runs?limit=${JOB_RUNS_COUNT}`, undefined, signal),
+  jobCalendar: (signal?: AbortSignal) => request<JobCalendar>("GET", `/api/jobs/calendar?hours=24&limit=${JOB_RUNS_COUNT}`, undefined, signal),
+  runJob: (jobId: string) => request<unknown>("POST", `/api/jobs/${of(jobId)}/run`),
+  enableJob: (jobId: string, enabled: boolean) => request<unknown>("PATCH", `/api/jobs/${of(jobId)}`, { enabled }),
   config: (signal?: AbortSignal) => request<ConfigAnswer>("GET", "/api/config", undefined, signal),
   simulate: (asked: Readonly<Record<string, unknown>>, signal?: AbortSignal) => request<SimulationReport>("POST", "/api/simulate", asked, signal),
 };

@@ -2,7 +2,7 @@
  * The page: sessions, the open conversation and its children, side by side or as tabs.
  *
  * The address names the open session after `#/`, so that reload, back and bookmarks work; `#simulate`
- * is the simulator and `#board` the task board, which no session can be taken for. Nothing else is ever read from the address.
+ * is the simulator, `#jobs` the jobs and `#board` the task board, which no session can be taken for. Nothing else is ever read from the address.
  */
 import type { VNode } from "preact";
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
@@ -13,6 +13,7 @@ import { Children } from "./children.tsx";
 import { NO_CONVERSATION, type MessageItem } from "./conversation.ts";
 import type { Gateway } from "./gateway.ts";
 import { Header } from "./header.tsx";
+import type { JobsPage } from "./jobs.tsx";
 import { Login } from "./login.tsx";
 import { SessionsList } from "./sessions-list.tsx";
 import type { Kept, Simulate } from "./simulate.tsx";
@@ -23,12 +24,13 @@ const COMPLAINT_SHOWN_MS = 8000;
 const NEW_NAME_CHARS = 12;
 const SIMULATOR_ADDRESS = "#simulate";
 const BOARD_ADDRESS = "#board";
+const JOBS_ADDRESS = "#jobs";
 
 type Pane = "sessions" | "chat" | "children";
 /** What the middle of the page shows. */
-type Place = "chat" | "simulator" | "board";
+type Place = "chat" | "simulator" | "board" | "jobs";
 
-const PLACE_NAMES: Readonly<Record<Place, string>> = { chat: "Chat", simulator: "Simulate", board: "Board" };
+const PLACE_NAMES: Readonly<Record<Place, string>> = { chat: "Chat", simulator: "Simulate", board: "Board", jobs: "Jobs" };
 
 export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNode {
   const state = useStore(store);
@@ -95,6 +97,7 @@ export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNo
         open={place === "chat" ? open : ""}
         board={{ address: BOARD_ADDRESS, isOpen: place === "board" }}
         simulator={{ address: SIMULATOR_ADDRESS, isOpen: isSimulating }}
+        jobs={{ address: JOBS_ADDRESS, isOpen: place === "jobs" }}
         hasMore={state.sessionsNext !== null}
         onOpen={show}
         onNew={openNew}
@@ -106,6 +109,8 @@ export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNo
           <Simulator kept={simulation.current} back={addressOf(open)} />
         ) : place === "board" ? (
           <TaskBoard back={addressOf(open)} onOpen={show} />
+        ) : place === "jobs" ? (
+          <Jobs back={addressOf(open)} onOpenSession={show} />
         ) : (
           <>
             <Header
@@ -176,6 +181,14 @@ function TaskBoard(props: Parameters<typeof Board>[0]): VNode {
   return Page === null ? <p class="empty">Loading…</p> : <Page.Board {...props} />;
 }
 
+/** So are the jobs. */
+function Jobs(props: Parameters<typeof JobsPage>[0]): VNode {
+  const [Page, setPage] = useState<{ readonly JobsPage: typeof JobsPage } | "failed" | null>(null);
+  useEffect(() => void import("./jobs.tsx").then(setPage, () => setPage("failed")), []);
+  if (Page === "failed") return <p class="empty problem">The jobs cannot be fetched from the gateway; reload the page to try again.</p>;
+  return Page === null ? <p class="empty">Loading…</p> : <Page.JobsPage {...props} />;
+}
+
 function useComplaint(): [string | null, (text: string) => void] {
   const [complaint, setComplaint] = useState<string | null>(null);
   useEffect(() => {
@@ -191,7 +204,9 @@ function addressOf(session: string): string {
 }
 
 function placeInAddress(): Place {
-  return location.hash === SIMULATOR_ADDRESS ? "simulator" : location.hash === BOARD_ADDRESS ? "board" : "chat";
+  if (location.hash === SIMULATOR_ADDRESS) return "simulator";
+  if (location.hash === BOARD_ADDRESS) return "board";
+  return location.hash === JOBS_ADDRESS ? "jobs" : "chat";
 }
 
 function sessionInAddress(): string | null {

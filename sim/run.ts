@@ -72,6 +72,7 @@ export async function run(plan: Plan, seed: number): Promise<Run> {
     settings,
     clock,
     commands: () => [],
+    compact: async () => 0,
     meanTurnMs: () => scheduler.meanTurnMs,
     taskHandling: () => ({ section: null, workspace: "" }),
     judge: async () => "independent",

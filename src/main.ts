@@ -38,6 +38,7 @@ import type { Command } from "./sessions/command.ts";
 import { conversationCommands, helpCommand } from "./sessions/commands.ts";
 import { FrontDoor } from "./sessions/front-door.ts";
 import { webhookSecretFrom } from "./model/webhook-secret.ts";
+import { makeTokenMint } from "./sessions/scoped-tokens.ts";
 import { foregroundMs, parallelModel, queueCap, sideTools, sideTurnsMax } from "./sessions/settings.ts";
 import { judgeIndependence } from "./sessions/judge-independence.ts";
 import { EventHub } from "./sessions/watch.ts";
@@ -50,6 +51,9 @@ import { findGoodBackup, restoreBackup } from "./store/sqlite/restore.ts";
 import { holdStateLock } from "./store/sqlite/state-lock.ts";
 import type { Backup, Checkup, StoreFiles } from "./store/store-files.ts";
 import type { DiskState, Store } from "./store/store.ts";
+import { cronTool } from "./timers/cron-tool.ts";
+import { Hooks } from "./timers/hooks.ts";
+import { Timekeeper } from "./timers/timekeeper.ts";
 import { Commands } from "./tools/commands.ts";
 import { makeTools, offeredTools } from "./tools/tools.ts";
 import { Archivist } from "./trees/archivist.ts";
@@ -57,9 +61,9 @@ import { Courier } from "./trees/courier.ts";
 import { rateModel } from "./trees/delegation-probes.ts";
 import { Grove } from "./trees/grove.ts";
 import { sessionTools } from "./trees/session-tools.ts";
-import { childModel, gatherMs, maxSpawnDepth } from "./trees/settings.ts";
+import { childModel, gatherMs, maxSpawnDepth, toolRulesAt, toolsByDepth } from "./trees/settings.ts";
 import { subagentsCommand } from "./trees/subagents-command.ts";
-import { agentIds, agentsList } from "./turns/agents-list.ts";
+import { agentIds, agentsList, findAgent } from "./turns/agents-list.ts";
 import { defaultModel } from "./turns/settings.ts";
 import { TurnRunner } from "./turns/turn-runner.ts";
 
@@ -123,6 +127,8 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     {
       name: "turns",
       async start() {
+        // Walls first: turns that go on would run into them.
+        await yard.models.start();
         const recovered = await store.recover();
         generation = recovered.generation;
         for (const turnId of recovered.poisoned) log.error("turn.poisoned", { turnId });
@@ -148,6 +154,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
       },
     },
     { name: "deliveries", start: () => yard.courier.start(), stop: () => yard.courier.stop() },
+    { name: "jobs", start: () => yard.timekeeper.start(), stop: () => yard.timekeeper.stop() },
     { name: "acknowledgements", start: () => {}, stop: () => yard.acknowledger.stop() },
     { name: "keeper", start: () => yard.keeper.start(), stop: () => yard.keeper.stop() },
     { name: "archive", start: () => yard.archivist.start(), stop: () => yard.archivist.stop() },
@@ -197,7 +204,7 @@ interface Parts {
 function build({ config, store, files, clock, log, status }: Parts) {
   const random = systemRandom;
   const workspace = join(config.home, "workspace");
-  const models = makeProviders({ settings: config, clock, random, log, environment: (name) => config.environment(name), rehearsal: makeRehearsal({ clock, random }) });
+  const models = makeProviders({ settings: config, clock, random, log, environment: (name) => config.environment(name), rehearsal: makeRehearsal({ clock, random }), book: store, onTrouble: (code, text) => void tellOperator(store, log, code, text) });
   const processes: ProcessTree = makeProcessTree({ clock, log, record: (process) => store.recordProcess(process), forget: (mark) => store.forgetProcess(mark) });
   const installation = createHash("sha256").update(config.home).digest("hex").slice(0, 12);
   const commands = new Commands({ clock, random, processes, installation });
@@ -210,7 +217,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     say: (session, text) => store.notice({ session, text, level: "info", code: "MESSAGE", entry: true }),
   });
   const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, commands });
-  const { frontDoor, grove, scheduler, model, allTools } = conversations;
+  const { frontDoor, grove, scheduler, timekeeper, model, allTools } = conversations;
   const courier = new Courier({ store, settings: config, clock, random, log, ownSecret: () => webhookSecretFrom(config.token()) });
   store.onEvents((events) => {
     if (events.some((event) => event.type === "task.ended" && event.data["delivery"] === "webhook")) courier.kick();
@@ -222,10 +229,17 @@ function build({ config, store, files, clock, log, status }: Parts) {
     store,
     sessions: frontDoor,
     trees: grove,
+    jobs: timekeeper,
+    hooks: new Hooks({ sessions: frontDoor, settings: config, clock, environment: (name) => config.environment(name) }),
     models,
+    tokens: makeTokenMint({ store, clock, random }),
+    proxy: models.proxy({
+      onCall: ({ caller, provider, model: name }, usage) => void store.chargeAccessToken({ id: caller.tokenId, model: `${provider}/${name}`, usage }).catch((cause: unknown) => log.error("proxy.usage-not-kept", { cause })),
+    }),
     config: configAccess(config),
     lanes: () => store.lanes({ meanTurnMs: scheduler.meanTurnMs }),
     files: { check: () => files.check(), backups: () => files.backups(), backup: () => files.backup({ keep: config.get(backupKeep) }) },
+    providerLanes: () => models.lanes(),
     simulate: makeSimulator({ clock }),
     settings: config,
     clock,
@@ -279,14 +293,18 @@ export function wireConversations({ settings, store, clock, log, models, workspa
       const { text, workspace: folder } = runner.instructionsOf(agent);
       return { section: taskHandlingOf(text), workspace: folder };
     },
+    compact: (session) => runner.compact(session),
     endProcesses: (session) => commands.endSession(session),
     judge: (text, earlier) => judgeIndependence(models, clock, settings.get(parallelModel) || model(), text, earlier),
     kick,
     steeringCame,
   });
-  const grove = new Grove({ store, sessions: frontDoor, settings, models, clock, kick, steeringCame });
+  const workspaceFor = (cwd: string | null, agent: string): string => runner.workspaceFor(cwd, findAgent(settings.get(agentsList), agent) ?? { id: agent });
+  const grove = new Grove({ store, sessions: frontDoor, settings, models, clock, workspaceFor, kick, steeringCame });
+  const timekeeper: Timekeeper = new Timekeeper({ store, models, settings, clock, log, meanTurnMs: () => scheduler.meanTurnMs, workspaceOf: (agent) => runner.instructionsOf(agent).workspace, kick });
   const allTools = [
     ...builtIn,
+    cronTool(timekeeper),
     ...sessionTools({
       store,
       trees: grove,
@@ -306,7 +324,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
     clock,
     log,
     workspace,
-    tree: () => ({ depthMax: settings.get(maxSpawnDepth), childModel: settings.get(childModel) }),
+    tree: () => ({ depthMax: settings.get(maxSpawnDepth), childModel: settings.get(childModel), toolRules: (depth) => toolRulesAt(settings.get(toolsByDepth), depth) }),
     readOnlyBeside: () => settings.get(sideTools) === "read-only",
     onFrame: (frame) => hub.frame(frame),
     onEnded: (_turn, pool, ms) => scheduler.turnEnded(pool, ms),
@@ -327,7 +345,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
     kick();
   });
   store.onEvents((events) => {
-    for (const event of events) if (event.type === "task.ended") void commands.endSession(event.data["session"] as SessionKey);
+    for (const event of events) if (event.type === "task.ended" || event.type === "task.attempt") void commands.endSession(event.data["session"] as SessionKey);
   });
   store.onStopped((turns) => {
     runner.stop(turns);
@@ -335,7 +353,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
   });
 
   const acknowledger = new Acknowledger({ store, settings, clock, log, meanTurnMs: () => scheduler.meanTurnMs.main });
-  return { frontDoor, grove, allTools, runner, scheduler, acknowledger, rules, rulesKeeper, model, archivist: new Archivist({ store, settings, clock, log }) };
+  return { frontDoor, grove, allTools, runner, scheduler, timekeeper, acknowledger, rules, rulesKeeper, model, archivist: new Archivist({ store, settings, clock, log }) };
 }
 
 /** Tells of a disk that fills or fails: in the log, to the owner's own session, and to whoever runs the gateway. */
@@ -402,6 +420,17 @@ export async function restoreState(home: string, backup: Backup): Promise<string
 
 function databaseIn(home: string): string {
   return join(home, "yard.sqlite");
+}
+
+/** The operator reads the main conversation. */
+async function tellOperator(store: Store, log: Log, code: string, text: string): Promise<void> {
+  const session = mainSession(DEFAULT_AGENT);
+  try {
+    await store.openSession(session);
+    await store.notice({ session, text, level: "warn", code, entry: false });
+  } catch (cause) {
+    log.error("operator.not-told", { code, cause });
+  }
 }
 
 /** Ends what a gateway that was killed left running. */

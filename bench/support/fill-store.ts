@@ -7,6 +7,7 @@ import { systemClock } from "../../src/base/clock.ts";
 import { systemRandom, type SessionKey } from "../../src/base/ids.ts";
 import { NO_USAGE } from "../../src/model/chat.ts";
 import type { ClaimRules } from "../../src/model/claim.ts";
+import type { JobSpec } from "../../src/model/job.ts";
 import { modelStepKey } from "../../src/model/transcript.ts";
 import type { StartedTurn } from "../../src/model/turn.ts";
 import { openStoreInProcess } from "../../src/store/sqlite/open-store.ts";
@@ -35,6 +36,13 @@ export function fillSessions(home: string, count: number): Promise<void> {
 export function fillMessages(home: string, session: string, count: number): Promise<void> {
   return withStore(home, async (store) => {
     for (let n = 0; n < count; n++) await answered(store, [session as SessionKey]);
+  });
+}
+
+/** Puts jobs into a home, each with its next moment. */
+export function fillJobs(home: string, jobs: readonly { readonly spec: JobSpec; readonly at: number }[]): Promise<void> {
+  return withStore(home, async (store) => {
+    await Promise.all(jobs.map(({ spec, at }) => store.putJob({ spec, origin: "made", state: "active", next: { nextFor: at, dueAt: at }, fingerprint: null, jobsMax: jobs.length })));
   });
 }
 

@@ -6,6 +6,7 @@ import { CHECKERS, checkHistory, eventText, type History, type SeenEvent } from 
 
 const MAIN = "agent:main:main";
 const CHILD = "agent:main:subagent:c1";
+const OTHER = "agent:main:subagent:c2";
 
 test("a history in which all went well is found to be good", () => {
   assert.deepEqual(checkHistory(good()), []);
@@ -23,6 +24,16 @@ const BROKEN: Readonly<Record<string, (history: History) => History>> = {
   endedTasksAreFinal: (history) => ({ ...history, tasks: history.tasks.map((task) => ({ ...task, state: "failed" })) }),
   resultsArriveOnce: (history) => ({ ...history, transcripts: new Map([[MAIN, [...history.transcripts.get(MAIN)!, ...history.transcripts.get(MAIN)!]]]) }),
   stoppedStartNothing: (history) => ({ ...history, events: [...history.events, event(MAIN, 50, "task.ended", { session: CHILD, state: "cancelled" }, undefined, "k1"), { ...started(3, "t7", []), session: CHILD }] }),
+  parentsEndLast: (history) => ({
+    ...history,
+    events: [event(MAIN, 1, "task.accepted", { session: CHILD }, undefined, "k1"), event(CHILD, 1, "task.accepted", { session: OTHER }, undefined, "k2"), event(MAIN, 2, "task.ended", { session: CHILD, state: "succeeded" }, undefined, "k1")],
+  }),
+  attemptsAreCounted: (history) => ({ ...history, events: [event(MAIN, 1, "task.attempt", { after: "k1", attempt: 3, attempts: 2 }, undefined, "k1")] }),
+  claimsAreExclusive: (history) => ({
+    ...history,
+    events: [CHILD, OTHER].map((session, n) => ({ ...started(n + 1, `t${n}`, []), session })),
+    tasks: [CHILD, OTHER].map((session) => ({ ...history.tasks[0]!, session, claims: ["src"], endedAt: null })),
+  }),
   poolsAreKept: (history) => ({ ...history, pools: [{ from: 0, sizes: { main: 0, side: 1, subagent: 1, acp: 1, timer: 1 } }] }),
   callsAreAnswered: (history) => ({ ...history, transcripts: new Map([[MAIN, [{ seq: 1, turnId: "t1", provenance: "agent", content: { role: "assistant", parts: [{ type: "tool-call", callId: "c" }] } }]]]) }),
   sideTurnsSayWhereTheyBelong: (history) => ({
@@ -54,7 +65,7 @@ function good(): History {
     given: [{ session: MAIN, numbers: new Map(events.map((one) => [one.seq, eventText(one)])) }],
     accepted: [{ messageId: "m1", session: MAIN, channel: "api", sourceId: "s-m1", text: "hello" }],
     transcripts: new Map([[MAIN, [{ seq: 1, turnId: "t2", provenance: "child", content: { role: "user", text: '[result of a background task]\n1. "c" succeeded in 1.0 s (k1)\n> 1. (k1) is what it said' } }]]]),
-    tasks: [{ taskId: "k1", state: "succeeded", session: CHILD, parentSession: MAIN, delivery: "digest", endedAt: 1 }],
+    tasks: [{ taskId: "k1", state: "succeeded", session: CHILD, parentSession: MAIN, delivery: "digest", claims: [], attempt: 1, attemptLast: 1, endedAt: 1 }],
     removed: new Set(),
     spawnedBy: new Map([["k1", "t1"]]),
     pools: [{ from: 0, sizes: { main: 1, side: 1, subagent: 1, acp: 1, timer: 1 } }],

@@ -8,6 +8,7 @@
  */
 import { toolCallsOf, type ChatMessage } from "../../src/model/chat.ts";
 import type { PoolName } from "../../src/model/lane.ts";
+import { claimsOverlap } from "../../src/model/path-claims.ts";
 import { POOL_OF_KIND, parseSessionKey } from "../../src/model/session.ts";
 import type { JsonObject } from "../../src/base/json.ts";
 
@@ -43,6 +44,9 @@ export interface SeenTask {
   readonly session: string;
   readonly parentSession: string | null;
   readonly delivery: string;
+  readonly claims: readonly string[];
+  readonly attempt: number;
+  readonly attemptLast: number;
   readonly endedAt: number | null;
 }
 
@@ -79,6 +83,9 @@ export const CHECKERS: Readonly<Record<string, Checker>> = {
   endedTasksAreFinal,
   resultsArriveOnce,
   stoppedStartNothing,
+  parentsEndLast,
+  attemptsAreCounted,
+  claimsAreExclusive,
   poolsAreKept,
   callsAreAnswered,
   sideTurnsSayWhereTheyBelong,
@@ -284,8 +291,9 @@ export function endedTasksAreFinal({ events, tasks, isOver }: Pick<History, "eve
   const violations: string[] = [];
   const ended = new Map<string, string>();
   const accepted = new Set<string | undefined>(events.filter(({ type }) => type === "task.accepted").map(({ taskId }) => taskId));
+  const handedUp = new Set<string | undefined>(events.filter(({ data }) => data["handedUpTo"] !== undefined).map(({ taskId }) => taskId));
   for (const { type, taskId, data } of events) {
-    if (taskId === undefined || (type !== "task.started" && type !== "task.progress" && type !== "task.ended")) continue;
+    if (taskId === undefined || (type !== "task.started" && type !== "task.progress" && type !== "task.attempt" && type !== "task.ended")) continue;
     if (ended.has(taskId)) violations.push(`${taskId} ended as ${ended.get(taskId)}, then ${type} ${String(data["state"])}`);
     if (type === "task.ended") ended.set(taskId, String(data["state"]));
   }
@@ -293,7 +301,9 @@ export function endedTasksAreFinal({ events, tasks, isOver }: Pick<History, "eve
     const seen = ended.get(taskId);
     if (seen !== undefined && seen !== state) violations.push(`${taskId} ended as ${seen} and is ${state}`);
     if (isOver && endedAt === null) violations.push(`${taskId} is still ${state}`);
-    if (seen === undefined && endedAt !== null && accepted.has(taskId)) violations.push(`${taskId} is ${state} and nobody was told (child of ${parentSession})`);
+    // The log of the session that it was handed up to may be removed, and the one where it began stays.
+    const isLogGone = parentSession === null && handedUp.has(taskId);
+    if (seen === undefined && endedAt !== null && accepted.has(taskId) && !isLogGone) violations.push(`${taskId} is ${state} and nobody was told (child of ${parentSession})`);
   }
   return violations;
 }
@@ -341,6 +351,69 @@ export function stoppedStartNothing({ events, tasks, spawnedBy, isOver }: Pick<H
     if (type === "task.ended" && (data["state"] === "cancelled" || data["state"] === "timed_out")) stopped.add(String(data["session"]));
   }
   if (isOver) for (const task of tasks) if (task.endedAt === null && isStopped(task.session)) violations.push(`${task.taskId} goes on below something that was stopped`);
+  return violations;
+}
+
+/** A child that succeeds has no children that still run: it waited for them, or handed them up. */
+export function parentsEndLast({ events }: Pick<History, "events">): string[] {
+  const violations: string[] = [];
+  const active = new Map<string, unknown>();
+  for (const { type, session, taskId, data } of events) {
+    if (taskId === undefined) continue;
+    if (type === "task.accepted") active.set(taskId, session);
+    else if (type === "task.progress" && data["handedUpTo"] !== undefined) active.set(taskId, data["handedUpTo"]);
+    else if (type === "task.ended") {
+      active.delete(taskId);
+      if (data["state"] === "succeeded") for (const [child, parent] of active) if (parent === data["session"] && parent !== session) violations.push(`${taskId} succeeded while its child ${child} ran`);
+    }
+  }
+  return violations;
+}
+
+/** Attempts of a child are numbered without gaps and not more than its policy allows; only people may ask for more. */
+export function attemptsAreCounted({ events, tasks }: Pick<History, "events" | "tasks">): string[] {
+  const violations: string[] = [];
+  const last = new Map<string, number>();
+  for (const { type, taskId, data } of events) {
+    if (type !== "task.attempt" || taskId === undefined || data["after"] !== taskId) continue;
+    const attempt = Number(data["attempt"]);
+    const before = last.get(taskId);
+    if (before !== undefined && attempt !== before + 1) violations.push(`${taskId} began attempt ${attempt} after ${before}`);
+    if (attempt > Number(data["attempts"])) violations.push(`${taskId} began attempt ${attempt} of ${String(data["attempts"])}`);
+    last.set(taskId, attempt);
+  }
+  for (const { taskId, attempt } of tasks) if (last.has(taskId) && last.get(taskId) !== attempt) violations.push(`${taskId} is at attempt ${attempt}, and was told to be at ${last.get(taskId)}`);
+  return violations;
+}
+
+/** Two children at work never hold claims that overlap, unless one was spawned below the other. */
+export function claimsAreExclusive({ events, tasks }: Pick<History, "events" | "tasks">): string[] {
+  const violations: string[] = [];
+  const claimsOf = new Map(tasks.map(({ session, claims }) => [session, claims]));
+  const spawnedBy = new Map<string, string>();
+  // The log that told of an end may be removed.
+  const told = new Set(events.filter(({ type }) => type === "task.ended").map(({ data }) => String(data["session"])));
+  const holdsNothing = new Set(tasks.filter(({ session, endedAt }) => endedAt !== null && !told.has(session)).map(({ session }) => session));
+  const working = new Set<string>();
+  const isBelow = (session: string, above: string): boolean => {
+    for (let one = spawnedBy.get(session); one !== undefined; one = spawnedBy.get(one)) if (one === above) return true;
+    return false;
+  };
+  for (const { type, session, data } of events) {
+    if (type === "task.accepted") spawnedBy.set(String(data["session"]), session === data["session"] ? "" : session);
+    else if (type === "task.ended") {
+      working.delete(String(data["session"]));
+      // Who is spoken to after its end holds nothing any more.
+      holdsNothing.add(String(data["session"]));
+    }
+    else if (type === "turn.started" && (claimsOf.get(session) ?? []).length > 0 && !working.has(session) && !holdsNothing.has(session)) {
+      for (const other of working) {
+        const clash = claimsOf.get(session)!.some((one) => claimsOf.get(other)!.some((another) => claimsOverlap(one, another)));
+        if (clash && !isBelow(session, other) && !isBelow(other, session)) violations.push(`${session} works on what ${other} claims`);
+      }
+      working.add(session);
+    }
+  }
   return violations;
 }
 

@@ -19,6 +19,8 @@ const ROUNDS_MAX = 4;
 const HEALED_MS_MAX = 900;
 /** How long the process lives after it began to work on a poisoned message. */
 const POISON_AFTER_MS = 3_000;
+/** What children claim: some of it overlaps. */
+const CLAIMS = ["src", "src/auth/**", "src/auth/login.ts", "src/*/index.ts", "docs", "name:deploy"];
 export const POISON = "poison";
 
 type Mood = "text" | "tools" | "slow" | "refuse" | "garbage" | "hang";
@@ -156,6 +158,20 @@ export class WorldModel {
     return parts;
   }
 
+  /** How a child is watched, and what it claims; drawn apart, so that the rest of a seed stays what it was. */
+  #supervision(name: string): JsonObject {
+    if (!new Dice(this.#deps.seed, "supervised").chance(0.5)) return {};
+    const dice = new Dice(this.#deps.seed, "supervision", name);
+    return {
+      ...(dice.chance(0.4) ? { attempts: dice.whole(2, 3), backoffSeconds: dice.pick([0, 1, 20]) } : {}),
+      ...(dice.chance(0.3) ? { progressSeconds: dice.whole(3, 60) } : {}),
+      ...(dice.chance(0.3) ? { onEnd: "handUp" } : {}),
+      ...(dice.chance(0.4) ? { claims: [dice.pick(CLAIMS), dice.pick(CLAIMS)].slice(0, dice.whole(1, 2)) } : {}),
+      ...(dice.chance(0.2) ? { onConflict: "refuse" } : {}),
+      ...(dice.chance(0.2) ? { category: dice.pick(["dig", "sow"]) } : {}),
+    };
+  }
+
   #oneCall(dice: Dice, name: string): { tool: string; input: JsonObject } {
     const { spawning } = this.#deps;
     const tool = dice.weighted({ sessions_spawn: 6 * spawning, sessions_yield: 3 * spawning, subagents: 2 * spawning, sessions_send: spawning, look: 2, put: 1, fire: 1, break: 0.5, no_such_tool: 0.1, invalid: 0.1 });
@@ -169,6 +185,7 @@ export class WorldModel {
             ...(dice.chance(0.15) ? { delivery: "notify" } : {}),
             ...(dice.chance(0.25) ? { deadlineSeconds: dice.whole(1, 120) } : {}),
             ...(dice.chance(0.2) ? { context: "fork" } : {}),
+            ...this.#supervision(name),
           },
         };
       case "sessions_yield":

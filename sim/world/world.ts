@@ -265,7 +265,11 @@ class World {
     this.#disk.prepare(null);
     this.#batches++;
     this.#note(`batch ${calls.map(({ verb }, index) => verb + ("value" in answers[index]! ? "" : "!")).join()}`);
-    for (const { session, seq, type } of events) this.#note(`  ${session} ${seq} ${type}`);
+    for (const { session, seq, type, data } of events) {
+      this.#note(`  ${session} ${seq} ${type}`);
+      // A further attempt begins with nothing but its task, and may ask the same.
+      if (type === "task.attempt") this.#model.forget(String(data["session"]));
+    }
     calls.forEach(({ verb, input }, index) => {
       const answer = answers[index]!;
       if ("defect" in answer) this.#report(`a defect in ${verb}: ${answer.defect}`);

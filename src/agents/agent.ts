@@ -14,7 +14,10 @@ import type { StepJournal } from "./journal.ts";
 export interface AgentTurn {
   readonly started: StartedTurn;
   readonly model: string;
+  /** The same from turn to turn, as far as it can be. */
   readonly system: string;
+  /** What holds at this moment; may be empty. */
+  readonly now: string;
   /** The conversation before this turn. */
   readonly history: readonly ChatMessage[];
   /** What the turn is to answer. */

@@ -3,12 +3,14 @@ import { ManualClock } from "../base/clock.ts";
 import { seededRandom, type FlowId, type MessageId, type SessionKey, type TaskId, type TurnId } from "../base/ids.ts";
 import { silentLog, type Log } from "../base/log.ts";
 import type { Setting, Settings } from "../base/setting.ts";
+import type { AccessToken, NewAccessToken } from "../model/access-token.ts";
 import { NO_USAGE, type ModelClient } from "../model/chat.ts";
 import type { LiveFrame, YardEvent } from "../model/event.ts";
 import { Fault } from "../model/faults.ts";
 import { parseSessionKey } from "../model/session.ts";
 import type { NewSpawn, Task } from "../model/task.ts";
 import type { Entry } from "../model/turn.ts";
+import { makeTokenMint } from "../sessions/scoped-tokens.ts";
 import type { Incoming, Sessions, Watcher } from "../sessions/sessions.ts";
 import type { Cancelled, Health, SessionRow, Store } from "../store/store.ts";
 import type { Trees } from "../trees/trees.ts";
@@ -58,9 +60,11 @@ export class FakeYard {
     return {
       taskId: TASK, flowId: FLOW, label: "one", task: "do it", kind: "subagent", state: "succeeded", parentSession: MAIN, parentTask: null,
       session: "agent:main:subagent:abc" as SessionKey, agent: "main", model: null, depth: 1, delivery: "digest", queuedAt: 1, startedAt: 2, endedAt: 3,
-      deadlineAt: null, result: "done", fault: null, usage: NO_USAGE, claims: [], budget: null, output: null, attempt: 1, batch: null, deliveredAt: 4,
+      deadlineAt: null, result: "done", fault: null, usage: NO_USAGE, claims: [], budget: null, output: null, attempt: 1, attemptLast: 1, onEnd: "wait", category: null, batch: null, deliveredAt: 4,
     };
   }
+
+  readonly token1: AccessToken = { id: "tok_1", scope: "proxy", label: null, session: null, createdAt: 1, expiresAt: null, revokedAt: null, usage: NO_USAGE };
 
   open(key: SessionKey): SessionRow {
     const { kind, agent } = parseSessionKey(key).parts;
@@ -114,6 +118,10 @@ export class FakeYard {
       this.#row(key);
       return { outcome: "promoted", turn: { turnId: "turn_1" as TurnId, session: key, handle: "T7" } } as const;
     },
+    compact: async (key: SessionKey) => {
+      this.#row(key);
+      return 3;
+    },
     reset: async (key: SessionKey) => void this.#row(key),
     remove: async (key: SessionKey) => this.#did("remove", this.#row(key)),
     drain: () => void (this.draining = true),
@@ -140,9 +148,13 @@ export class FakeYard {
       this.asked.push({ verb: "tasks", input: query });
       return { tasks: [this.task], next: "more" };
     },
+    attempts: async () => [],
     task: async (id: TaskId) => (id === TASK ? this.task : null),
-    flow: async (id: FlowId) => (id === FLOW ? { flow: this.#flow(), tasks: [this.task] } : null),
+    flow: async (id: FlowId) => (id === FLOW ? { flow: this.#flow(), tasks: [{ ...this.task, waitsFor: null }] } : null),
     flows: async () => ({ flows: [this.#flow()], next: null }),
+    addAccessToken: async ({ hash: _hash, ...token }: NewAccessToken) => ({ ...token, ...this.token1 }),
+    accessTokens: async () => [this.token1],
+    revokeAccessToken: async (id: string) => (id === this.token1.id ? { ...this.token1, revokedAt: 2 } : null),
     totals: async () => ({ sessions: this.rows.size }),
     health: async () => NO_HEALTH,
     missed: async (session: SessionKey) => (this.rows.has(session) ? { seenSeq: 0, seenAt: null, events: [] } : null),
@@ -166,6 +178,7 @@ export class FakeYard {
     cancelTask: async (task) => this.#did("cancelTask", task),
     cancelFlow: async (flow) => this.#did("cancelFlow", flow),
     steer: async () => ({ messageId: "msg_9" as MessageId, session: this.task.session, queuedAhead: 0, etaMs: 0, duplicate: false }),
+    named: async () => this.task,
     retry: async () => ({ ...this.task, attempt: 2 }),
   };
 
@@ -181,6 +194,7 @@ export class FakeYard {
     const api = makeApi({
       sessions, store, trees, clock, log, settings,
       models: { knownModels: () => ["rehearsal/default"] } as unknown as ModelClient,
+      hooks: { call: async () => ({ messageId: "msg_1" as MessageId, session: MAIN, queuedAhead: 0, etaMs: 0, duplicate: false, commandReply: null }) },
       config: {
         all: () => ({ settings: { "gateway.allowedHosts": [] }, set: [] }),
         infos: () => [],
@@ -193,8 +207,11 @@ export class FakeYard {
       rateModel: async (model) => ({ model, rating: "good", probes: [] }),
       nowMs: () => clock.now(),
       random: seededRandom(7),
+      tokens: makeTokenMint({ store, clock, random: seededRandom(9) }),
+      proxy: { forward: async () => { throw new Fault("PROXY_NO_PROVIDER", { family: "openai", model: "", known: "" }); } },
       pageDir: this.pageDir,
       lanes: async () => ({ generation: 3, pools: [POOL_ROW], lanes: [] }),
+      providerLanes: () => ({ accounts: [], parked: [] }),
       status: () => ({ version: "0.0.0", pid: 1, generation: 3, startedAt: 5_000, draining: this.draining, model: null, models: [], agents: ["main", "reviewer"], disk: "good" }),
       token: () => this.token,
       ...more,

@@ -65,9 +65,13 @@ export class Guard {
   passOfToken(candidate: string, address: string): Pass {
     const pass = this.#credentials.passOfToken(candidate);
     if (pass !== null) return pass;
+    throw this.wrongGuess(address);
+  }
+
+  /** What someone is told who showed a wrong token, which counts against them. */
+  wrongGuess(address: string): Fault {
     const waitMs = this.#guesses.wrong(address);
-    if (waitMs > 0) throw new Fault("TOO_MANY_GUESSES", { waitMs }, { retryAfterMs: waitMs });
-    throw new Fault("UNAUTHORIZED", { reason: "the token is wrong" });
+    return waitMs > 0 ? new Fault("TOO_MANY_GUESSES", { waitMs }, { retryAfterMs: waitMs }) : new Fault("UNAUTHORIZED", { reason: "the token is wrong" });
   }
 
   /** False once the token that it was given for has been changed. */

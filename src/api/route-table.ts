@@ -7,16 +7,30 @@
 import type { Method, Route, RouteDeps } from "./route.ts";
 import { gatewayRoutes } from "./routes/gateway.ts";
 import { healthRoutes } from "./routes/health.ts";
+import { jobRoutes } from "./routes/jobs.ts";
 import { messageRoutes } from "./routes/messages.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
 import { simulateRoutes } from "./routes/simulate.ts";
 import { spawnRoutes } from "./routes/spawns.ts";
 import { stateRoutes } from "./routes/state.ts";
 import { taskRoutes } from "./routes/tasks.ts";
+import { tokenRoutes } from "./routes/tokens.ts";
 import { usageRoutes } from "./routes/usage.ts";
 
 export function routeTable(deps: RouteDeps): readonly Route[] {
-  return [...messageRoutes(deps), ...sessionRoutes(deps), ...spawnRoutes(deps), ...taskRoutes(deps), ...healthRoutes(deps), ...gatewayRoutes(deps), ...usageRoutes(deps), ...stateRoutes(deps), ...simulateRoutes(deps)];
+  return [
+    ...messageRoutes(deps),
+    ...sessionRoutes(deps),
+    ...spawnRoutes(deps),
+    ...taskRoutes(deps),
+    ...jobRoutes(deps),
+    ...healthRoutes(deps),
+    ...gatewayRoutes(deps),
+    ...usageRoutes(deps),
+    ...stateRoutes(deps),
+    ...simulateRoutes(deps),
+    ...tokenRoutes(deps),
+  ];
 }
 
 export interface SpecialRoute {
@@ -30,11 +44,17 @@ export interface SpecialRoute {
 export const SPECIAL_ROUTES = {
   events: { method: "GET", path: "/api/events", open: false, doc: "Server-sent events of one session or of all: ?session=K&after=SEQ (0 = from the start, now = only new ones), resumable by Last-Event-ID." },
   socket: { method: "GET", path: "/api/socket", open: true, doc: "WebSocket, JSON-RPC 2.0: every route as a method, and event subscriptions. Asks for the token itself: bearer header, the page's cookie, or a first call auth {token}." },
+  hook: { method: "POST", path: "/api/hooks/:name", open: true, doc: "A webhook in, as hooks.list sets it up: signed with its own secret, any body; it becomes a message." },
   login: { method: "POST", path: "/api/login", open: true, doc: "{token}: sets the page's cookie." },
   logout: { method: "DELETE", path: "/api/login", open: false, doc: "Ends the page's login." },
   openapi: { method: "GET", path: "/api/openapi.json", open: false, doc: "This document." },
   metrics: { method: "GET", path: "/metrics", open: false, doc: "Figures in Prometheus' text format." },
   alive: { method: "GET", path: "/healthz", open: true, doc: "ok while the process serves." },
   ready: { method: "GET", path: "/readyz", open: true, doc: "ok while new work is taken; 503 while the gateway shuts down." },
+  chat: { method: "POST", path: "/v1/chat/completions", open: false, doc: "OpenAI's Chat Completions: `model` names an agent, or `agent/model`. See docs/guides/openai-api.md." },
+  responses: { method: "POST", path: "/v1/responses", open: false, doc: "OpenAI's Responses, likewise." },
+  proxyAnthropic: { method: "POST", path: "/proxy/anthropic/*", open: false, doc: "Anthropic's API by way of the gateway: asks for a proxy token in x-api-key or as a bearer, and puts the provider's own key in its place." },
+  proxyOpenai: { method: "POST", path: "/proxy/openai/*", open: false, doc: "OpenAI's API likewise: the proxy token as a bearer." },
+  proxyGoogle: { method: "POST", path: "/proxy/google/*", open: false, doc: "Google's API likewise: the proxy token in x-goog-api-key." },
   page: { method: "GET", path: "/*", open: true, doc: "The dashboard's files." },
 } as const satisfies Record<string, SpecialRoute>;

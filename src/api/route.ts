@@ -4,9 +4,13 @@
  */
 import type { JsonObject } from "../base/json.ts";
 import type { ModelClient } from "../model/chat.ts";
+import type { TokenMint } from "../sessions/scoped-tokens.ts";
+import type { ProviderLanes } from "../model/parking.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Backup, StoreFiles } from "../store/store-files.ts";
 import type { LanesView, Store } from "../store/store.ts";
+import type { Hooks } from "../timers/hooks.ts";
+import type { Jobs } from "../timers/jobs.ts";
 import type { Courier } from "../trees/courier.ts";
 import type { ModelRating } from "../trees/delegation-probes.ts";
 import type { Trees } from "../trees/trees.ts";
@@ -25,14 +29,20 @@ export interface RouteDeps {
   readonly store: Store;
   readonly sessions: Sessions;
   readonly trees: Trees;
+  /** Absent = there are no such routes. */
+  readonly jobs?: Jobs;
+  readonly hooks?: Pick<Hooks, "call">;
   readonly models: ModelClient;
   readonly courier: Pick<Courier, "resend">;
   /** Measures how well a model delegates. @throws {Fault} MODEL_UNKNOWN, PROVIDER_*; the signal's reason. */
   readonly rateModel: (model: string, signal: AbortSignal) => Promise<ModelRating>;
   readonly nowMs: () => number;
+  readonly tokens: TokenMint;
   readonly config: ConfigAccess;
   /** Lanes and pools with estimates. */
   lanes(): Promise<LanesView>;
+  /** What waits for providers, and how each of their accounts stands. */
+  providerLanes(): ProviderLanes;
   status(): StatusAnswer;
   /** The database as a whole; absent = there are no such routes. */
   readonly files?: Pick<StoreFiles, "check" | "backups"> & { backup(): Promise<Backup> };

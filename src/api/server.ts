@@ -14,16 +14,21 @@ import type { RandomBytes } from "../base/ids.ts";
 import type { Log } from "../base/log.ts";
 import type { Settings } from "../base/setting.ts";
 import { Fault } from "../model/faults.ts";
+import type { Proxy } from "../providers/proxy.ts";
 import { Credentials, PAGE_SECONDS_MAX, type Pass } from "./credentials.ts";
 import { feedStart, makeEventWriter } from "./event-feed.ts";
 import { serveEventStream } from "./event-stream.ts";
 import { faultOf, logDefect, shownFault } from "./fault-answer.ts";
 import { GuessLimit } from "./guess-limit.ts";
 import { Guard, PAGE_COOKIE, pageIdIn, type Knock } from "./guard.ts";
+import { serveHooks } from "./hook-route.ts";
 import { makeMetrics, METRICS_TYPE } from "./metrics.ts";
 import { OpenConnections } from "./open-connections.ts";
 import { openApiDocument } from "./openapi.ts";
+import { serveOpenAi } from "./openai/serve.ts";
 import { makePage } from "./page.ts";
+import { errorBody, errorShapeOf } from "./provider-errors.ts";
+import { serveProxy } from "./proxy-door.ts";
 import { inUrl, Places } from "./places.ts";
 import { bad, may, must, readFields, readJson, sessionKey, text, word } from "./read-body.ts";
 import { BODY_BYTES_MAX, readRequest, type Call, type Route, type RouteDeps } from "./route.ts";
@@ -36,6 +41,8 @@ export interface ApiDeps extends RouteDeps {
   readonly clock: Clock;
   readonly random: RandomBytes;
   readonly log: Log;
+  /** Passes model calls of other programs on. */
+  readonly proxy: Proxy;
   /** The built dashboard; null = there is none. */
   readonly pageDir: string | null;
   /** The token as it is now; asked for at every use. */
@@ -99,6 +106,9 @@ export function makeApi(deps: ApiDeps): ApiServer {
   app.after(() => letIn(app, { guard, connections, stopping: stopping.signal }));
   app.register(async (inside) => {
     for (const route of routes) serveRoute(inside, route, stopping.signal);
+    serveProxy(inside, { ...deps, wrongGuess: (address) => guard.wrongGuess(address), untilGone: (reply) => callOf(reply, stopping.signal).untilGone(), headers: SECURITY_HEADERS });
+    serveOpenAi(inside, { ...deps, untilGone: (reply) => callOf(reply, stopping.signal).untilGone(), headers: SECURITY_HEADERS });
+    if (deps.hooks !== undefined) serveHooks(inside, deps.hooks);
     serveSpecial(inside, { deps, routes, guard, credentials, connections, readMetrics: () => metrics.read() });
   });
 
@@ -243,7 +253,8 @@ function sendFault(log: Log, thrown: unknown, request: FastifyRequest, reply: Fa
   if (announcedBytes(request) > DRAIN_BYTES_MAX) reply.header("connection", "close");
   else reply.removeHeader("connection");
   if (fault.code === "UNAUTHORIZED") reply.header("www-authenticate", "Bearer");
-  reply.code(fault.httpStatus).send(shownFault(fault));
+  const shape = errorShapeOf(request.url);
+  reply.code(fault.httpStatus).send(shape === null ? shownFault(fault) : errorBody(shape, fault));
 }
 
 /** For what is no HTTP at all, or too slow or too long in the head: there is no request to answer yet. */
@@ -262,14 +273,14 @@ function serveRoute(app: FastifyInstance, route: Route, stopping: AbortSignal): 
     bodyLimit: route.bodyBytesMax,
     async handler(request, reply) {
       const input = readRequest(route, { path: request.params, query: request.query, body: request.body });
-      const { status, body } = await route.run(input, callOf(request, reply, stopping));
+      const { status, body } = await route.run(input, callOf(reply, stopping));
       return reply.code(status).send(body);
     },
   });
 }
 
-function callOf(request: FastifyRequest, reply: FastifyReply, stopping: AbortSignal): Call {
-  const key = request.headers["idempotency-key"];
+function callOf(reply: FastifyReply, stopping: AbortSignal): Call {
+  const key = reply.request.headers["idempotency-key"];
   return {
     idempotencyKey: typeof key === "string" && key !== "" ? key : null,
     untilGone() {

@@ -4,6 +4,7 @@ import type { Usage } from "../model/chat.ts";
 import { textOf, toolCallsOf } from "../model/chat.ts";
 import type { LiveFrame, Resync, YardEvent } from "../model/event.ts";
 import type { FaultRecord } from "../model/faults.ts";
+import type { ProviderLanes } from "../model/parking.ts";
 import type { Task } from "../model/task.ts";
 import type { Entry } from "../model/turn.ts";
 import type { Received } from "../sessions/sessions.ts";
@@ -133,6 +134,9 @@ export function toApiTask(task: Task): ApiTask {
     claims: [...task.claims],
     budget: toApiBudget(task.budget),
     attempt: task.attempt,
+    attemptLast: task.attemptLast,
+    onEnd: task.onEnd,
+    category: task.category,
     delivery: task.delivery,
     batch: task.batch,
     deliveredAt: task.deliveredAt,
@@ -176,8 +180,8 @@ export function toApiFlow(flow: FlowRow): ApiFlow {
 }
 
 export function toCancelResult(cancelled: Cancelled): CancelResult {
-  const { turns, tasks, messages } = cancelled;
-  return { cancelled: turns.length + tasks.length + messages > 0, turns: [...turns], tasks: [...tasks], messages };
+  const { turns, tasks, messages, finished } = cancelled;
+  return { cancelled: turns.length + tasks.length + messages > 0, turns: [...turns], tasks: [...tasks], messages, ...(finished === undefined ? {} : { finished: [...finished] }) };
 }
 
 export function toPromoteResult(promotion: Promotion): PromoteResult {
@@ -191,8 +195,15 @@ export function toPromoteResult(promotion: Promotion): PromoteResult {
   }
 }
 
-export function toLanesAnswer(view: LanesView, draining: boolean): LanesAnswer {
-  return { generation: view.generation, draining, pools: view.pools.map((pool) => ({ ...pool })), lanes: view.lanes.map(toApiLane) };
+export function toLanesAnswer(view: LanesView, { accounts, parked }: ProviderLanes, draining: boolean): LanesAnswer {
+  return {
+    generation: view.generation,
+    draining,
+    pools: view.pools.map((pool) => ({ ...pool })),
+    lanes: view.lanes.map(toApiLane),
+    accounts: accounts.map((account) => ({ ...account })),
+    parked: parked.map((call) => ({ ...call })),
+  };
 }
 
 function toApiLane(lane: LaneRow): ApiLane {

@@ -178,8 +178,23 @@ export interface SpawnRequest {
   model?: string;
   context?: "isolated" | "fork";
   cwd?: string;
+  /** Paths and patterns from the top of the workspace, or `name:WORD`. */
   claims?: string[];
+  /** When a claim overlaps with another child's; `wait` when absent. */
+  onConflict?: "wait" | "refuse";
   deadlineSeconds?: number;
+  /** An attempt that brings no new result of a tool for so long is over. */
+  progressSeconds?: number;
+  /** How often it is tried in all. */
+  attempts?: number;
+  /** Before the second attempt; doubles. */
+  backoffSeconds?: number;
+  /** The model of further attempts. */
+  retryModel?: string;
+  /** The kind of task, for the circuit breaker. */
+  category?: string;
+  /** When it is done before its own children: `wait` for them (when absent), or `handUp` to its parent. */
+  onEnd?: "wait" | "handUp";
   delivery?: "digest" | "notify" | "board" | "webhook";
   /** The result is posted to this address, signed; the delivery is then webhook. */
   callback?: string;
@@ -241,11 +256,25 @@ export interface ApiTask {
   /** Its result as JSON, for a child that had to fit a schema. */
   output?: unknown;
   attempt: number;
+  /** The last attempt that its policy allows. */
+  attemptLast: number;
+  onEnd: "wait" | "handUp";
+  category: string | null;
   delivery: "digest" | "notify" | "board" | "webhook";
   /** Names the children that were asked for together. */
   batch: string | null;
   /** When its result first reached somebody. */
   deliveredAt: number | null;
+}
+/** GET /api/tasks/ID */
+export interface TaskDetail extends ApiTask {
+  /** Attempts that are over while the task went on. */
+  tried: { attempt: number; model: string | null; startedAt: number | null; endedAt: number; code: string; message: string }[];
+}
+/** POST /api/tasks/ID/retry */
+export interface RetryRequest {
+  /** One that has not ended is stopped and begins its next attempt, under the same id. */
+  restart?: boolean;
 }
 export interface TaskList {
   tasks: ApiTask[];
@@ -364,10 +393,78 @@ export interface FlowList {
   groups?: readonly ApiGroup[];
   next?: string;
 }
+export interface FlowTask extends ApiTask {
+  /** What it waits for now; null when it runs or has ended. */
+  waitsFor: { why: "slot" | "siblings" | "claims" | "children" | "backoff"; tasks: string[]; until: number | null } | null;
+}
 export interface FlowDetail extends ApiFlow {
   /** What is left of the budget that settings give a tree; null when they give none. */
   budget: ApiBudget | null;
-  tasks: ApiTask[];
+  tasks: FlowTask[];
+}
+
+/** A job. `schedule`, `payload` and the rest are as they may be written in POST /api/jobs. */
+export interface ApiJob {
+  jobId: string;
+  name: string;
+  agent: string;
+  schedule: { kind: "at" | "every" | "cron" | "task" | "file"; at?: number; everyMs?: number; expr?: string; tz?: string; label?: string; path?: string; ref?: string };
+  payload: { kind: "systemEvent" | "agentTurn" | "watchdog" | "heartbeat" | "iterate"; [field: string]: unknown };
+  target: string | { session: string } | { label: string };
+  misfire: { policy: "skip" | "latest" | "all"; graceMs?: number; max?: number };
+  overlap: "skip" | "queue" | "cancel";
+  staggerMs: number;
+  activeHours: { from: string; to: string; tz: string } | null;
+  delivery: { mode: "none" | "notice"; session?: string };
+  /** Written in jobs.list, or made by a command, a program or an agent. */
+  origin: "made" | "config";
+  state: "active" | "paused" | "disabled" | "done";
+  enabled: boolean;
+  why: string | null;
+  nextAt: number | null;
+  /** When the next run begins: `nextAt` and its stagger. */
+  dueAt: number | null;
+  lastAt: number | null;
+  failures: number;
+  createdAt: number;
+}
+export interface JobList {
+  jobs: ApiJob[];
+  next?: string;
+}
+/** One moment of a job, and what became of it. */
+export interface ApiJobRun {
+  runId: string;
+  jobId: string;
+  scheduledFor: number;
+  source: string | null;
+  /** For a long stretch of missed moments: where it ends. */
+  until: number;
+  state: "waiting" | "running" | "ran" | "failed" | "cancelled" | "skipped" | "missed" | "superseded";
+  reason: string | null;
+  attempt: number;
+  retryAt: number | null;
+  session: string | null;
+  messageId: string | null;
+  firedAt: number;
+  startedAt: number | null;
+  /** The turn is over. */
+  endedAt: number | null;
+  /** So is everything that it set going. */
+  completedAt: number | null;
+  durationMs: number | null;
+  /** Children that it started, and how many of them succeeded. */
+  spawned: number;
+  shipped: number;
+  result: string | null;
+  fault: ApiFault | null;
+}
+export interface JobRunList {
+  runs: ApiJobRun[];
+  next?: string;
+}
+export interface JobCalendar {
+  upcoming: { jobId: string; name: string; at: number }[];
 }
 
 /** Answer of every cancel route. */
@@ -377,6 +474,8 @@ export interface CancelResult {
   turns: string[];
   tasks: string[];
   messages: number;
+  /** Of a flow: the tasks that had succeeded before, and stay so. */
+  finished?: string[];
 }
 
 /** POST /api/sessions/K/promote */
@@ -407,7 +506,7 @@ export interface ApiLane {
   position: number | null;
   waitedMs: number;
   etaMs: number;
-  why: "slot" | "turn" | "children" | "batch" | "siblings" | null;
+  why: "slot" | "turn" | "children" | "batch" | "siblings" | "claims" | null;
   turns: ApiTurn[];
 }
 export interface ApiPool {
@@ -416,11 +515,40 @@ export interface ApiPool {
   used: number;
   waiting: number;
 }
+/** How one account of a provider stands with one model. */
+export interface ApiProviderAccount {
+  provider: string;
+  model: string;
+  account: string;
+  /** `probing`: after a wall one call goes first, then more and more. `closed`: its credential was refused. */
+  state: "open" | "walled" | "probing" | "closed";
+  /** The end of the wall or the refusal, milliseconds since 1970. */
+  until: number | null;
+  inFlight: number;
+  requestsPerMinute: number | null;
+  tokensPerMinute: number | null;
+}
+/** A model call that waits to be let through; it has not failed. */
+export interface ApiParkedCall {
+  session: string | null;
+  model: string;
+  /** The provider refuses for now, the limit of the minute is reached, or enough calls are under way. */
+  reason: "wall" | "rate" | "busy";
+  since: number;
+  /** An estimate, milliseconds since 1970. */
+  until: number;
+  /** Calls that go before it. */
+  ahead: number;
+  person: boolean;
+}
 export interface LanesAnswer {
   generation: number;
   draining: boolean;
   pools: ApiPool[];
   lanes: ApiLane[];
+  /** Accounts that were used since the start. */
+  accounts: ApiProviderAccount[];
+  parked: ApiParkedCall[];
 }
 
 /** GET /api/config: every setting by flat key. Secrets show as "[secret]". */
@@ -452,6 +580,32 @@ export interface ConfigSchema {
 export interface ModelList {
   object: "list";
   data: { id: string; object: "model"; created: number; owned_by: string }[];
+}
+
+/** POST /api/sessions/K/compact: how many entries the summary stands for; 0 = there is nothing to make shorter. */
+export interface CompactBegun {
+  session: string;
+  entries: number;
+}
+
+/** A token that opens one part of the gateway; the secret is only in the answer that made it. */
+export interface ApiAccessToken {
+  id: string;
+  scope: "proxy";
+  label: string | null;
+  session: string | null;
+  createdAt: number;
+  expiresAt: number | null;
+  revokedAt: number | null;
+  usage: ApiUsage;
+}
+/** POST /api/tokens */
+export interface TokenMade extends ApiAccessToken {
+  secret: string;
+}
+/** GET /api/tokens */
+export interface TokenList {
+  tokens: ApiAccessToken[];
 }
 
 /** POST and DELETE /api/login: the page's way in and out; the answer to POST sets a cookie. */

@@ -14,6 +14,8 @@ export type TaskId = Id<"task">;
 export type FlowId = Id<"flow">;
 export type BarrierId = Id<"barrier">;
 export type SessionKey = Id<"session">;
+export type JobId = Id<"job">;
+export type RunId = Id<"run">;
 
 /** Where random bytes come from; a seeded one makes a whole run repeatable. */
 export type RandomBytes = (count: number) => Uint8Array;
@@ -68,6 +70,12 @@ export class IdMaker {
   }
   barrier(): BarrierId {
     return `wait_${token(this.#random)}` as BarrierId;
+  }
+  job(): JobId {
+    return `job_${token(this.#random)}` as JobId;
+  }
+  run(): RunId {
+    return `run_${token(this.#random)}` as RunId;
   }
   /** The random part alone, for session keys and names that carry their own prefix. */
   bare(): string {

@@ -14,6 +14,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   sessions: () => import("./commands/sessions.ts"),
   tasks: () => import("./commands/tasks.ts"),
   board: () => import("./commands/board.ts"),
+  jobs: () => import("./commands/jobs.ts"),
   lanes: () => import("./commands/lanes.ts"),
   usage: () => import("./commands/usage.ts"),
   simulate: () => import("./commands/simulate.ts"),

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { test, type TestContext } from "node:test";
-import type { ApiEvent, ApiTask } from "../api/wire.ts";
+import type { ApiEvent, FlowTask } from "../api/wire.ts";
 import { ManualClock, systemClock, type Clock } from "../base/clock.ts";
 import { writeGatewayFile } from "../config/gateway-file.ts";
 import { treeLines } from "./commands/tasks.ts";
@@ -235,12 +235,12 @@ test("completion knows every command, in every shell", async (t) => {
   for (const shell of ["bash", "zsh", "fish"]) assert.match((await yard(home, ["completion", shell])).out, /tasks flow.*show/s);
 });
 
-test("a tree is drawn with each child below its parent", () => {
-  const task = (taskId: string, parentTask: string | null) => ({ taskId, parentTask, label: taskId.toUpperCase(), state: "running", queuedAt: 0, endedAt: null, usage: { input: 0, output: 0 } }) as unknown as ApiTask;
+test("a tree is drawn with each child below its parent, its cost, its attempt and what it waits for", () => {
+  const task = (taskId: string, parentTask: string | null) => ({ taskId, parentTask, label: taskId.toUpperCase(), state: "running", queuedAt: 0, endedAt: null, usage: { input: 0, output: 0, cost: 0 }, attempt: taskId === "d" ? 2 : 1, claims: [], waitsFor: taskId === "a" ? { why: "children", tasks: ["b", "c"], until: null } : null }) as unknown as FlowTask;
   assert.deepEqual(treeLines([task("a", null), task("b", "a"), task("c", "a"), task("d", "elsewhere")], 5000), [
-    "├─ A  running  5s  a",
-    "│  ├─ B  running  5s  b",
-    "│  └─ C  running  5s  c",
-    "└─ D  running  5s  d",
+    "├─ A  running  5s  $0.0000  a  waits for B, C",
+    "│  ├─ B  running  5s  $0.0000  b",
+    "│  └─ C  running  5s  $0.0000  c",
+    "└─ D  running  5s  $0.0000  d  attempt 2",
   ]);
 });

@@ -5,6 +5,7 @@ import { SETTINGS as LANES } from "../lanes/settings.ts";
 import { SETTINGS as PROVIDERS } from "../providers/settings.ts";
 import { SETTINGS as SESSIONS } from "../sessions/settings.ts";
 import { SETTINGS as STORE } from "../store/settings.ts";
+import { SETTINGS as TIMERS } from "../timers/settings.ts";
 import { SETTINGS as TOOLS } from "../tools/settings.ts";
 import { SETTINGS as TREES } from "../trees/settings.ts";
 import { agentsList } from "../turns/agents-list.ts";
@@ -19,6 +20,7 @@ export const ALL_SETTINGS: readonly Setting<unknown>[] = [
   ...PROVIDERS,
   ...SESSIONS,
   ...STORE,
+  ...TIMERS,
   ...TOOLS,
   ...TREES,
   ...TURNS,

@@ -29,6 +29,8 @@ export const SECRET_SHOWN = "[secret]";
 const CONFIG_LENGTH_MAX = 1_000_000;
 /** Readers of the text call themselves for each level. */
 const CONFIG_DEPTH_MAX = 200;
+/** Fields of settings that hold the name of a variable with a credential, not the credential. */
+const NAMES_A_VARIABLE: readonly string[] = ["apiKeyEnv", "secretEnv"];
 /** Fields inside a secret setting whose text is a credential itself. */
 const CREDENTIAL_FIELD = /key|token|secret|password|authorization|cookie/i;
 
@@ -68,7 +70,7 @@ export interface Config extends Settings {
   token(): string;
   /** @throws {Fault} WRONG_USE  the token comes from YARD_TOKEN. */
   rotateToken(): Promise<string>;
-  /** A variable of the environment, if it is one that may be read or that a setting names in `apiKeyEnv`. */
+  /** A variable of the environment, if it is one that may be read or that a setting names in `apiKeyEnv` or `secretEnv`. */
   environment(name: string): string | undefined;
   /** What commands of agents inherit: no keys, no tokens. */
   childEnvironment(): Record<string, string>;
@@ -174,7 +176,7 @@ class FileConfig implements Config {
       if (setting.secret !== true) continue;
       if (typeof raw === "string") found.add(raw);
       eachText(raw, (field, text) => {
-        if (CREDENTIAL_FIELD.test(field) && field !== "apiKeyEnv") found.add(text);
+        if (CREDENTIAL_FIELD.test(field) && !NAMES_A_VARIABLE.includes(field)) found.add(text);
       });
     }
     found.delete("");
@@ -278,7 +280,7 @@ class FileConfig implements Config {
     const names: string[] = [];
     for (const { raw } of this.#written.values()) {
       eachText(raw, (field, text) => {
-        if (field === "apiKeyEnv") names.push(text);
+        if (NAMES_A_VARIABLE.includes(field)) names.push(text);
       });
     }
     return names;
@@ -358,10 +360,12 @@ function isDeeperThan(value: unknown, levels: number): boolean {
 }
 
 /** Calls `visit` with every text inside a value and the name of the field that holds it. */
-function eachText(value: unknown, visit: (field: string, text: string) => void): void {
+/** What stands in a list belongs to the list's field. */
+function eachText(value: unknown, visit: (field: string, text: string) => void, list = ""): void {
   if (typeof value !== "object" || value === null) return;
-  for (const [field, inner] of Object.entries(value)) {
+  for (const [name, inner] of Object.entries(value)) {
+    const field = Array.isArray(value) ? list : name;
     if (typeof inner === "string") visit(field, inner);
-    else eachText(inner, visit);
+    else eachText(inner, visit, field);
   }
 }

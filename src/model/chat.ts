@@ -5,6 +5,7 @@
  * answered by a result in the tool message right after it, and no result stands without its call.
  */
 import type { JsonObject } from "../base/json.ts";
+import type { Parking } from "./parking.ts";
 import type { ToolSpec } from "./tool.ts";
 
 export interface TextPart {
@@ -74,6 +75,8 @@ export interface ModelRequest {
   readonly model: string;
   readonly system: string;
   readonly messages: readonly ChatMessage[];
+  /** What holds at this moment, e.g. what runs. Told last of all, so that everything before it stays in the provider's cache. */
+  readonly now?: string;
   readonly tools: readonly ToolSpec[];
   readonly toolChoice?: "auto" | "none" | { readonly tool: string };
   readonly maxOutputTokens?: number;
@@ -84,6 +87,8 @@ export interface ModelRequest {
   readonly again?: () => Promise<{ readonly maxOutputTokens: number }>;
   /** Stable per session: lets a provider keep its cache warm. */
   readonly cacheKey?: string;
+  /** A person waits for the answer: it goes before background work when a provider's limit is reached. */
+  readonly person?: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -93,7 +98,13 @@ export type ModelFrame =
   | { readonly type: "reasoning"; readonly text: string }
   | { readonly type: "tool"; readonly callId: string; readonly tool: string }
   /** The call starts anew after a failed attempt; what came before is void. */
-  | { readonly type: "restart"; readonly attempt: number; readonly reason: string };
+  | { readonly type: "restart"; readonly attempt: number; readonly reason: string }
+  /** The call waits to be let through to its provider; this is neither failure nor progress. */
+  | { readonly type: "parked"; readonly parking: Parking }
+  /** A call that was parked goes on. */
+  | { readonly type: "resumed" }
+  /** The model that was asked could not answer, and another one did. */
+  | { readonly type: "fallback"; readonly from: string; readonly to: string; readonly reason: string };
 
 export interface ModelAnswer {
   readonly parts: readonly AssistantPart[];

@@ -126,6 +126,31 @@ export const FAULTS = {
     httpStatus: 409,
     text: ({ session }) => `session ${session} was cancelled or closed and cannot have new children`,
   }),
+  FLOW_CANCELLED: fault<{ flow: string }>({
+    kind: "gone",
+    httpStatus: 409,
+    text: ({ flow }) => `flow ${flow} was cancelled and takes no new children; spawn from a later message`,
+  }),
+  CIRCUIT_OPEN: fault<{ agent: string; category: string; failures: number; seconds: number }>({
+    kind: "busy",
+    httpStatus: 503,
+    text: ({ agent, category, failures, seconds }) => `${failures} children of agent ${agent} for ${JSON.stringify(category)} failed in a row, so no further one is started; try again in ${seconds} s, or spawn it under another category`,
+  }),
+  CLAIM_TAKEN: fault<{ claim: string; holder: string }>({
+    kind: "busy",
+    httpStatus: 409,
+    text: ({ claim, holder }) => `the claim ${claim} overlaps with what ${JSON.stringify(holder)} holds; wait for its end, claim something else, or spawn with onConflict "wait"`,
+  }),
+  CLAIM_DEADLOCK: fault<{ claim: string; holder: string }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ claim, holder }) => `the claim ${claim} would wait for ${JSON.stringify(holder)}, which itself waits for this child's parent; claim something else, or do the work in this session`,
+  }),
+  CLAIM_OUTSIDE: fault<{ path: string; claims: string }>({
+    kind: "caller",
+    httpStatus: 403,
+    text: ({ path, claims }) => `${path} is outside of what this child claimed (${claims}); change only that, and report what else needs a change`,
+  }),
   NOT_IN_TREE: fault<{ session: string }>({
     kind: "caller",
     httpStatus: 404,
@@ -242,6 +267,11 @@ export const FAULTS = {
     httpStatus: 502,
     text: ({ provider, status, problem }) => `${provider} rejected the request (${status}: ${problem}); check the model's name and what it can take`,
   }),
+  PROVIDER_MODEL_MISSING: fault<{ provider: string; status: number; problem: string }>({
+    kind: "outside",
+    httpStatus: 502,
+    text: ({ provider, status, problem }) => `${provider} does not have this model (${status}: ${problem}); check the model's name and models.providers.${provider}.baseUrl`,
+  }),
   PROVIDER_BROKEN_STREAM: fault<{ provider: string; problem: string }>({
     kind: "outside",
     httpStatus: 502,
@@ -293,6 +323,11 @@ export const FAULTS = {
     kind: "gone",
     httpStatus: 504,
     text: ({ seconds }) => `the child reached its deadline of ${seconds} s`,
+  }),
+  CHILD_STALLED: fault<{ seconds: number }>({
+    kind: "gone",
+    httpStatus: 504,
+    text: ({ seconds }) => `the child brought nothing new for ${seconds} s`,
   }),
   PATH_REFUSED: fault<{ path: string; problem: string }>({
     kind: "caller",
@@ -359,6 +394,41 @@ export const FAULTS = {
     httpStatus: 429,
     text: ({ seconds }) => `another simulation runs, and there is one at a time; it ends within ${seconds} s, so ask again then`,
   }),
+  JOB_NOT_FOUND: fault<{ job: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ job }) => `no job ${job}; "yard jobs list" shows them`,
+  }),
+  JOB_NAME_TAKEN: fault<{ name: string; job: string }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ name, job }) => `the job ${job} is already called ${name}; choose another name, or change that one`,
+  }),
+  JOB_FROM_CONFIG: fault<{ job: string }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ job }) => `job ${job} is written in jobs.list; change it there, or pause it`,
+  }),
+  JOBS_FULL: fault<{ jobsMax: number }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ jobsMax }) => `there are ${jobsMax} jobs already; remove some with "yard jobs remove"`,
+  }),
+  JOB_TARGET_GONE: fault<{ target: string }>({
+    kind: "gone",
+    httpStatus: 409,
+    text: ({ target }) => `no session ${target} to run in; change the target of the job, or give a session that label`,
+  }),
+  HOOK_REFUSED: fault<{ hook: string; problem: string }>({
+    kind: "caller",
+    httpStatus: 401,
+    text: ({ hook, problem }) => `hook ${hook}: ${problem}`,
+  }),
+  HOOK_TOO_OFTEN: fault<{ hook: string; perMinute: number }>({
+    kind: "busy",
+    httpStatus: 429,
+    text: ({ hook, perMinute }) => `hook ${hook} was called over ${perMinute} times within a minute; wait, or raise perMinute in hooks.list`,
+  }),
   SIMULATION_TOO_LONG: fault<{ seconds: number }>({
     kind: "caller",
     httpStatus: 400,
@@ -388,6 +458,16 @@ export const FAULTS = {
     kind: "caller",
     httpStatus: 404,
     text: ({ folder, tried }) => `there is no good backup in ${folder} (${tried} looked at); nothing was changed; move yard.sqlite and the files beside it away to start anew without what they held`,
+  }),
+  TOKEN_NOT_FOUND: fault<{ token: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ token }) => `no token ${token} ("yard token --list" shows them)`,
+  }),
+  PROXY_NO_PROVIDER: fault<{ family: string; model: string; known: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ family, model, known }) => `no provider for ${model === "" ? `/proxy/${family}` : `${model} at /proxy/${family}`}; providers that speak this API: ${known === "" ? "none" : known}; set one up under models.providers`,
   }),
 } as const;
 

@@ -38,6 +38,11 @@ export const FAIR_SHARE_STEP_MS = 1_000;
 /** No owner is set back by more than this, so that ageing always wins in the end. */
 export const FAIR_SHARE_MAX_MS = 30_000;
 
+/** How far back an owner's next piece of work is put who has so many already, milliseconds. */
+export function fairShareMs(inFlight: number): number {
+  return Math.min(inFlight * FAIR_SHARE_STEP_MS, FAIR_SHARE_MAX_MS);
+}
+
 /**
  * The place of a ready lane in its pool's line: lower goes first, ties go by ready time and key.
  *
@@ -45,8 +50,25 @@ export const FAIR_SHARE_MAX_MS = 30_000;
  * @returns a moment on the wall clock's scale, milliseconds.
  */
 export function sortKey(work: { class: WorkClass; readyAt: number; inFlight: number }): number {
-  const share = Math.min(work.inFlight * FAIR_SHARE_STEP_MS, FAIR_SHARE_MAX_MS);
-  return work.readyAt + CLASS_HANDICAP_MS[work.class] + share;
+  return work.readyAt + CLASS_HANDICAP_MS[work.class] + fairShareMs(work.inFlight);
+}
+
+/**
+ * How long work of a tree may go before work of younger trees that was ready earlier. Within it the
+ * oldest tree is finished first, instead of all advancing in step; beyond it whoever waits longer goes.
+ */
+export const TREE_HEAD_START_MAX_MS = 600_000;
+
+/** Children of one tree that keep the order of their spawns; those beyond go by key. */
+const PLACES_IN_TREE = 1_000;
+
+/**
+ * The place of a child in its pool's line: that of its tree, so that all of an older tree goes before
+ * any of a younger one, and in it the order of spawns. Children have pools of their own, so this is on
+ * a scale of its own.
+ */
+export function childSortKey({ treePlace, readyAt, nth }: { treePlace: number; readyAt: number; nth: number }): number {
+  return Math.max(treePlace, readyAt - TREE_HEAD_START_MAX_MS) * PLACES_IN_TREE + Math.min(nth, PLACES_IN_TREE - 1);
 }
 
 /**

@@ -5,20 +5,23 @@
  *        │                 │  └──yield──────▶ │
  *        │                 ▼                  ▼
  *        └──cancel──▶ succeeded | failed | timed_out | cancelled | lost       final: never changes again
+ *
+ *     running, waiting ──retry──▶ queued       an attempt failed and its policy has another
  */
 import type { FlowId, SessionKey, TaskId, TurnId } from "../base/ids.ts";
 import type { Json, JsonObject } from "../base/json.ts";
 import type { Budget, BudgetView } from "./budget.ts";
 import type { Usage } from "./chat.ts";
 import type { FaultRecord } from "./faults.ts";
+import type { OnEnd, Supervision } from "./supervision.ts";
 
 export const TASK_STATES = ["queued", "running", "waiting", "succeeded", "failed", "timed_out", "cancelled", "lost"] as const;
 export type TaskState = (typeof TASK_STATES)[number];
 
 export const TASK_MOVES = {
-  queued: { start: "running", cancel: "cancelled", deadline: "timed_out", lose: "lost" },
-  running: { yield: "waiting", succeed: "succeeded", fail: "failed", cancel: "cancelled", deadline: "timed_out", lose: "lost" },
-  waiting: { wake: "running", succeed: "succeeded", fail: "failed", cancel: "cancelled", deadline: "timed_out", lose: "lost" },
+  queued: { start: "running", retry: "queued", cancel: "cancelled", deadline: "timed_out", lose: "lost" },
+  running: { yield: "waiting", retry: "queued", succeed: "succeeded", fail: "failed", cancel: "cancelled", deadline: "timed_out", lose: "lost" },
+  waiting: { wake: "running", retry: "queued", succeed: "succeeded", fail: "failed", cancel: "cancelled", deadline: "timed_out", lose: "lost" },
   succeeded: {},
   failed: {},
   timed_out: {},
@@ -59,6 +62,10 @@ export interface NewSpawn {
   readonly delivery: Delivery;
   readonly cleanup: "keep" | "delete";
   readonly claims: readonly string[];
+  /** The folder from which the paths of claims are read; set by the door. */
+  readonly workspace?: string;
+  /** What is not named comes from the settings. */
+  readonly supervision?: Partial<Supervision>;
   /** The same key never spawns twice: the first task is returned. */
   readonly idempotencyKey: string | null;
   /** For `delivery: webhook`: where the result is posted. */
@@ -106,8 +113,12 @@ export interface Task {
   readonly budget: BudgetView | null;
   /** Its result as JSON, for a child that had to fit a schema. */
   readonly output: Json | null;
-  /** 1 for the first; grows with `retry`. */
+  /** 1 for the first; grows with each retry. */
   readonly attempt: number;
+  /** The last attempt that its policy allows. */
+  readonly attemptLast: number;
+  readonly onEnd: OnEnd;
+  readonly category: string | null;
   /** Names the children that were asked for together; null for one that was asked for alone. */
   readonly batch: string | null;
   /** When its result first reached somebody. */

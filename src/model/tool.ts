@@ -11,6 +11,7 @@
  */
 import type { JsonObject } from "../base/json.ts";
 import type { SessionKey, TaskId, TurnId } from "../base/ids.ts";
+import type { Fence } from "./path-claims.ts";
 
 export const EFFECT_CLASSES = ["pure", "idempotent", "keyed", "once"] as const;
 export type EffectClass = (typeof EFFECT_CLASSES)[number];
@@ -23,10 +24,15 @@ export interface ToolSpec {
   readonly inputSchema: JsonObject;
 }
 
+/** Finds the tools that are not listed. */
+export const TOOL_SEARCH = "tool_search";
+
 export interface Tool extends ToolSpec {
   readonly effect: EffectClass;
   /** Calls of one round whose tools are all `parallel` run side by side; others run in order. */
   readonly parallel: boolean;
+  /** True for one that an agent with many tools has to look for with `tool_search`. */
+  readonly isRare?: boolean;
   /**
    * Runs the call. `input` has passed no check yet: parse it first.
    * Failures that the model can react to are outcomes with `isError`; a thrown Fault becomes one.
@@ -44,6 +50,8 @@ export interface ToolContext {
   readonly stepKey: string;
   /** Absolute path of the folder that file tools and commands are confined to. */
   readonly workspace: string;
+  /** File tools change nothing outside of any of these; absent = none. */
+  readonly fences?: readonly Fence[];
   readonly signal: AbortSignal;
   /** Tells the turn's watch that something really moved on. */
   progress(): void;

@@ -16,7 +16,8 @@ import type { BarrierId, MessageId, SessionKey, TaskId, TurnId } from "../base/i
 import type { JsonObject } from "../base/json.ts";
 import type { AssistantPart, ModelAnswer, ToolResult, Usage } from "./chat.ts";
 import type { FaultRecord } from "./faults.ts";
-import type { PoolName } from "./lane.ts";
+import { workClassOf, type PoolName } from "./lane.ts";
+import type { Fence } from "./path-claims.ts";
 import type { TakenMessage } from "./message.ts";
 import type { SessionKind } from "./session.ts";
 import type { EffectClass } from "./tool.ts";
@@ -55,6 +56,10 @@ export interface TurnSession {
   readonly taskId: TaskId | null;
   readonly label: string | null;
   readonly cwd: string | null;
+  /** The agents of the sessions above it, from the root down: a child may never do what one of them may not. */
+  readonly lineage: readonly string[];
+  /** What it and the children above it claimed; it may change nothing outside of any of them. */
+  readonly fences: readonly Fence[];
   /** When it was made: tells it from an earlier session of the same key. */
   readonly createdAt: number;
   /** The last entry of the transcript before this turn's own; the key of context caches. */
@@ -81,6 +86,11 @@ export interface StartedTurn extends TurnRef {
   readonly deadlineAt: number | null;
   /** True for a child that has a budget, or that stands below one. */
   readonly budgeted: boolean;
+}
+
+/** True when a person waits for what the turn says. */
+export function isForPerson({ sessionInfo, messages }: Pick<StartedTurn, "sessionInfo" | "messages">): boolean {
+  return messages.some((message) => workClassOf(message.provenance, sessionInfo.depth > 0) === "person");
 }
 
 /** Something that runs for a session while its next turn starts. */

@@ -20,17 +20,20 @@ export const AFTER_END_MS_MAX = 1000;
 
 /**
  * Reads one answer into `builder`.
+ * @returns the headers that came with it, names in lower case.
  * @param options makes the call's options for the signal that ends the request.
  * @throws the reason of `signal` when it aborts, {@link MissedDeadline}, or whatever the libraries throw.
  */
-export async function attempt(model: LanguageModelV4, options: (signal: AbortSignal) => LanguageModelV4CallOptions, builder: AnswerBuilder, deadlines: Deadlines, clock: Clock, signal: AbortSignal): Promise<void> {
+export async function attempt(model: LanguageModelV4, options: (signal: AbortSignal) => LanguageModelV4CallOptions, builder: AnswerBuilder, deadlines: Deadlines, clock: Clock, signal: AbortSignal): Promise<Readonly<Record<string, string>>> {
   signal.throwIfAborted();
   const request = new AbortController();
   const onAbort = (): void => request.abort(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
+  let headers: Readonly<Record<string, string>> = {};
   const watch = new Watch(clock, deadlines, (missed) => request.abort(missed));
   try {
-    const { stream } = await model.doStream(options(request.signal));
+    const { stream, response } = await model.doStream(options(request.signal));
+    headers = response?.headers ?? {};
     const reader = stream.getReader();
     for (;;) {
       const { done, value } = await reader.read();
@@ -40,10 +43,11 @@ export async function attempt(model: LanguageModelV4, options: (signal: AbortSig
       else watch.progress();
     }
     request.signal.throwIfAborted();
+    return headers;
   } catch (thrown) {
     if (signal.aborted) throw signal.reason;
     // A connection that is held open, or breaks, after the answer's end takes nothing from the answer.
-    if (builder.finished) return;
+    if (builder.finished) return headers;
     throw request.signal.aborted ? request.signal.reason : thrown;
   } finally {
     watch.stop();

@@ -8,7 +8,7 @@
 import type { Settings } from "../base/setting.ts";
 import { Fault } from "../model/faults.ts";
 import { knownContextWindow } from "./prices.ts";
-import { ENDPOINTS, providers, REHEARSAL, type ModelSetup, type ProviderSetup } from "./settings.ts";
+import { ENDPOINTS, NOTHING_LIMITED, providers, REHEARSAL, type ModelSetup, type ProviderSetup } from "./settings.ts";
 
 export const REHEARSAL_MODEL = `${REHEARSAL}/rehearsal`;
 
@@ -62,12 +62,12 @@ export class Catalogue {
     for (const [id, setup] of Object.entries(this.#settings.get(providers))) add({ id, source: "config", setup, defaultModel: setup.models[0]?.id ?? null });
     for (const { id, api, apiKeyEnv, models } of BY_ENVIRONMENT) {
       if (!this.#environment(apiKeyEnv)) continue;
-      const setup: ProviderSetup = { api, baseUrl: ENDPOINTS[api].baseUrl, apiKey: null, apiKeyEnv, models: models.map(bare), headers: {} };
+      const setup: ProviderSetup = { api, baseUrl: ENDPOINTS[api].baseUrl, accounts: [{ name: "1", apiKey: null, apiKeyEnv }], limits: NOTHING_LIMITED, models: models.map(bare), headers: {} };
       add({ id, source: "environment", setup, defaultModel: models[0] });
     }
     const [first] = this.#ollamaModels;
     if (first !== undefined) {
-      const setup: ProviderSetup = { api: "openai-completions", baseUrl: `${OLLAMA_URL}/v1`, apiKey: null, apiKeyEnv: null, models: this.#ollamaModels.map(bare), headers: {} };
+      const setup: ProviderSetup = { api: "openai-completions", baseUrl: `${OLLAMA_URL}/v1`, accounts: [], limits: NOTHING_LIMITED, models: this.#ollamaModels.map(bare), headers: {} };
       add({ id: "ollama", source: "found", setup, defaultModel: first });
     }
     add({ id: REHEARSAL, source: "built-in", setup: null, defaultModel: "rehearsal" });

@@ -3,6 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { allowanceBook } from "../../test/support/allowance-book.ts";
 import { startStandin, type Standin } from "../../test/support/model-standin/standin.ts";
 import { ManualClock, type Clock } from "../base/clock.ts";
 import { seededRandom } from "../base/ids.ts";
@@ -91,10 +92,12 @@ export interface TestOptions {
 
 export function providersFor({ api, official }: Flavour, url: string, options: TestOptions = {}): Providers {
   const maker = new URL(ENDPOINTS[api].baseUrl).origin;
+  const clock = options.clock ?? new HurriedClock();
   return makeProviders({
     settings: settingsOf({ [providersSetting.key]: { standin: { api, ...(official ? {} : { baseUrl: url }), apiKey: "key-1", models: ["standin"], ...options.setup } }, ...options.settings }),
     ...(official ? { fetch: (input, init) => fetch(String(input).replace(maker, url), init) } : {}),
-    clock: options.clock ?? new HurriedClock(),
+    clock,
+    book: allowanceBook(clock),
     random: seededRandom(1),
     log: silentLog,
     environment: options.environment ?? (() => undefined),
@@ -140,7 +143,7 @@ export function providerContract(flavour: Flavour): void {
       assert.equal(answer.model, "standin/standin");
     });
 
-    test("usage is counted, because budgets and costs are made of it", async () => {
+    test("usage is counted, because allowances and costs are made of it", async () => {
       const { usage } = await providersFor(flavour, standin.url, { settings: { "models.prices": { standin: { input: 1, output: 2 } } } }).call(ask("! write 4000"), ignore);
       assert.equal(usage.output, 1000);
       assert.ok(usage.input > 20, `input ${usage.input}`);
@@ -259,7 +262,7 @@ export function providerContract(flavour: Flavour): void {
       ["fail 500", "PROVIDER_OVERLOADED", 8],
       ["reset", "PROVIDER_UNREACHABLE", 8],
       ["fail 400", "PROVIDER_REJECTED", 1],
-      ["fail 404", "PROVIDER_REJECTED", 1],
+      ["fail 404", "PROVIDER_MODEL_MISSING", 1],
       ["fail 402", "PROVIDER_QUOTA", 1],
       ["fail 403", "PROVIDER_AUTH", 1],
     ] as const satisfies readonly (readonly [string, FaultCode, number])[]) {

@@ -65,7 +65,7 @@ export function makeHttpFetch(clock: Clock): typeof fetch {
   return fetchIt;
 }
 
-function limitConnect(request: ClientRequest, isSecure: boolean): void {
+export function limitConnect(request: ClientRequest, isSecure: boolean): void {
   request.on("socket", (socket) => {
     if (!socket.connecting) return;
     const giveUp = (): void => void request.destroy(Object.assign(new Error(`no connection within ${CONNECT_MS_MAX / 1000} s`), { code: "ETIMEDOUT" }));

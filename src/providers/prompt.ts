@@ -1,6 +1,10 @@
 /**
- * A ModelRequest as the AI SDK's specification wants it. Nothing is added to the conversation and
- * nothing is left out but empty texts, which some APIs refuse.
+ * A ModelRequest as the AI SDK's specification wants it. Nothing is left out but empty texts, which
+ * some APIs refuse.
+ *
+ * In order: tools, instructions, conversation, and last what holds only now. Each call of a session
+ * begins, byte for byte, like the one before it, which is all that a provider's cache asks for:
+ * Anthropic is told the places, OpenAI a key per session, Google finds the beginning by itself.
  */
 import { createHash } from "node:crypto";
 import type { LanguageModelV4CallOptions, LanguageModelV4FunctionTool, LanguageModelV4Message, LanguageModelV4Prompt, SharedV4ProviderOptions } from "@ai-sdk/provider";
@@ -26,23 +30,48 @@ export interface PromptStyle {
 }
 
 export function callOptions(request: ModelRequest, style: PromptStyle, maxOutputTokens: number, abortSignal: AbortSignal): LanguageModelV4CallOptions {
-  const caches = style.api === "anthropic-messages";
   const prompt: LanguageModelV4Prompt = [];
-  if (request.system !== "") prompt.push({ role: "system", content: request.system.toWellFormed(), ...(caches ? { providerOptions: KEEP_UP_TO_HERE } : {}) });
+  if (request.system !== "") prompt.push({ role: "system", content: request.system.toWellFormed() });
   for (const message of request.messages) {
     const converted = messageFor(message, style.api);
     if (converted !== undefined) prompt.push(converted);
   }
-  const last = prompt.at(-1);
-  if (caches && last !== undefined) last.providerOptions = KEEP_UP_TO_HERE;
+  const tools = request.tools.map(toolFor);
+  if (style.api === "anthropic-messages") markStable(tools, prompt);
+  if (request.now) tellNow(prompt, request.now);
   const providerOptions = openaiOptions(request, style);
   return {
     prompt,
     maxOutputTokens,
     abortSignal,
-    ...(request.tools.length === 0 ? {} : { tools: request.tools.map(toolFor), toolChoice: choiceFor(request.toolChoice) }),
+    ...(tools.length === 0 ? {} : { tools, toolChoice: choiceFor(request.toolChoice) }),
     ...(providerOptions === undefined ? {} : { providerOptions }),
   };
+}
+
+/**
+ * The four places up to which Anthropic may keep the prompt: its tools, its instructions, where the
+ * call before this one ended (which it certainly kept), and its end.
+ */
+function markStable(tools: readonly LanguageModelV4FunctionTool[], prompt: LanguageModelV4Prompt): void {
+  const lastAnswer = prompt.findLastIndex(({ role }) => role === "assistant");
+  const system = prompt[0]?.role === "system" ? prompt[0] : undefined;
+  for (const marked of new Set([tools.at(-1), system, prompt[lastAnswer - 1], prompt.at(-1)])) if (marked !== undefined) marked.providerOptions = KEEP_UP_TO_HERE;
+}
+
+/**
+ * Joins the last words of the person, or follows the results of tools; always behind what is kept. A part
+ * of its own only where a mark needs one: many servers take nothing but plain text.
+ */
+function tellNow(prompt: LanguageModelV4Prompt, now: string): void {
+  const text = now.toWellFormed();
+  const last = prompt.at(-1);
+  if (last?.role !== "user") return void prompt.push({ role: "user", content: [{ type: "text", text }] });
+  const { providerOptions } = last;
+  const said = last.content.at(-1)!;
+  const joined: typeof last.content =
+    providerOptions === undefined && said.type === "text" ? [{ ...said, text: `${said.text}\n\n${text}` }] : [{ ...said, ...(providerOptions === undefined ? {} : { providerOptions }) }, { type: "text", text }];
+  prompt[prompt.length - 1] = { role: "user", content: [...last.content.slice(0, -1), ...joined] };
 }
 
 /** OpenAI keeps nothing (`store: false`), so reasoning comes back encrypted and is sent again by us. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
+import { allowanceBook } from "../../test/support/allowance-book.ts";
 import { startStandin, type Standin } from "../../test/support/model-standin/standin.ts";
 import { ManualClock } from "../base/clock.ts";
 import { seededRandom } from "../base/ids.ts";
@@ -57,7 +58,7 @@ test("a host that does not exist is told at once", async () => {
   let asked = 0;
   const providers = makeProviders({
     settings: settingsOf({ "models.providers": { nowhere: { api: "openai-completions", baseUrl: "http://nowhere.invalid" } } }),
-    clock,
+    clock, book: allowanceBook(clock),
     random: seededRandom(1),
     log: silentLog,
     environment: () => undefined,
@@ -77,7 +78,7 @@ test("a redirect is refused, because it would carry the key to another host", as
   const urls: string[] = [];
   const providers = makeProviders({
     settings: settingsOf({ "models.providers": { moved: { api: "anthropic-messages", baseUrl: "http://127.0.0.1:1", apiKey: "key" } } }),
-    clock: new HurriedClock(),
+    clock: new HurriedClock(), book: allowanceBook(new ManualClock()),
     random: seededRandom(1),
     log: silentLog,
     environment: () => undefined,
@@ -96,7 +97,7 @@ test("a refused key is tried again after a minute, or as soon as the settings ch
   const keyed = await startStandin({ keys: ["good"] });
   const settings = settingsOf({ "models.providers": { p: { api: "openai-completions", baseUrl: keyed.url, apiKey: "wrong" } } });
   const clock = new ManualClock();
-  const providers = makeProviders({ settings, clock, random: seededRandom(1), log: silentLog, environment: () => undefined, rehearsal: { call: () => Promise.reject(new Error("not asked")) } });
+  const providers = makeProviders({ settings, clock, book: allowanceBook(clock), random: seededRandom(1), log: silentLog, environment: () => undefined, rehearsal: { call: () => Promise.reject(new Error("not asked")) } });
   const call = (): Promise<ModelAnswer> => providers.call(ask("hello", { model: "p/m" }), ignore);
   try {
     await faultOf(call());
@@ -117,7 +118,7 @@ test("a refused key is tried again after a minute, or as soon as the settings ch
 test("a key that a provider repeats in its error is masked before anyone sees it", async () => {
   const providers = makeProviders({
     settings: settingsOf({ "models.providers": { p: { api: "openai-completions", baseUrl: "http://127.0.0.1:1", apiKey: "plain-unusual-key" } } }),
-    clock: new HurriedClock(),
+    clock: new HurriedClock(), book: allowanceBook(new ManualClock()),
     random: seededRandom(1),
     log: silentLog,
     environment: () => undefined,
@@ -154,7 +155,7 @@ test("rate limits are waited out without using up attempts", async () => {
 test("a context that is too long is told apart from other refusals, because it can be compacted", async () => {
   const providers = makeProviders({
     settings: settingsOf({ "models.providers": { p: { api: "anthropic-messages", baseUrl: "http://127.0.0.1:1", apiKey: "key" } } }),
-    clock: new HurriedClock(),
+    clock: new HurriedClock(), book: allowanceBook(new ManualClock()),
     random: seededRandom(1),
     log: silentLog,
     environment: () => undefined,
@@ -166,7 +167,7 @@ test("a context that is too long is told apart from other refusals, because it c
 
 test("the rehearsal answers without any provider, and is the default when there is none", async () => {
   const answer: ModelAnswer = { parts: [{ type: "text", text: "rehearsed" }], stop: "end", usage: NO_USAGE, model: "rehearsal/rehearsal" };
-  const providers = makeProviders({ settings: settingsOf({}), clock: new ManualClock(), random: seededRandom(1), log: silentLog, environment: () => undefined, rehearsal: { call: () => Promise.resolve(answer) } });
+  const providers = makeProviders({ settings: settingsOf({}), clock: new ManualClock(), book: allowanceBook(new ManualClock()), random: seededRandom(1), log: silentLog, environment: () => undefined, rehearsal: { call: () => Promise.resolve(answer) } });
   assert.equal(providers.defaultModel(), "rehearsal/rehearsal");
   assert.equal(await providers.call(ask("hello", { model: providers.defaultModel() }), ignore), answer);
   assert.deepEqual(providers.knownModels(), ["rehearsal/rehearsal"]);
@@ -178,7 +179,7 @@ test("an Ollama on this machine is found, and one that hangs delays nothing beyo
   let signal: AbortSignal | null | undefined;
   const providers = makeProviders({
     settings: settingsOf({}),
-    clock,
+    clock, book: allowanceBook(clock),
     random: seededRandom(1),
     log: silentLog,
     environment: () => undefined,

@@ -1,14 +1,15 @@
 /**
  * The model providers: every model call of the gateway goes through `makeProviders().call`.
  *
- *     route ─▶ key ─▶ attempt ──ok──▶ answer
- *               ▲        │ failed
- *               └─ wait ◀┴─▶ give up with a Fault
+ *     route ─▶ governor ─▶ attempt ──ok──▶ answer
+ *       ▲          ▲          │ failed
+ *       │          └─ wait ◀──┤
+ *       └─ next model ◀───────┴─▶ give up with a Fault
  *
  * Always true: one HTTP request per attempt; all waits are bounded and end at once when the
  * caller aborts; nothing that a provider says reaches a Fault or the log unmasked or uncut.
  *
- * Not here: tool loops, history, fallback to other models, journals. Those belong to turns.
+ * Not here: tool loops, history, journals. Those belong to turns. Who may call when is the governor's.
  */
 import { sleep, type Clock } from "../base/clock.ts";
 import { IdMaker, type RandomBytes } from "../base/ids.ts";
@@ -16,26 +17,32 @@ import { isJsonObject } from "../base/json.ts";
 import type { Log } from "../base/log.ts";
 import { makeRedactor } from "../base/redact.ts";
 import type { Settings } from "../base/setting.ts";
+import type { AllowanceBook } from "../model/allowance.ts";
 import type { CallTerms } from "../model/budget.ts";
 import type { ModelAnswer, ModelClient, ModelFrame, ModelRequest } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
+import type { ProviderLanes } from "../model/parking.ts";
 import { AnswerBuilder, type Assembled } from "./answer.ts";
+import { accountsOf } from "./accounts.ts";
 import { attempt } from "./attempt.ts";
+import { callEndOf } from "./call-end.ts";
 import { Catalogue, OLLAMA_URL, type ProviderSource, type Route } from "./catalogue.ts";
 import { readFailure } from "./failure.ts";
+import { Governor, type Admission } from "./governor.ts";
 import { makeHttpFetch } from "./http-fetch.ts";
 import { guardedFetch } from "./http.ts";
 import type { LocalModel } from "./local-model.ts";
 import { isOpenAi, Models } from "./models.ts";
 import { costMicros, priceBound, priceOf } from "./prices.ts";
 import { callOptions } from "./prompt.ts";
+import { makeProxy, type Proxy, type ProxyDeps } from "./proxy.ts";
 import * as setting from "./settings.ts";
-import type { Api, ProviderSetup } from "./settings.ts";
-import { kindOf, MAY_BE_PAID, verdictOn, type FailureKind } from "./verdict.ts";
+import type { Account, Api, ProviderSetup } from "./settings.ts";
+import { CURED_BY_ANOTHER_MODEL, kindOf, MAY_BE_PAID, POLICIES, verdictOn, type FailureKind } from "./verdict.ts";
 
-/** How long a refused key is not tried again. */
-export const REFUSED_KEY_MS = 60_000;
-const REFUSED_KEYS_MAX = 1000;
+/** Of a call's answer, as much is counted against the limit of tokens before it is known. */
+const ANSWER_TOKENS_GUESS = 1_000;
+const CHARACTERS_PER_TOKEN = 4;
 const DISCOVERY_MS_MAX = 300;
 const DISCOVERED_MODELS_MAX = 100;
 const FREE = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, call: 0 };
@@ -49,6 +56,10 @@ export interface ProvidersDeps {
   /** Answers to the models of the provider `rehearsal`. */
   readonly rehearsal: LocalModel;
   readonly fetch?: typeof fetch;
+  /** Where the limits of providers are kept. */
+  readonly book: AllowanceBook;
+  /** Something about an account that the operator should mend; told once. */
+  readonly onTrouble?: (code: "PROVIDER_AUTH" | "PROVIDER_QUOTA", text: string) => void;
 }
 
 /** A provider as it is shown to people; holds no secret. */
@@ -70,6 +81,12 @@ export interface Providers extends ModelClient {
   /** Looks for an Ollama on this machine, for at most 300 ms. Never throws. */
   discover(signal?: AbortSignal): Promise<void>;
   listProviders(): readonly ProviderView[];
+  /** Passes model calls of other programs on; `onCall` as {@link ProxyDeps} has it. */
+  proxy(more: Pick<ProxyDeps, "onCall">): Proxy;
+  /** Takes up walls and limits that were known before a restart; before the first call. */
+  start(): Promise<void>;
+  /** What waits for providers, and how each account stands. */
+  lanes(): ProviderLanes;
   /** Lets go of the settings; calls that run are ended by their own signals. */
   stop(): void;
 }
@@ -80,54 +97,126 @@ export function makeProviders(deps: ProvidersDeps): Providers {
   const fetchIt = deps.fetch ?? fetch;
   const catalogue = new Catalogue(settings, deps.environment);
   const models = new Models(deps.fetch === undefined ? makeHttpFetch(deps.clock) : guardedFetch(deps.fetch), () => ids.bare());
-  const refused = new RefusedKeys(clock);
+  const setupOf = (provider: string): ProviderSetup | null => settings.get(setting.providers)[provider] ?? catalogue.entries().find(({ id }) => id === provider)?.setup ?? null;
+  const accounts = (provider: string): readonly Account[] => {
+    const setup = setupOf(provider);
+    return setup === null ? [] : accountsOf(provider, setup, deps.environment);
+  };
+  const governor = new Governor({
+    clock,
+    log,
+    book: deps.book,
+    chance,
+    accountsOf: accounts,
+    limitsOf: (provider) => setupOf(provider)?.limits ?? setting.NOTHING_LIMITED,
+    onRefused(provider, account, status) {
+      log.warn("credential refused", { provider, account: account.name, status });
+      deps.onTrouble?.(status === 402 ? "PROVIDER_QUOTA" : "PROVIDER_AUTH", refusedText(provider, account.name, status, governor.hasOpenAccount(provider, "", account)));
+    },
+  });
   const stop = settings.onChange(() => {
     models.clear();
-    refused.clear();
+    governor.reconsider();
   });
 
   async function call(request: ModelRequest, onFrame: (frame: ModelFrame) => void): Promise<ModelAnswer> {
     request.signal.throwIfAborted();
-    const route = catalogue.route(request.model);
-    const { setup } = route;
-    if (setup === null) return deps.rehearsal.call(request, onFrame);
-    return callRemote(request, { ...route, setup }, onFrame);
+    const chain = [request.model, ...settings.get(setting.fallbackModels).filter((model) => model !== request.model)];
+    const patienceMs = settings.get(setting.maxWaitSeconds) * 1000;
+    if (chain.length === 1) return callOne(request, patienceMs, onFrame);
+    let first: Fault | undefined;
+    for (const [index, model] of chain.entries()) {
+      try {
+        const answer = await callOne({ ...request, model }, Math.min(patienceMs, settings.get(setting.fallbackAfterSeconds) * 1000), onFrame);
+        if (first !== undefined) onFrame({ type: "fallback", from: request.model, to: model, reason: first.message });
+        return answer;
+      } catch (thrown) {
+        if (!(thrown instanceof Fault) || (index === 0 && !CURED_BY_ANOTHER_MODEL.has(thrown.code))) throw thrown;
+        first ??= thrown;
+        const to = chain[index + 1];
+        if (to === undefined) break;
+        log.warn("another model is asked", { from: model, to, code: thrown.code });
+        onFrame({ type: "restart", attempt: 1, reason: thrown.message });
+      }
+    }
+    // Nobody can answer soon: the model that was asked for is waited for, as long as it may be.
+    if (first!.retryAfterMs === undefined || first!.retryAfterMs > patienceMs) throw first!;
+    return callOne(request, patienceMs, onFrame);
   }
 
-  async function callRemote(request: ModelRequest, route: RemoteRoute, onFrame: (frame: ModelFrame) => void): Promise<ModelAnswer> {
+  function callOne(request: ModelRequest, patienceMs: number, onFrame: (frame: ModelFrame) => void): Promise<ModelAnswer> {
+    const route = catalogue.route(request.model);
+    const { setup } = route;
+    return setup === null ? deps.rehearsal.call(request, onFrame) : callRemote(request, { ...route, setup }, patienceMs, onFrame);
+  }
+
+  async function callRemote(request: ModelRequest, route: RemoteRoute, patienceMs: number, onFrame: (frame: ModelFrame) => void): Promise<ModelAnswer> {
     const { provider } = route;
     const failures: Partial<Record<FailureKind, number>> = {};
     let waitedMs = 0;
     let maxOutputTokens = request.maxOutputTokens;
+    let order: number | undefined;
+    let rotations = 0;
     for (let attempts = 1; ; attempts++) {
-      const key = keyOf(provider, route.setup);
-      refused.check(provider, key);
+      const admission = await admit(request, route, order, patienceMs - waitedMs, onFrame);
+      const { key } = admission.account;
+      order = admission.order;
       const builder = new AnswerBuilder(request, onFrame, () => ids.bare());
       try {
-        await runAttempt(maxOutputTokens === undefined ? request : { ...request, maxOutputTokens }, route, key, builder);
-        return priced(builder.result(), route);
+        const headers = await runAttempt(maxOutputTokens === undefined ? request : { ...request, maxOutputTokens }, route, key, builder);
+        const answer = priced(builder.result(), route);
+        admission.end({ is: "ok", headers, tokens: answer.usage.input + answer.usage.output });
+        return answer;
       } catch (thrown) {
-        if (request.signal.aborted) throw request.signal.reason;
+        if (request.signal.aborted) {
+          admission.end({ is: "gone" });
+          throw request.signal.reason;
+        }
         const failure = readFailure(thrown, makeRedactor([key ?? "", ...Object.values(route.setup.headers)]));
         const kind = kindOf(failure);
         failures[kind] = (failures[kind] ?? 0) + 1;
-        if (failure.status === 401) refused.add(provider, key, failure.status);
-        const limits = { attemptsMax: settings.get(setting.maxAttempts), waitMsMax: settings.get(setting.maxWaitSeconds) * 1000 };
+        const limits = { attemptsMax: settings.get(setting.maxAttempts), waitMsMax: patienceMs };
         const verdict = verdictOn(failure, kind, provider, { failures, waitedMs }, limits, chance(), clock.now());
-        if (verdict.do === "give up") {
+        const wallMs = admission.end(callEndOf(failure, route.setup.accounts.length, clock.now()));
+        // Accounts that all refuse, each for a moment, are not tried round and round without a count.
+        const another = POLICIES[kind].rotates && rotations < route.setup.accounts.length && governor.hasOpenAccount(provider, route.model, admission.account);
+        if (verdict.do === "give up" && !another) {
           log.warn("model call given up", { model: request.model, attempts, kind, code: verdict.fault.code, problem: failure.problem });
           throw verdict.fault;
         }
-        log.info("model call tried again", { model: request.model, attempts, kind, status: failure.status, afterMs: verdict.afterMs });
+        if (another) rotations++;
+        const afterMs = another ? 0 : verdict.do === "retry" ? verdict.afterMs : wallMs;
+        log.info("model call tried again", { model: request.model, attempts, kind, status: failure.status, afterMs });
         if (builder.sentFrames) onFrame({ type: "restart", attempt: attempts + 1, reason: failure.problem });
-        await sleep(clock, verdict.afterMs, request.signal);
-        waitedMs += verdict.afterMs;
+        if (verdict.do === "retry") await sleep(clock, verdict.afterMs, request.signal);
+        waitedMs += afterMs;
         if ((failure.began || MAY_BE_PAID.has(kind)) && request.again !== undefined) maxOutputTokens = (await request.again()).maxOutputTokens;
       }
     }
   }
 
-  async function runAttempt(request: ModelRequest, route: RemoteRoute, key: string | null, builder: AnswerBuilder): Promise<void> {
+  /** Waits until the governor lets the call through; the caller hears of a wait, and of its end. */
+  async function admit(request: ModelRequest, route: RemoteRoute, order: number | undefined, patienceMs: number, onFrame: (frame: ModelFrame) => void): Promise<Admission> {
+    let parked = false;
+    const admission = await governor.admit({
+      provider: route.provider,
+      model: route.model,
+      person: request.person ?? false,
+      tokens: () => Math.ceil(sizeOf(request) / CHARACTERS_PER_TOKEN) + Math.min(ANSWER_TOKENS_GUESS, request.maxOutputTokens ?? ANSWER_TOKENS_GUESS),
+      signal: request.signal,
+      patienceMs,
+      ...(order === undefined ? {} : { order }),
+      ...(request.cacheKey === undefined ? {} : { session: request.cacheKey }),
+      onParked(parking) {
+        parked = true;
+        onFrame({ type: "parked", parking });
+      },
+    });
+    if (parked) onFrame({ type: "resumed" });
+    return admission;
+  }
+
+  async function runAttempt(request: ModelRequest, route: RemoteRoute, key: string | null, builder: AnswerBuilder): Promise<Readonly<Record<string, string>>> {
     const model = await models.get(route.provider, route.setup, route.model, key);
     const style = { api: route.setup.api, takesCacheKey: route.setup.api === "openai-responses" || isOpenAi(route.setup) };
     const maxOutputTokens = request.maxOutputTokens ?? outputTokensMax(route);
@@ -136,7 +225,7 @@ export function makeProviders(deps: ProvidersDeps): Providers {
       betweenChunksMs: settings.get(setting.betweenChunksSeconds) * 1000,
       totalMs: settings.get(setting.totalSeconds) * 1000,
     };
-    await attempt(model, (signal) => callOptions(request, style, maxOutputTokens, signal), builder, deadlines, clock, request.signal);
+    return attempt(model, (signal) => callOptions(request, style, maxOutputTokens, signal), builder, deadlines, clock, request.signal);
   }
 
   function outputTokensMax(route: Route): number {
@@ -147,14 +236,6 @@ export function makeProviders(deps: ProvidersDeps): Providers {
     const route = catalogue.route(name);
     const price = route.setup === null ? FREE : priceOf(route.provider, route.model, settings.get(setting.prices));
     return { outputTokensMax: outputTokensMax(route), price: price === null ? null : priceBound(price) };
-  }
-
-  /** Read anew for every attempt, so that a rotated key counts at once. */
-  function keyOf(provider: string, setup: ProviderSetup): string | null {
-    if (setup.apiKeyEnv === null) return setup.apiKey;
-    const key = deps.environment(setup.apiKeyEnv);
-    if (key === undefined || key === "") throw new Fault("PROVIDER_NO_KEY", { provider, variable: setup.apiKeyEnv });
-    return key;
   }
 
   function priced({ tokens, parts, stop: reason, model }: Assembled, route: RemoteRoute): ModelAnswer {
@@ -187,10 +268,13 @@ export function makeProviders(deps: ProvidersDeps): Providers {
   }
 
   function keyState(provider: string, setup: ProviderSetup | null): ProviderView["key"] {
-    if (setup === null || (setup.apiKey === null && setup.apiKeyEnv === null)) return "none";
-    const key = setup.apiKey ?? deps.environment(setup.apiKeyEnv!);
-    if (!key) return "missing";
-    return refused.has(provider, key) ? "refused" : "set";
+    if (setup === null || setup.accounts.length === 0) return "none";
+    const present = setup.accounts.flatMap(({ name, apiKey, apiKeyEnv }) => {
+      const key = apiKey ?? deps.environment(apiKeyEnv!);
+      return key ? [{ name, key }] : [];
+    });
+    if (present.length === 0) return "missing";
+    return present.every((account) => governor.isClosed(provider, account)) ? "refused" : "set";
   }
 
   return {
@@ -209,6 +293,9 @@ export function makeProviders(deps: ProvidersDeps): Providers {
         models: setup === null ? [setting.REHEARSAL] : setup.models.map((model) => model.id),
         key: keyState(id, setup),
       })),
+    proxy: (more) => makeProxy({ catalogue, settings, clock, log, admit: (ask) => governor.admit(ask), ...more }),
+    start: () => governor.start(),
+    lanes: () => governor.lanes(),
     stop,
   };
 }
@@ -220,36 +307,13 @@ function modelNames(answer: unknown): string[] {
   return list.flatMap((entry) => (isJsonObject(entry) && typeof entry.name === "string" && entry.name !== "" ? [entry.name] : [])).slice(0, DISCOVERED_MODELS_MAX);
 }
 
-/** Keys that a provider refused; closed for a minute, so that a wrong key costs one request and not hundreds. */
-class RefusedKeys {
-  readonly #clock: Clock;
-  readonly #until = new Map<string, { readonly atMs: number; readonly status: number }>();
+function refusedText(provider: string, account: string, status: number, others: boolean): string {
+  const what = status === 402 ? "says that it has no credit left" : `refused its credential (${status})`;
+  const rest = others ? "the other accounts go on" : "no other account is left";
+  return `${provider}: account ${account} ${what}; ${rest}. Mend it under models.providers.${provider}.`;
+}
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  add(provider: string, key: string | null, status: number): void {
-    this.#until.set(`${provider}\0${key ?? ""}`, { atMs: this.#clock.monotonic() + REFUSED_KEY_MS, status });
-    if (this.#until.size > REFUSED_KEYS_MAX) this.#until.delete(this.#until.keys().next().value!);
-  }
-
-  has(provider: string, key: string | null): boolean {
-    return this.#find(provider, key) !== undefined;
-  }
-
-  /** @throws {Fault} PROVIDER_AUTH the provider refused this key less than a minute ago. */
-  check(provider: string, key: string | null): void {
-    const found = this.#find(provider, key);
-    if (found !== undefined) throw new Fault("PROVIDER_AUTH", { provider, status: found.status });
-  }
-
-  clear(): void {
-    this.#until.clear();
-  }
-
-  #find(provider: string, key: string | null): { readonly status: number } | undefined {
-    const found = this.#until.get(`${provider}\0${key ?? ""}`);
-    return found !== undefined && this.#clock.monotonic() < found.atMs ? found : undefined;
-  }
+/** Characters that the provider will count, roughly. */
+function sizeOf({ system, messages, tools }: ModelRequest): number {
+  return system.length + JSON.stringify(messages).length + JSON.stringify(tools).length;
 }

@@ -1,6 +1,7 @@
 /** Settings of model providers: who is asked, how long it may take, what it costs. */
 import { isJsonObject } from "../base/json.ts";
-import { BadValue, wholeNumber, type Setting } from "../base/setting.ts";
+import { BadValue, listOf, text, wholeNumber, type Setting } from "../base/setting.ts";
+import type { RateLimits } from "../model/allowance.ts";
 import type { Price } from "./prices.ts";
 
 export const APIS = ["anthropic-messages", "openai-completions", "openai-responses", "google-generative-ai"] as const;
@@ -13,13 +14,35 @@ export interface ModelSetup {
   readonly maxOutputTokens: number | null;
 }
 
+/** One credential of a provider, ready to be used. */
+export interface Account {
+  /** As it is shown: a name from the settings, or its number. */
+  readonly name: string;
+  /** null = the provider needs none. */
+  readonly key: string | null;
+}
+
+export interface AccountSetup {
+  readonly name: string;
+  readonly apiKey: string | null;
+  /** Name of the environment variable that holds the key; read for every call. */
+  readonly apiKeyEnv: string | null;
+}
+
+/** What one account may take of one model; null = learned from the provider. */
+export interface AccountLimits extends RateLimits {
+  readonly inFlight: number | null;
+}
+
+export const NOTHING_LIMITED: AccountLimits = { requestsPerMinute: null, tokensPerMinute: null, inFlight: null };
+
 export interface ProviderSetup {
   readonly api: Api;
   /** With its version segment and without a slash at the end. */
   readonly baseUrl: string;
-  readonly apiKey: string | null;
-  /** Name of the environment variable that holds the key; read for every call. */
-  readonly apiKeyEnv: string | null;
+  /** Credentials, used in turn; without any the provider needs none. */
+  readonly accounts: readonly AccountSetup[];
+  readonly limits: AccountLimits;
   readonly models: readonly ModelSetup[];
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -38,11 +61,15 @@ export const REHEARSAL = "rehearsal";
 const PROVIDERS_MAX = 100;
 const MODELS_MAX = 500;
 const HEADERS_MAX = 50;
+const ACCOUNTS_MAX = 50;
+const LIMIT_MAX = 1_000_000_000;
 const TEXT_CHARACTERS_MAX = 4096;
 const CONTEXT_TOKENS_MAX = 100_000_000;
 const PROVIDER_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/;
-const FIELDS = ["api", "baseUrl", "apiKey", "apiKeyEnv", "models", "headers"] as const;
+const FIELDS = ["api", "baseUrl", "apiKey", "apiKeyEnv", "apiKeys", "accounts", "limits", "models", "headers"] as const;
+const ACCOUNT_FIELDS = ["name", "apiKey", "apiKeyEnv"] as const;
+const LIMIT_FIELDS = ["requestsPerMinute", "tokensPerMinute", "inFlight"] as const;
 const PRICE_FIELDS: readonly (keyof Price)[] = ["input", "output", "cacheRead", "cacheWrite", "call"];
 const MODEL_FIELDS = ["id", "contextWindow", "maxOutputTokens"] as const;
 
@@ -50,11 +77,11 @@ export const providers: Setting<Readonly<Record<string, ProviderSetup>>> = {
   key: "models.providers",
   unit: "map",
   fallback: {},
-  bounds: `at most ${PROVIDERS_MAX} providers: {api, baseUrl, apiKey | apiKeyEnv, models, headers}`,
+  bounds: `at most ${PROVIDERS_MAX} providers: {api, baseUrl, apiKey | apiKeyEnv | apiKeys | accounts, limits, models, headers}`,
   parse: parseProviders,
   takesEffect: "at once",
   secret: true,
-  doc: `Model providers by name. \`api\` is ${APIS.join(", ")}; \`baseUrl\` may leave out the version segment; the key stands in \`apiKey\`, or in the environment variable named by \`apiKeyEnv\`, which is read anew for every call. \`models\` lists names, or {id, contextWindow, maxOutputTokens}; others can be named too. ANTHROPIC_API_KEY, OPENAI_API_KEY, GEMINI_API_KEY and an Ollama on this machine are found without any entry here.`,
+  doc: `Model providers by name. \`api\` is ${APIS.join(", ")}; \`baseUrl\` may leave out the version segment; the key stands in \`apiKey\`, or in the environment variable named by \`apiKeyEnv\`, which is read anew for every call. Several credentials stand in \`apiKeys\` (a list), or in \`accounts\` (a list of {name, apiKey | apiKeyEnv}); they are used in turn. \`limits\` {requestsPerMinute, tokensPerMinute, inFlight} are what one account may take of one model; what is left out is learned. \`models\` lists names, or {id, contextWindow, maxOutputTokens}; others can be named too. ANTHROPIC_API_KEY, OPENAI_API_KEY, GEMINI_API_KEY and an Ollama on this machine are found without any entry here.`,
 };
 
 export const maxAttempts: Setting<number> = {
@@ -72,7 +99,26 @@ export const maxWaitSeconds: Setting<number> = {
   fallback: 600,
   ...wholeNumber({ min: 0, max: 86_400 }),
   takesEffect: "at once",
-  doc: "How long one model call may wait between its attempts, in all.",
+  doc: "How long one model call may wait between its attempts, in all, and the longest wall of a provider that it waits out. Waiting in line for the limit of the minute does not count.",
+};
+
+export const fallbackModels: Setting<readonly string[]> = {
+  key: "agents.defaults.fallbackModels",
+  unit: "list",
+  fallback: [],
+  ...listOf(text({ max: 200, pattern: /^\S+$/, what: "a model's name of at most 200 characters" }), { max: 20 }),
+  takesEffect: "at once",
+  aliases: ["agents.defaults.model.fallbacks"],
+  doc: "Models that answer, in this order, when the one that was asked cannot: it is overloaded, out of credit, unknown or not reachable. The person is told once. A refused credential or request is not a reason.",
+};
+
+export const fallbackAfterSeconds: Setting<number> = {
+  key: "models.retry.fallbackAfterSeconds",
+  unit: "s",
+  fallback: 20,
+  ...wholeNumber({ min: 0, max: 86_400 }),
+  takesEffect: "at once",
+  doc: "How long one model call waits for a model whose provider refuses for now, before a model of agents.defaults.fallbackModels is asked.",
 };
 
 const SILENCE = wholeNumber({ min: 1, max: 3_600 });
@@ -127,6 +173,8 @@ export const SETTINGS: readonly Setting<unknown>[] = [
   providers,
   maxAttempts,
   maxWaitSeconds,
+  fallbackModels,
+  fallbackAfterSeconds,
   firstByteSeconds,
   betweenChunksSeconds,
   totalSeconds,
@@ -150,23 +198,71 @@ function parseProvider(id: string, value: unknown): ProviderSetup {
   }
   const api = value.api;
   if (!APIS.includes(api as Api)) throw bad(id, "api", `one of ${APIS.join(" | ")}`);
+  return {
+    api: api as Api,
+    baseUrl: parseBaseUrl(id, api as Api, value.baseUrl),
+    accounts: parseAccounts(id, value),
+    limits: parseLimits(id, value.limits),
+    models: parseModels(id, value.models),
+    headers: parseHeaders(id, value.headers),
+  };
+}
+
+/** `apiKey` or `apiKeyEnv` is the first account, then come `apiKeys` and `accounts`. Unnamed ones are called by their number. */
+function parseAccounts(id: string, value: Readonly<Record<string, unknown>>): readonly AccountSetup[] {
+  const listed = (field: "apiKeys" | "accounts", what: string): readonly unknown[] => {
+    const given = value[field] ?? [];
+    if (!Array.isArray(given) || given.length > ACCOUNTS_MAX) throw bad(id, field, `a list of at most ${ACCOUNTS_MAX} ${what}`);
+    return given;
+  };
+  const accounts: AccountSetup[] = [];
+  const add = (where: string, entry: Readonly<Record<string, unknown>>, name: unknown): void => {
+    const account = parseAccount(id, where, entry, name ?? String(accounts.length + 1));
+    if (account.apiKey !== null || account.apiKeyEnv !== null) accounts.push(account);
+    else if (where !== "") throw bad(id, where, "{name, apiKey | apiKeyEnv}");
+  };
+  add("", value, null);
+  for (const [index, apiKey] of listed("apiKeys", "keys").entries()) add(`apiKeys[${index}]`, { apiKey }, null);
+  for (const [index, entry] of listed("accounts", "{name, apiKey | apiKeyEnv}").entries()) {
+    const where = `accounts[${index}]`;
+    if (!isJsonObject(entry)) throw bad(id, where, "{name, apiKey | apiKeyEnv}");
+    for (const field of Object.keys(entry)) {
+      if (!ACCOUNT_FIELDS.includes(field as never)) throw new BadValue(`a map in which ${id}.${where} has no field "${field}" (known: ${ACCOUNT_FIELDS.join(", ")})`);
+    }
+    add(where, entry, entry.name);
+  }
+  if (new Set(accounts.map(({ name }) => name)).size < accounts.length) throw bad(id, "accounts", "a list in which each name stands once");
+  return accounts;
+}
+
+function parseAccount(id: string, where: string, value: Readonly<Record<string, unknown>>, name: unknown): AccountSetup {
+  const at = (field: string): string => (where === "" || where.startsWith("apiKeys") ? where || field : `${where}.${field}`);
   const text = (field: "apiKey" | "apiKeyEnv", what: string): string | null => {
     const given = value[field];
     if (given === undefined || given === null) return null;
-    if (typeof given !== "string" || given === "" || given.length > TEXT_CHARACTERS_MAX || /[\s\p{Cc}]/u.test(given)) throw bad(id, field, what);
+    if (typeof given !== "string" || given === "" || given.length > TEXT_CHARACTERS_MAX || /[\s\p{Cc}]/u.test(given)) throw bad(id, at(field), what);
     return given;
   };
   const apiKey = text("apiKey", "a text without spaces");
   const apiKeyEnv = text("apiKeyEnv", "the name of an environment variable");
-  if (apiKey !== null && apiKeyEnv !== null) throw new BadValue(`a map in which ${id} has apiKey or apiKeyEnv, and not both`);
-  return {
-    api: api as Api,
-    baseUrl: parseBaseUrl(id, api as Api, value.baseUrl),
-    apiKey,
-    apiKeyEnv,
-    models: parseModels(id, value.models),
-    headers: parseHeaders(id, value.headers),
+  if (apiKey !== null && apiKeyEnv !== null) throw new BadValue(`a map in which ${where === "" ? id : `${id}.${where}`} has apiKey or apiKeyEnv, and not both`);
+  if (typeof name !== "string" || !PROVIDER_ID.test(name)) throw bad(id, at("name"), 'a name of letters, digits, "_" and "-"');
+  return { name, apiKey, apiKeyEnv };
+}
+
+function parseLimits(id: string, value: unknown): AccountLimits {
+  if (value === undefined || value === null) return NOTHING_LIMITED;
+  if (!isJsonObject(value)) throw bad(id, "limits", "{requestsPerMinute, tokensPerMinute, inFlight}");
+  for (const field of Object.keys(value)) {
+    if (!LIMIT_FIELDS.includes(field as never)) throw new BadValue(`a map in which ${id}.limits has no field "${field}" (known: ${LIMIT_FIELDS.join(", ")})`);
+  }
+  const limit = (field: (typeof LIMIT_FIELDS)[number]): number | null => {
+    const given = value[field];
+    if (given === undefined || given === null) return null;
+    if (typeof given !== "number" || !Number.isInteger(given) || given < 1 || given > LIMIT_MAX) throw bad(id, `limits.${field}`, `a whole number in 1..${LIMIT_MAX}`);
+    return given;
   };
+  return { requestsPerMinute: limit("requestsPerMinute"), tokensPerMinute: limit("tokensPerMinute"), inFlight: limit("inFlight") };
 }
 
 function parseBaseUrl(id: string, api: Api, value: unknown): string {

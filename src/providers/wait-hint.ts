@@ -16,12 +16,14 @@ const RESETS = [
 ] as const;
 
 const IN_TEXT = /(?:try again|retry|wait)(?: in| after)?:? (\d+(?:\.\d+)?(?:ms|[hms])(?:\d+(?:\.\d+)?(?:ms|[hms]))*|\d+(?:\.\d+)? ?(?:milliseconds?|seconds?|minutes?|hours?))/i;
+/** A moment: `resets at 2026-11-01T12:00:30Z`, or in seconds since 1970 (`limit reached|1793534430`). */
+const AT_IN_TEXT = /\b(?:resets?(?: at| on)?|(?:try again|available)(?: again)? (?:at|after)|until)\W{0,3}(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?: ?(?:Z|UTC|[+-]\d\d:?\d\d))?|\d{10}(?:\d{3})?\b)|limit reached\|(\d{10})\b/i;
 const GOOGLE_DELAY = /"retryDelay"\s*:\s*"(\d+(?:\.\d+)?s)"/;
 
 /** Milliseconds that the provider asks for, or undefined when it says nothing. `nowMs` is wall time. */
 export function waitHintMs(failure: Pick<Failure, "headers" | "body">, nowMs: number): number | undefined {
   const { headers, body } = failure;
-  const hint = milliseconds(headers["retry-after-ms"]) ?? retryAfter(headers["retry-after"], nowMs) ?? latestReset(headers, nowMs) ?? inText(body);
+  const hint = milliseconds(headers["retry-after-ms"]) ?? retryAfter(headers["retry-after"], nowMs) ?? latestReset(headers, nowMs) ?? inText(body) ?? momentInText(body, nowMs);
   return hint === undefined || !Number.isFinite(hint) ? undefined : Math.min(Math.max(0, Math.ceil(hint)), HINT_MS_MAX);
 }
 
@@ -63,6 +65,14 @@ function momentOrDuration(text: string, nowMs: number): number | undefined {
 function inText(body: string): number | undefined {
   const found = GOOGLE_DELAY.exec(body)?.[1] ?? IN_TEXT.exec(body)?.[1];
   return found === undefined ? undefined : durationMs(found);
+}
+
+function momentInText(body: string, nowMs: number): number | undefined {
+  const found = AT_IN_TEXT.exec(body);
+  const text = found?.[1] ?? found?.[2];
+  if (text === undefined) return undefined;
+  // A time without a zone is meant as UTC: providers do not know where we are.
+  return momentOrDuration(/^\d+$|(?:Z|UTC|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text}Z`, nowMs);
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };

@@ -1,4 +1,4 @@
-/** The commands of a conversation: /help /new /reset /stop /status /queue /bg /model /tasks /lanes. */
+/** The commands of a conversation: /help /new /reset /compact /stop /status /queue /bg /model /tasks /lanes. */
 import type { SessionKey } from "../base/ids.ts";
 import type { ModelClient } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
@@ -29,6 +29,16 @@ export function conversationCommands(deps: CommandDeps): readonly Command[] {
   return [
     { name: "new", usage: "/new", doc: "clear the context and start afresh", run: reset },
     { name: "reset", usage: "/reset", doc: "the same as /new", run: reset },
+    {
+      name: "compact",
+      usage: "/compact",
+      doc: "replace the older part of this conversation by a summary, in what the model is told",
+      async run({ session }) {
+        await store.openSession(session);
+        const entries = await sessions().compact(session);
+        return entries === 0 ? "There is nothing to make shorter yet." : `${plural(entries, "entry", "entries")} become a summary, beside the conversation. The history keeps them.`;
+      },
+    },
     {
       name: "stop",
       usage: "/stop [T7 | all]",

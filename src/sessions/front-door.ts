@@ -32,6 +32,8 @@ export interface FrontDoorDeps {
   readonly judge: (text: string, earlier: readonly string[]) => Promise<"independent" | "dependent">;
   /** Ends what a session left running in the background; resolves when nothing of it is left. */
   readonly endProcesses: (session: SessionKey) => Promise<void>;
+  /** Begins a summary of a conversation; how many entries it is of. */
+  readonly compact: (session: SessionKey) => Promise<number>;
   /** Asks the scheduler to claim; called right after a message was handed to the store, so both share a commit. */
   readonly kick: () => void;
   /** A message for a running turn is on disk. */
@@ -112,7 +114,7 @@ export class FrontDoor implements Sessions {
   }
 
   /** Most of it is settings; only the judgement of a model takes time, and only where it is asked for. */
-  async #rulesFor({ session, text, queueMode: mode, channel, replyTo }: Incoming): Promise<AcceptRules> {
+  async #rulesFor({ session, text, queueMode: mode, channel, replyTo, isWhole }: Incoming): Promise<AcceptRules> {
     const { store, settings, meanTurnMs, judge } = this.#deps;
     const defaultMode = settings.get(queueModeByChannel)[channel] ?? settings.get(queueMode);
     const who = settings.get(parallelJudge);
@@ -120,7 +122,7 @@ export class FrontDoor implements Sessions {
     if (who === "model" && (replyTo ?? null) === null && (mode ?? (await store.session(session))?.queueMode ?? defaultMode) === "parallel") {
       independence = await judge(text, await store.unansweredTexts(session));
     }
-    const atOnce = mode === "interrupt" || mode === "rollback" || mode === "steer" || closesBatch(text, settings);
+    const atOnce = isWhole === true || mode === "interrupt" || mode === "rollback" || mode === "steer" || closesBatch(text, settings);
     return { waitMs: atOnce ? 0 : settings.get(messageWaitMs), defaultMode, meanTurnMs: meanTurnMs()[POOL_OF_KIND[parseSessionKey(session).parts.kind]], independence };
   }
 
@@ -185,6 +187,11 @@ export class FrontDoor implements Sessions {
 
   async reset(key: SessionKey, by: string): Promise<void> {
     await this.#found(key, this.#deps.store.resetSession({ key, by }));
+  }
+
+  async compact(key: SessionKey): Promise<number> {
+    if (this.#draining) throw new Fault("DRAINING", {});
+    return this.#deps.compact(key);
   }
 
   async remove(key: SessionKey, by: string): Promise<Cancelled> {

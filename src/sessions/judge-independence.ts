@@ -16,7 +16,7 @@ export async function judgeIndependence(models: ModelClient, clock: Clock, model
   try {
     const open = earlier.map((one) => `- ${JSON.stringify(one.slice(0, TEXT_CHARS_MAX))}`).join("\n");
     const messages = [{ role: "user" as const, text: `Open messages:\n${open}\nNew message: ${JSON.stringify(text.slice(0, TEXT_CHARS_MAX))}\nCan it be answered on its own?` }];
-    const answer = await models.call({ model, system: SYSTEM, messages, tools: [], toolChoice: "none", maxOutputTokens: 5, signal: bound.signal }, () => {});
+    const answer = await models.call({ model, system: SYSTEM, messages, tools: [], toolChoice: "none", maxOutputTokens: 5, person: true, signal: bound.signal }, () => {});
     const word = /^\W*(yes|no)\b/i.exec(textOf(answer.parts))?.[1]?.toLowerCase();
     if (word !== undefined) return word === "yes" ? "independent" : "dependent";
   } catch {

@@ -18,6 +18,8 @@ export interface Incoming {
   readonly author?: string | null;
   readonly queueMode?: MessageMode | null;
   readonly replyTo?: MessageId | null;
+  /** True when the sender waits for the answer to just this, so that no batch is held open for more. */
+  readonly isWhole?: boolean;
   /** Slash commands are read from raw text of an authorised person only. */
   readonly mayCommand: boolean;
 }
@@ -56,6 +58,11 @@ export interface Sessions {
   promote(key: SessionKey): Promise<Promotion>;
   /** Clears the context; the key stays. @throws {Fault} SESSION_NOT_FOUND */
   reset(key: SessionKey, by: string): Promise<void>;
+  /**
+   * Begins to replace the older part by a summary, in what the model is told; `session.compacted` says when it is done.
+   * @returns how many entries it stands for; 0 = nothing to make shorter. @throws {Fault} SESSION_NOT_FOUND, TOO_MANY_AT_ONCE
+   */
+  compact(key: SessionKey): Promise<number>;
   /** Ends and removes a session. @throws {Fault} SESSION_NOT_FOUND */
   remove(key: SessionKey, by: string): Promise<Cancelled>;
   /** From now on nothing new is accepted. */

@@ -9,6 +9,7 @@ import { test, type TestContext } from "node:test";
 import type { ScopeBudgets } from "../model/budget.ts";
 import { NO_USAGE } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
+import type { Job, JobSpec, Run, RunRules } from "../model/job.ts";
 import { hasEnded, type TaskState } from "../model/task.ts";
 import { ATTEMPTS_WITHOUT_PROGRESS_MAX } from "../model/turn.ts";
 import { ANN, answered, BOB, calling, fault, MAIN, MEAN, refOf, resulted, StoreBench, type OpenedStore } from "./store-bench.test-support.ts";
@@ -26,6 +27,76 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
       assertNoGaps(bench);
     });
   }
+
+  // ── providers ─────────────────────────────────────────────────────────────────────────────
+
+  const PARKING = { reason: "wall", model: "p/m", until: 0, ahead: 0 } as const;
+
+  promise("a parked turn lends its slot and takes it back over the size, so nobody waits behind a wall that is not theirs", async (bench) => {
+    await bench.rules({ pools: { main: 1 } });
+    const first = await bench.begin(ANN, "one");
+    await bench.accept(BOB, "two");
+    assert.deepEqual(await bench.started(), []);
+    assert.equal(await bench.store.parkTurn({ turn: refOf(first), parking: PARKING }), true);
+    const second = await bench.start();
+    assert.equal(second.session, BOB);
+    assert.equal(await bench.store.unparkTurn(refOf(first)), true);
+    await bench.accept("agent:main:web:direct:eve" as typeof ANN, "three");
+    assert.deepEqual(await bench.started(), [], "two hold the one slot now");
+    await bench.done(first);
+    await bench.done(second);
+    await bench.done(await bench.start());
+    assert.deepEqual(bench.events.filter(({ type }) => type === "turn.parked" || type === "turn.resumed").map(({ type }) => type), ["turn.parked", "turn.resumed"]);
+  });
+
+  promise("a turn that ends while it is parked leaves no slot lent, and a late word of it changes nothing", async (bench) => {
+    await bench.rules({ pools: { main: 1 } });
+    const first = await bench.begin(ANN, "one");
+    await bench.store.parkTurn({ turn: refOf(first), parking: PARKING });
+    await bench.store.cancelSession({ key: ANN, by: "ann", tree: false, queue: false });
+    assert.equal(await bench.store.unparkTurn(refOf(first)), false);
+    assert.equal(await bench.store.parkTurn({ turn: refOf(first), parking: PARKING }), false);
+    const second = await bench.begin(BOB, "two");
+    await bench.accept(ANN, "three");
+    assert.deepEqual(await bench.started(), []);
+    await bench.done(second);
+    await bench.done(await bench.start());
+  });
+
+  promise("a child's deadline rests while its turn is parked, also over a restart", async (bench) => {
+    const parent = await bench.begin(ANN, "parent");
+    const task = await bench.spawn(parent, "child", { deadlineSeconds: 10 });
+    const child = (await bench.started()).find((turn) => turn.session === task.session)!;
+    bench.clock.advance(4_000);
+    await bench.store.parkTurn({ turn: refOf(child), parking: PARKING });
+    bench.clock.advance(60_000);
+    await bench.claim();
+    assert.equal((await bench.store.task(task.taskId))!.state, "running");
+    const { turns } = await bench.crash();
+    assert.equal((await bench.store.task(task.taskId))!.deadlineAt, bench.clock.now() + 6_000);
+    bench.clock.advance(6_001);
+    await bench.claim();
+    assert.equal((await bench.store.task(task.taskId))!.state, "timed_out");
+    await bench.done(turns.find((turn) => turn.session === ANN)!);
+    await bench.drain();
+  });
+
+  promise("an allowance outlives the process: what was taken, the wall and what was learned", async (bench) => {
+    const ask = { key: "p/1/m", limits: { requestsPerMinute: 2, tokensPerMinute: null }, tokens: 0, person: true };
+    assert.equal((await bench.store.takeAllowance(ask)).waitMs, 0);
+    assert.equal((await bench.store.takeAllowance(ask)).waitMs, 0);
+    await bench.crash();
+    const { waitMs } = await bench.store.takeAllowance(ask);
+    assert.ok(waitMs > 60_000 && waitMs <= 62_000, `${waitMs}`);
+    bench.clock.advance(waitMs);
+    assert.equal((await bench.store.takeAllowance(ask)).waitMs, 0);
+    const wallUntil = bench.clock.now() + 180_000;
+    await bench.store.adjustAllowance({ key: "p/1/m", wallUntil, learned: { requestsPerMinute: 15, tokensPerMinute: null } });
+    await bench.crash();
+    const [allowance] = await bench.store.allowances();
+    assert.deepEqual([allowance!.wallUntil, allowance!.learned.requestsPerMinute], [wallUntil, 15]);
+    assert.equal((await bench.store.takeAllowance(ask)).waitMs, 180_000);
+  });
 
   // ── the inbox ─────────────────────────────────────────────────────────────────────────────
 
@@ -1005,6 +1076,38 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     await bench.drain();
   });
 
+  promise("a token is found by its fingerprint, counts what is used with it, stays revoked over a crash, and goes with its session", async (bench) => {
+    await bench.accept(ANN, "hi");
+    const { store } = bench;
+    const token = { id: "tok_1", hash: "h1", scope: "proxy", label: "l", session: ANN, expiresAt: null } as const;
+    await store.addAccessToken(token);
+    await assert.rejects(store.addAccessToken({ ...token, id: "tok_2", hash: "h2", session: BOB }), { code: "SESSION_NOT_FOUND" });
+    const before = (await store.session(ANN))!.usage;
+    await store.chargeAccessToken({ id: "tok_1", model: "p/m", usage: { ...NO_USAGE, input: 5, calls: 1 } });
+    await store.chargeAccessToken({ id: "tok_none", model: "p/m", usage: { ...NO_USAGE, calls: 1 } });
+    assert.deepEqual([(await store.accessToken("h1"))!.usage.input, (await store.session(ANN))!.usage.input - before.input], [5, 5]);
+    const { revokedAt } = (await store.revokeAccessToken("tok_1"))!;
+    bench.clock.advance(10);
+    await bench.crash();
+    assert.deepEqual([(await bench.store.revokeAccessToken("tok_1"))!.revokedAt, (await bench.store.accessTokens({ limit: 9 })).length], [revokedAt, 1]);
+    await bench.store.deleteSession({ key: ANN, by: "you" });
+    assert.equal(await bench.store.accessToken("h1"), null);
+  });
+
+  promise("a summary counts only for the context that it was made of, so none is written twice or over a cleared conversation", async (bench) => {
+    await bench.accept(ANN, "one");
+    await bench.drain();
+    const { createdAt } = (await bench.store.session(ANN))!;
+    const summary = { key: ANN, createdAt, from: 0, upTo: 2, summary: "they met", usage: NO_USAGE, model: "p/m" };
+    assert.equal(await bench.store.summariseSession({ ...summary, createdAt: createdAt - 1 }), false, "a namesake that was deleted");
+    assert.equal(await bench.store.summariseSession(summary), true);
+    assert.equal(await bench.store.summariseSession(summary), false);
+    assert.deepEqual(await bench.store.context({ key: ANN, after: 0, upTo: 9 }), { summary: "they met", summaryUpTo: 2, entries: [] });
+    await bench.store.resetSession({ key: ANN, by: "you" });
+    assert.equal(await bench.store.summariseSession({ ...summary, from: 2, upTo: 4 }), false);
+    assert.equal(bench.events.filter(({ type }) => type === "session.compacted").length, 1);
+  });
+
   promise("processes are remembered until they are forgotten, so the next start can end them", async (bench) => {
     const process = { pid: 7, startTicks: "99", bootId: "b", marker: "m" };
     await bench.store.recordProcess(process);
@@ -1013,6 +1116,110 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     await bench.store.forgetProcess("m");
     assert.deepEqual(await bench.store.ownedProcesses(), []);
   });
+
+  // ── jobs ──────────────────────────────────────────────────────────────────────────────────
+
+  promise("a moment of a job is fired once however often it is decided about, and its row and message are one", async (bench) => {
+    const job = await addJob(bench);
+    const now = bench.clock.now();
+    const both = await Promise.all([fire(bench, job, now), fire(bench, job, now)]);
+    assert.deepEqual(both.map((run) => run?.state), ["running", undefined]);
+    const { store } = await reopened(bench);
+    assert.equal(await fire(bench, job, now), null, "also after a crash");
+    assert.equal((await store.jobRuns({ id: job.id, limit: 10 })).runs.length, 1);
+    const turn = await bench.start();
+    assert.deepEqual([turn.pool, turn.messages[0]!.provenance, turn.messages[0]!.text], ["timer", "timer", "go"]);
+    await bench.done(turn);
+    assert.deepEqual(await store.settleRuns({ ids: [both[0]!.id], rules: RUN_RULES }), []);
+    const [run] = (await store.jobRuns({ id: job.id, limit: 1 })).runs;
+    assert.deepEqual([run!.state, run!.result, run!.completedAt === null], ["ran", "done", false]);
+  });
+
+  promise("moments that passed get their rows with the next one, or none of it is written", async (bench) => {
+    const job = await addJob(bench);
+    const now = bench.clock.now();
+    const passed = [1, 2, 3].map((n) => ({ scheduledFor: now + n, until: now + n, state: "missed" as const, reason: "late" }));
+    await bench.store.fireJob({ jobId: job.id, expected: now, passed, run: null, next: { nextFor: now + 60_000, dueAt: now + 60_000 }, rules: RUN_RULES });
+    assert.deepEqual((await bench.store.jobRuns({ id: job.id, limit: 10 })).runs.map((run) => run.state), ["missed", "missed", "missed"]);
+    assert.equal(await bench.store.fireJob({ jobId: job.id, expected: now, passed: [{ ...passed[0]!, scheduledFor: now + 9, until: now + 9 }], run: null, next: null, rules: RUN_RULES }), null);
+    assert.equal((await bench.store.jobRuns({ id: job.id, limit: 10 })).runs.length, 3);
+  });
+
+  promise("a job that was set back to a moment that has its row does not run it again", async (bench) => {
+    const job = await addJob(bench);
+    const now = bench.clock.now();
+    await fire(bench, job, now);
+    await bench.done(await bench.start());
+    await bench.store.patchJob({ id: job.id, spec: { ...job.spec, schedule: { kind: "every", everyMs: 60_000 } }, state: "active", why: null, next: { nextFor: now, dueAt: now }, fingerprint: null });
+    assert.equal(await fire(bench, job, now), null);
+    assert.equal((await bench.store.jobRuns({ id: job.id, limit: 10 })).runs.length, 1);
+    assert.deepEqual(await bench.started(), []);
+  });
+
+  promise("with overlap queue the second run waits for the first; with cancel it takes its place", async (bench) => {
+    const queued = await addJob(bench, { name: "queued", overlap: "queue" });
+    const now = bench.clock.now();
+    const first = await fire(bench, queued, now);
+    const second = await fire(bench, queued, now + 60_000);
+    assert.deepEqual([first!.state, second!.state], ["running", "waiting"]);
+    await bench.done(await bench.start());
+    await bench.store.settleRuns({ ids: [first!.id], rules: RUN_RULES });
+    await bench.done(await bench.start());
+    await bench.store.settleRuns({ ids: [second!.id], rules: RUN_RULES });
+    const cancelling = await addJob(bench, { name: "cancelling", overlap: "cancel" });
+    await fire(bench, cancelling, bench.clock.now());
+    await bench.start();
+    await fire(bench, cancelling, bench.clock.now() + 60_000);
+    assert.deepEqual((await bench.store.jobRuns({ id: cancelling.id, limit: 10 })).runs.map((run) => run.state), ["running", "superseded"]);
+    await bench.done(await bench.start());
+  });
+
+  promise("a run whose failure may pass waits for its next attempt; when the attempts are used up it has failed", async (bench) => {
+    const job = await addJob(bench);
+    const run = (await fire(bench, job, bench.clock.now()))!;
+    const passing = new Fault("PROVIDER_UNREACHABLE", { provider: "p", problem: "gone" }).toRecord();
+    for (let attempt = 1; attempt <= RUN_RULES.retriesMax + 1; attempt++) {
+      await bench.failed(await bench.start(), passing);
+      await bench.store.settleRuns({ ids: [run.id], rules: RUN_RULES });
+      bench.clock.advance(RUN_RULES.backoffMs * 2 ** attempt);
+      for (const id of (await bench.store.dueJobs({ limit: 10 })).retries) await bench.store.launchRun({ id, rules: RUN_RULES });
+    }
+    const [over] = (await bench.store.jobRuns({ id: job.id, limit: 1 })).runs;
+    assert.deepEqual([over!.state, over!.attempt, over!.fault!.code], ["failed", RUN_RULES.retriesMax + 1, "PROVIDER_UNREACHABLE"]);
+    assert.deepEqual(await bench.started(), []);
+  });
+
+  promise("removing a job stops what it runs and takes its sessions along", async (bench) => {
+    const job = await addJob(bench);
+    const run = (await fire(bench, job, bench.clock.now()))!;
+    const turn = await bench.start();
+    assert.equal(await bench.store.removeJob(job.id), true);
+    assert.equal(await bench.done(turn), false);
+    assert.deepEqual([await bench.store.session(run.session!), await bench.store.job(job.id), await bench.store.removeJob(job.id)], [null, null, false]);
+  });
+}
+
+const RUN_RULES: RunRules = { meanTurnMs: 1000, retriesMax: 2, backoffMs: 1000, alertAfter: 3, alertCooldownMs: 60_000, disableAfter: 5 };
+
+/** A job that is due now and does `go` in a session of its own. */
+function addJob(bench: StoreBench, change: Partial<JobSpec> = {}): Promise<Job> {
+  const spec: JobSpec = {
+    name: "job", agent: "main", schedule: { kind: "cron", expr: "* * * * *", tz: "UTC" }, payload: { kind: "agentTurn", message: "go", model: null }, target: { kind: "isolated" },
+    misfire: { policy: "skip" }, overlap: "skip", staggerMs: 0, activeHours: null, delivery: { mode: "none" }, ...change,
+  };
+  const now = bench.clock.now();
+  return bench.store.putJob({ spec, origin: "made", state: "active", next: { nextFor: now, dueAt: now }, fingerprint: null, jobsMax: 10 });
+}
+
+function fire(bench: StoreBench, { id }: Job, at: number): Promise<Run | null> {
+  return bench.store.fireJob({
+    jobId: id, expected: at, passed: [], run: { scheduledFor: at, source: null, plan: { kind: "message", text: "go", model: null }, queue: false }, next: { nextFor: at + 60_000, dueAt: at + 60_000 }, rules: RUN_RULES,
+  });
+}
+
+async function reopened(bench: StoreBench): Promise<StoreBench> {
+  await bench.crash();
+  return bench;
 }
 
 /** Ann's turn yields to a child, which yields to a child, which yields to a child that runs. */

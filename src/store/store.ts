@@ -17,17 +17,22 @@
  *
  * Not here: what the work is. Clock and ids come in when the store is opened.
  */
-import type { BarrierId, FlowId, MessageId, SessionKey, TaskId, TurnId } from "../base/ids.ts";
+import type { BarrierId, FlowId, JobId, MessageId, RunId, SessionKey, TaskId, TurnId } from "../base/ids.ts";
 import type { JsonObject } from "../base/json.ts";
+import type { AccessToken, NewAccessToken } from "../model/access-token.ts";
 import type { BudgetView, CallAsked, CallGrant, ScopeBudgets } from "../model/budget.ts";
+import type { Allowance, AllowanceAnswer, AllowanceAsk, AllowanceChange } from "../model/allowance.ts";
 import type { Usage } from "../model/chat.ts";
 import type { FaultRecord } from "../model/faults.ts";
 import type { Claim, ClaimRules, PromotedTurn, Rules } from "../model/claim.ts";
 import type { AttemptEnd, Delivery, DeliveryState } from "../model/delivery.ts";
 import type { EventType, NewEvent, YardEvent } from "../model/event.ts";
+import type { Firing, Job, JobSpec, JobState, Run, RunRules, Schedule } from "../model/job.ts";
 import type { LaneState, PoolName, QueueMode } from "../model/lane.ts";
 import type { Accepted, NewMessage } from "../model/message.ts";
+import type { Parking } from "../model/parking.ts";
 import type { SessionKind } from "../model/session.ts";
+import type { Attempt } from "../model/supervision.ts";
 import type { NewSpawn, SpawnLimits, Task, TaskKind, TaskState } from "../model/task.ts";
 import type { Entry, StartedTurn, StepWrite, Track, TurnAt, TurnEnd, TurnRef } from "../model/turn.ts";
 
@@ -52,6 +57,8 @@ export interface Cancelled {
   readonly tasks: readonly TaskId[];
   /** Waiting messages that were taken out of line. */
   readonly messages: number;
+  /** Of a flow: what had succeeded before, and stays as it is. */
+  readonly finished?: readonly TaskId[];
 }
 
 export interface BarrierRequest {
@@ -126,8 +133,8 @@ export interface LaneRow {
   readonly position: number | null;
   readonly waitedMs: number;
   readonly etaMs: number;
-  /** Why it does not run: `slot`, `turn`, `children`, `batch`, `siblings`, or null when it runs. */
-  readonly why: "slot" | "turn" | "children" | "batch" | "siblings" | null;
+  /** Why it does not run: `slot`, `turn`, `children`, `batch`, `siblings`, `claims`, or null when it runs. */
+  readonly why: "slot" | "turn" | "children" | "batch" | "siblings" | "claims" | null;
   readonly turns: readonly TurnRow[];
 }
 
@@ -157,6 +164,15 @@ export interface FlowRow {
   readonly usage: Usage;
   /** What is left of the tree's budget; null in listings, and when none is set. */
   readonly budget: BudgetView | null;
+}
+
+/** What an active child waits for. */
+export interface TaskWait {
+  readonly why: "slot" | "siblings" | "claims" | "children" | "backoff";
+  /** Those that must end first. */
+  readonly tasks: readonly TaskId[];
+  /** Wall time when the wait is over by itself, milliseconds. */
+  readonly until: number | null;
 }
 
 export const USAGE_GROUPS = ["model", "session", "tree", "person", "day"] as const;
@@ -320,6 +336,38 @@ export interface Missed {
   readonly events: readonly { readonly seq: number; readonly at: number; readonly type: EventType; readonly taskId: TaskId | null; readonly data: JsonObject }[];
 }
 
+/** A moment of a job that comes next. */
+export interface NextMoment {
+  readonly nextFor: number;
+  /** When it is run. */
+  readonly dueAt: number;
+}
+
+export interface NewJob {
+  readonly spec: JobSpec;
+  readonly origin: Job["origin"];
+  readonly state: "active" | "paused";
+  readonly next: NextMoment | null;
+  readonly fingerprint: string | null;
+  readonly jobsMax: number;
+}
+
+/** A job as it is to be from now on. */
+export interface JobPatch {
+  readonly id: JobId;
+  readonly spec: JobSpec;
+  readonly state: JobState;
+  readonly why: string | null;
+  readonly next: NextMoment | null;
+  readonly fingerprint: string | null;
+}
+
+export interface JobQuery {
+  readonly states?: readonly JobState[];
+  readonly after?: string;
+  readonly limit: number;
+}
+
 /** An operating system process that must not outlive its turn; identity is (boot, pid, start time). */
 export interface OwnedProcess {
   readonly pid: number;
@@ -371,6 +419,14 @@ export type DiskState =
   /** A write or a sync failed, or the file is damaged: nothing is written any more, until a new start. */
   | { readonly at: "failed"; readonly fault: FaultRecord };
 
+/** A run that is not complete. */
+export interface OpenRun {
+  readonly id: RunId;
+  readonly session: SessionKey | null;
+  /** Its turn is over; it waits for what it set going. */
+  readonly isEnded: boolean;
+}
+
 // ── the verbs ───────────────────────────────────────────────────────────────────────────────
 
 export interface StoreVerbs {
@@ -417,6 +473,20 @@ export interface StoreVerbs {
   /** After a start: a new generation; every unfinished turn comes back to be run on from its last step. */
   recover(): { readonly generation: number; readonly turns: readonly StartedTurn[]; readonly poisoned: readonly TurnId[] };
 
+  /**
+   * A turn's model call waits for its provider: the turn lends its slot, and its task's deadline rests.
+   * @returns false when the epoch is old: nothing was written.
+   */
+  parkTurn(input: { turn: TurnRef; parking: Parking }): boolean;
+  /** The call goes on: slot and deadline are taken up again. False: it was not parked, or the epoch is old. */
+  unparkTurn(turn: TurnRef): boolean;
+
+  /** Takes one model call and its tokens from a provider's allowance, or says how long to wait. */
+  takeAllowance(ask: AllowanceAsk): AllowanceAnswer;
+  /** Corrects what was taken, or notes what a provider said: a wall, a limit. */
+  adjustAllowance(change: AllowanceChange): void;
+  allowances(): readonly Allowance[];
+
   /** What runs in a session now, on any track. */
   runningTurns(session: SessionKey): readonly TurnRow[];
   /** Texts of a session that run or wait without an answer, oldest first. */
@@ -439,6 +509,11 @@ export interface StoreVerbs {
   /** Removes the sessions of ended children that were spawned to be deleted; their tasks and results stay. */
   removeSpent(input: { limit: number }): number;
   archiveIdle(input: { childrenEndedBefore: number | null; unusedSince: number | null; limit: number }): number;
+  /**
+   * Replaces the entries after `from` up to `upTo` by a summary, in what the model is told.
+   * False: the session was reset, compacted or made anew since the summary was begun; nothing was written.
+   */
+  summariseSession(input: { key: SessionKey; createdAt: number; from: number; upTo: number; summary: string; usage: Usage; model: string }): boolean;
 
   /** Entries after `after` up to `upTo`, but nothing that the summary replaces. */
   context(input: { key: SessionKey; after: number; upTo: number }): SessionContext | null;
@@ -453,7 +528,7 @@ export interface StoreVerbs {
 
   /**
    * Admits a child: task, flow, session and its first message.
-   * @throws {Fault} SPAWN_TOO_DEEP, SPAWN_PARENT_GONE, TURN_NOT_FOUND (the turn that asked has ended), BUDGET_EXHAUSTED (no more children), BUDGET_TOO_LARGE.
+   * @throws {Fault} SPAWN_TOO_DEEP, SPAWN_PARENT_GONE, FLOW_CANCELLED, CIRCUIT_OPEN, CLAIM_TAKEN, CLAIM_DEADLOCK, TURN_NOT_FOUND (the turn that asked has ended), BUDGET_EXHAUSTED (no more children), BUDGET_TOO_LARGE.
    */
   admitSpawn(input: { spawn: NewSpawn; limits: SpawnLimits }): { readonly task: Task; readonly created: boolean };
   /** All of them or none. @throws {Fault} as {@link admitSpawn} */
@@ -462,10 +537,16 @@ export interface StoreVerbs {
   task(id: TaskId): Task | null;
   taskOfSession(key: SessionKey): Task | null;
   tasks(query: TaskQuery): { readonly tasks: readonly Task[]; readonly next: string | null; readonly groups: readonly Group[] };
-  flow(id: FlowId): { readonly flow: FlowRow; readonly tasks: readonly Task[] } | null;
+  flow(id: FlowId): { readonly flow: FlowRow; readonly tasks: readonly (Task & { readonly waitsFor: TaskWait | null })[] } | null;
   flows(query: FlowQuery): { readonly flows: readonly FlowRow[]; readonly next: string | null; readonly groups: readonly Group[] };
-  /** Starts an ended child again in its own session, as a new attempt of the same task id's successor. */
-  retryTask(input: { task: TaskId; by: string }): Task | null;
+  /**
+   * Starts an ended child again, as a task of its own with the next number of attempt. With `restart`
+   * one that has not ended is stopped and begins its next attempt at once, under the same id.
+   * @throws {Fault} TASK_NOT_FINISHED, SPAWN_PARENT_GONE, CLAIM_DEADLOCK.
+   */
+  retryTask(input: { task: TaskId; by: string; restart?: boolean }): Task | null;
+  /** The attempts of a child that are over, the first one first. */
+  attempts(task: TaskId): readonly Attempt[];
 
   /** Stops a session's running turns and, with `tree`, everything below it; the queue stays unless `queue`. */
   cancelSession(input: { key: SessionKey; by: string; tree: boolean; queue: boolean }): Cancelled | null;
@@ -495,6 +576,48 @@ export interface StoreVerbs {
 
   /** Posts something that the person should know, as an event and (with `entry`) in the transcript. */
   notice(input: { session: SessionKey; text: string; level: "info" | "warn" | "error"; code: string | null; entry: boolean; data?: JsonObject }): void;
+
+  /** @throws {Fault} SESSION_NOT_FOUND */
+  addAccessToken(token: NewAccessToken): AccessToken;
+  /** By its fingerprint, also one that is revoked or over. */
+  accessToken(hash: string): AccessToken | null;
+  accessTokens(input: { limit: number }): readonly AccessToken[];
+  /** Null: no such token. One that was revoked before keeps its time. */
+  revokeAccessToken(id: string): AccessToken | null;
+  /** Adds what a call cost to its token and, where it has one, to its session and the task that runs there. */
+  chargeAccessToken(input: { id: string; model: string; usage: Usage }): void;
+
+  /** @throws {Fault} JOB_NAME_TAKEN, JOBS_FULL. */
+  putJob(job: NewJob): Job;
+  /** Null: no such job. @throws {Fault} JOB_NAME_TAKEN. */
+  patchJob(patch: JobPatch): Job | null;
+  /** Stops what the job runs, and removes it with its history. */
+  removeJob(id: JobId): boolean;
+  job(idOrName: string): Job | null;
+  jobs(query: JobQuery): { readonly jobs: readonly Job[]; readonly next: string | null };
+  /** Active jobs of one kind of schedule. */
+  jobsOfKind(query: { kind: Schedule["kind"]; limit: number }): readonly Job[];
+  /** Jobs that the configuration made. */
+  configJobs(): readonly Job[];
+  /** Jobs whose time has come, runs whose next attempt has, and when to ask again. */
+  dueJobs(input: { limit: number }): { readonly jobs: readonly Job[]; readonly retries: readonly RunId[]; readonly nextAt: number | null };
+  /** Jobs of equal steps that a clock which was set back would leave silent. */
+  stalledJobs(): readonly Job[];
+  /** Gives a job another next moment. False: it has one that was not expected. */
+  moveJob(input: { id: JobId; expected: number; next: NextMoment }): boolean;
+  setFingerprint(input: { id: JobId; fingerprint: string | null }): void;
+  /**
+   * Writes the moments of a job that have passed, turns the one that is run into its message, and
+   * says what comes next. Once per (job, moment), whoever asks how often.
+   */
+  fireJob(firing: Firing): Run | null;
+  /** The next attempt of a run that failed. */
+  launchRun(input: { id: RunId; rules: RunRules }): void;
+  /** Brings runs in line with what became of their messages, turns and children. @returns those still open. */
+  settleRuns(input: { ids: readonly RunId[]; rules: RunRules }): readonly OpenRun[];
+  openRuns(): readonly OpenRun[];
+  jobRuns(query: { id: JobId; after?: number; limit: number }): { readonly runs: readonly Run[]; readonly next: number | null };
+  forgetRuns(input: { completedBefore: number; limit: number }): number;
 
   recordProcess(process: OwnedProcess): void;
   forgetProcess(marker: string): void;

@@ -17,7 +17,7 @@
  */
 import { constants, type Dir, type Stats } from "node:fs";
 import { access, lstat, mkdir, open, opendir, readlink, realpath, rename, unlink, type FileHandle } from "node:fs/promises";
-import { isAbsolute } from "node:path";
+import { isAbsolute, posix } from "node:path";
 import type { RandomBytes } from "../base/ids.ts";
 import { Fault } from "../model/faults.ts";
 
@@ -59,6 +59,8 @@ export interface OpenFile {
 export interface ReplaceOptions {
   /** Refuses when the file is not the one that was read. */
   readonly unchangedSince?: Stats;
+  /** Throws when the file, where it really lies, may not be changed; its path from the top of the workspace. */
+  readonly check?: (path: string) => void;
 }
 
 export class Workspace {
@@ -140,6 +142,7 @@ export class Workspace {
     return this.#with(path, { makeFolders: true }, async ({ folder, name, stats }) => {
       if (name === null || stats?.isDirectory()) return refuse(path, "is a folder, not a file");
       if (stats !== null && !stats.isFile()) return refuse(path, `is ${kindOf(stats)}, not a regular file`);
+      options.check?.(posix.join(posix.relative(this.#root, await folder.realPath()), name));
       const temporary = folder.at(`.yard-${Buffer.from(this.#random(8)).toString("hex")}.tmp`);
       const handle = await open(temporary, CREATE_FILE, 0o666);
       try {

@@ -9,6 +9,7 @@
 import type { RandomBytes } from "../base/ids.ts";
 import type { Tool, ToolOutcome } from "../model/tool.ts";
 import { readWhole, Workspace, type OpenFile } from "./confine.ts";
+import { checkFences } from "./fences.ts";
 import { inputShape, optional, text, yesNo } from "./input.ts";
 
 /** The largest file that is edited, bytes. */
@@ -34,6 +35,7 @@ export function makeEditTool({ random }: { random: RandomBytes }): Tool {
     async run(input, context) {
       const { path, old, new: replacement, all = false } = INPUT.parse("edit", input);
       if (old === replacement) return failed("old and new are the same; nothing to do");
+      checkFences(context, path);
       const workspace = await Workspace.open(context.workspace, random);
       const file = await workspace.openFile(path);
       const before = await readText(file).finally(() => file.handle.close());
@@ -46,7 +48,7 @@ export function makeEditTool({ random }: { random: RandomBytes }): Tool {
         return failed(`old is in ${path} ${places.length} times, at lines ${shown}${places.length > PLACES_SHOWN_MAX ? "..." : ""}; give more of the text around the one you mean, or set all`);
       }
       const after = before.split(old).join(replacement);
-      await workspace.replaceFile(path, Buffer.from(after), { unchangedSince: file.stats });
+      await workspace.replaceFile(path, Buffer.from(after), { unchangedSince: file.stats, check: (real) => checkFences(context, real) });
       return { text: `replaced ${places.length === 1 ? `line ${lineOf(before, places[0]!)}` : `${places.length} places`} of ${path}` };
     },
   };

@@ -112,6 +112,7 @@ async function runToEnd(command: Command, context: ToolContext, clock: Clock): P
 export function makeProcessTool({ commands }: Pick<Deps, "commands">): Tool {
   return {
     name: "process",
+    isRare: true,
     description: "Background commands: list, poll (new output; waitSeconds waits for some), kill, write (input; without it, closes it).",
     inputSchema: PROCESS_INPUT.schema,
     effect: "once",

@@ -6,6 +6,7 @@
  *
  * A pattern without "/" matches the last name of a path at any depth.
  */
+import { expandBraces } from "../base/braces.ts";
 import { Fault } from "../model/faults.ts";
 
 const PATTERN_MAX_CHARS = 500;
@@ -18,7 +19,7 @@ export function makeGlob(tool: string, pattern: string): (path: string) => boole
     throw new Fault("TOOL_INPUT", { tool, problem: `the pattern ${problem}` });
   };
   if (pattern === "" || pattern.length > PATTERN_MAX_CHARS) refuse(`must have 1 to ${PATTERN_MAX_CHARS} characters`);
-  const alternatives = expandBraces(pattern) ?? refuse(`stands for more than ${ALTERNATIVES_MAX} patterns; use fewer braces`);
+  const alternatives = expandBraces(pattern, ALTERNATIVES_MAX) ?? refuse(`stands for more than ${ALTERNATIVES_MAX} patterns; use fewer braces`);
   const globs = alternatives.map((one) => {
     const names = one.split("/").filter((name) => name !== "" && name !== ".");
     return (names.length === 1 ? ["**", ...names] : names).map((name) => (name === "**" ? null : partsOfName(name)));
@@ -27,38 +28,6 @@ export function makeGlob(tool: string, pattern: string): (path: string) => boole
     const names = path.split("/");
     return globs.some((glob) => matchesNames(glob, names));
   };
-}
-
-/** Null when there are too many. Braces that do not close, or hold no comma, are ordinary characters. */
-function expandBraces(pattern: string): readonly string[] | null {
-  const done: string[] = [];
-  const open = [{ text: pattern, from: 0 }];
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    if (done.length + open.length >= ALTERNATIVES_MAX) return null;
-    const { text, from } = next;
-    const begin = text.indexOf("{", from);
-    const parts = begin < 0 ? null : partsOfBrace(text, begin);
-    if (begin < 0) done.push(text);
-    else if (parts === null) open.push({ text, from: begin + 1 });
-    else for (const choice of parts.choices.reverse()) open.push({ text: text.slice(0, begin) + choice + text.slice(parts.end), from: begin });
-  }
-  return done;
-}
-
-function partsOfBrace(text: string, begin: number): { choices: string[]; end: number } | null {
-  const choices: string[] = [];
-  let depth = 0;
-  let from = begin + 1;
-  for (let at = begin; at < text.length; at++) {
-    if (text[at] === "{") depth++;
-    if (text[at] === "}") depth--;
-    if (depth === 0 || (depth === 1 && text[at] === ",")) {
-      choices.push(text.slice(from, at));
-      from = at + 1;
-    }
-    if (depth === 0) return choices.length > 1 ? { choices, end: at + 1 } : null;
-  }
-  return null;
 }
 
 /** The parts of one name; null stands for `**`. */

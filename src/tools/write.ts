@@ -2,6 +2,7 @@
 import type { RandomBytes } from "../base/ids.ts";
 import type { Tool } from "../model/tool.ts";
 import { Workspace } from "./confine.ts";
+import { checkFences } from "./fences.ts";
 import { inputShape, text } from "./input.ts";
 
 const WRITE_MAX_CHARS = 5_000_000;
@@ -17,9 +18,10 @@ export function makeWriteTool({ random }: { random: RandomBytes }): Tool {
     parallel: false,
     async run(input, context) {
       const { path, content } = INPUT.parse("write", input);
+      checkFences(context, path);
       const workspace = await Workspace.open(context.workspace, random);
       const bytes = Buffer.from(content);
-      const existed = await workspace.replaceFile(path, bytes);
+      const existed = await workspace.replaceFile(path, bytes, { check: (real) => checkFences(context, real) });
       return { text: `${existed ? "replaced" : "created"} ${path} (${bytes.length} bytes)` };
     },
   };

@@ -81,13 +81,13 @@ export async function rateModel(deps: ProbeDeps, model: string, signal: AbortSig
 async function run({ models, tools, nowMs }: ProbeDeps, model: string, probe: Probe, signal: AbortSignal): Promise<ProbeResult> {
   const startedMs = nowMs();
   const messages: ChatMessage[] = [...probe.history, { role: "user", text: probe.message }];
-  const system = systemPrompt({ started: { besides: [], sessionInfo: { depth: 0 } }, agentPrompt: "", files: "", canSpawn: true, summary: null, nowMs: startedMs });
+  const system = systemPrompt({ started: { besides: [], sessionInfo: { depth: 0 } }, agentPrompt: "", files: "", canSpawn: true, summary: null });
   const specs = tools.map(({ name, description, inputSchema }) => ({ name, description, inputSchema }));
   let children = 0;
   let denied = false;
   let text = "";
   for (let round = 1, isForced = false; round <= ROUNDS_MAX; round++) {
-    const answer: ModelAnswer = await models.call({ model, system, messages, tools: specs, signal, ...(isForced ? { toolChoice: { tool: SPAWN } } : {}) }, () => {});
+    const answer: ModelAnswer = await models.call({ model, system, messages, tools: specs, person: true, signal, ...(isForced ? { toolChoice: { tool: SPAWN } } : {}) }, () => {});
     const calls = toolCallsOf(answer.parts);
     text = textOf(answer.parts);
     isForced = false;

@@ -8,12 +8,15 @@ import { Fault } from "../model/faults.ts";
 import { schemaProblem } from "../model/output-schema.ts";
 import type { Accepted } from "../model/message.ts";
 import { LABEL_LENGTH_MAX, TASK_BYTES_MAX, hasEnded, type NewSpawn, type SpawnLimits, type Task } from "../model/task.ts";
+import { claimProblem } from "../model/path-claims.ts";
+import { parseSessionKey } from "../model/session.ts";
+import type { Supervision } from "../model/supervision.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Cancelled, Store } from "../store/store.ts";
 import { checkedAddresses, checkedUrl, systemResolve } from "../tools/checked-address.ts";
 import { scopeBudgets, treeSeconds } from "../turns/budget-settings.ts";
 import { agentIds, agentsList, findAgent } from "../turns/agents-list.ts";
-import { maxChildrenPerAgent, maxSpawnDepth, runTimeoutSeconds, webhookAllowPrivate } from "./settings.ts";
+import { attemptsOfChildren, backoffSeconds, circuitFailures, circuitOpenSeconds, maxChildrenPerAgent, maxSpawnDepth, onConflict, onEnd, progressSeconds, retryModel, runTimeoutSeconds, webhookAllowPrivate } from "./settings.ts";
 import type { Trees } from "./trees.ts";
 
 /** How long a spawn waits for the look-up of its callback's host. */
@@ -25,6 +28,8 @@ export interface GroveDeps {
   readonly settings: Settings;
   readonly models: ModelClient;
   readonly clock: Clock;
+  /** The folder in which a session of this agent works. */
+  readonly workspaceFor: (cwd: string | null, agent: string) => string;
   readonly kick: () => void;
   readonly steeringCame: (session: SessionKey) => void;
 }
@@ -63,7 +68,9 @@ export class Grove implements Trees {
     if (spawn.callback) await this.#checkCallback(spawn.callback);
     const longest = settings.get(treeSeconds);
     const seconds = Math.min(spawn.deadlineSeconds ?? (settings.get(runTimeoutSeconds) || Infinity), longest || Infinity);
-    return { ...spawn, deadlineSeconds: Number.isFinite(seconds) ? seconds : null };
+    const supervision = supervisionBy(settings, spawn.supervision ?? {});
+    const workspace = spawn.claims.length === 0 ? undefined : await this.#workspaceOf(spawn);
+    return { ...spawn, deadlineSeconds: Number.isFinite(seconds) ? seconds : null, supervision, ...(workspace === undefined ? {} : { workspace }) };
   }
 
   /** A host that cannot be looked up now may be there when the child has ended; one that lies inside is refused at once. */
@@ -89,30 +96,52 @@ export class Grove implements Trees {
     if ((spawn.delivery === "webhook") !== (typeof spawn.callback === "string")) throw new Fault("BAD_REQUEST", { where: "callback", problem: "and delivery webhook go together; give both or neither" });
     if (spawn.kind === "acp") throw new Fault("BAD_REQUEST", { where: "runtime", problem: "acp is not available in this version; use subagent" });
     if (spawn.cwd !== null && !isAbsolute(spawn.cwd)) throw new Fault("BAD_REQUEST", { where: "cwd", problem: "must be an absolute path" });
-    if (spawn.model !== null && !this.#deps.models.knownModels().some((known) => known.split("/")[0] === spawn.model!.split("/")[0])) {
-      throw new Fault("MODEL_UNKNOWN", { model: spawn.model, known: this.#deps.models.knownModels().join(", ") });
+    for (const claim of spawn.claims) {
+      const problem = claimProblem(claim);
+      if (problem !== null) throw new Fault("BAD_REQUEST", { where: "claims", problem: `${JSON.stringify(claim.slice(0, 80))} ${problem}` });
     }
     const problem = spawn.outputSchema === undefined ? null : schemaProblem(spawn.outputSchema);
     if (problem !== null) throw new Fault("BAD_REQUEST", { where: "outputSchema", problem });
+    this.#checkModel(spawn.model);
+    this.#checkModel(spawn.supervision?.retryModel ?? null);
     const list = this.#deps.settings.get(agentsList);
     if (findAgent(list, spawn.agent) === null) throw new Fault("AGENT_NOT_FOUND", { agent: spawn.agent, known: agentIds(list).join(", ") });
+    if (spawn.turnId === null || spawn.parent === null) return;
+    // A model asks: it may hand work only to whom its agent may.
+    const { agent } = parseSessionKey(spawn.parent).parts;
+    const allowed = findAgent(list, agent)?.subagents?.allowAgents;
+    if (allowed !== undefined && spawn.agent !== agent && !allowed.includes(spawn.agent)) throw new Fault("AGENT_NOT_FOUND", { agent: spawn.agent, known: [agent, ...allowed].join(", ") });
+  }
+
+  #checkModel(model: string | null): void {
+    if (model !== null && !this.#deps.models.knownModels().some((known) => known.split("/")[0] === model.split("/")[0])) {
+      throw new Fault("MODEL_UNKNOWN", { model, known: this.#deps.models.knownModels().join(", ") });
+    }
+  }
+
+  /** Where the child will work: claims are read from there. */
+  async #workspaceOf({ cwd, parent, agent }: NewSpawn): Promise<string> {
+    const inherited = cwd ?? (parent === null ? null : ((await this.#deps.store.session(parent))?.cwd ?? null));
+    return this.#deps.workspaceFor(inherited, agent);
   }
 
   async waitFor(id: TaskId, { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal }): Promise<Task> {
     const { store, sessions, clock } = this.#deps;
+    const untilMs = clock.monotonic() + timeoutMs;
     const first = await this.#task(id);
     if (hasEnded(first.state)) return first;
     const log = first.parentSession ?? first.session;
     const row = await store.session(log);
     return new Promise((resolve, reject) => {
       let finished = false;
-      const finish = (cause?: unknown): void => {
+      const finish = (cause?: unknown, elsewhere = false): void => {
         if (finished) return;
         finished = true;
         close();
         disarm();
         signal?.removeEventListener("abort", onAbort);
         if (cause !== undefined) reject(cause);
+        else if (elsewhere) this.waitFor(id, { timeoutMs: Math.max(0, untilMs - clock.monotonic()), ...(signal === undefined ? {} : { signal }) }).then(resolve, reject);
         else this.#task(id).then(resolve, reject);
       };
       const onAbort = (): void => finish(signal!.reason);
@@ -120,7 +149,10 @@ export class Grove implements Trees {
         { session: log, after: Math.max(0, (row?.lastSeq ?? 0) - 1) },
         {
           onEvent: (event) => {
-            if (event.taskId === id && event.type === "task.ended") finish();
+            if (event.taskId !== id) return;
+            if (event.type === "task.ended") finish();
+            // From now on its events are told elsewhere.
+            if (event.data["handedUpTo"] !== undefined) finish(undefined, true);
           },
           onFailure: finish,
         },
@@ -132,7 +164,8 @@ export class Grove implements Trees {
     });
   }
 
-  async cancelTask(id: TaskId, by: string): Promise<Cancelled> {
+  async cancelTask(name: TaskId, by: string): Promise<Cancelled> {
+    const { taskId: id } = await this.named(name);
     const cancelling = this.#deps.store.cancelTask({ task: id, by });
     this.#deps.kick();
     const cancelled = await cancelling;
@@ -158,11 +191,18 @@ export class Grove implements Trees {
     return result;
   }
 
-  async retry(id: TaskId, by: string): Promise<Task> {
-    const retrying = this.#deps.store.retryTask({ task: id, by });
+  async retry(name: TaskId, by: string, { restart = false }: { restart?: boolean } = {}): Promise<Task> {
+    const { taskId: id } = await this.named(name);
+    const retrying = this.#deps.store.retryTask({ task: id, by, restart });
     this.#deps.kick();
     const task = await retrying;
     if (task === null) throw new Fault("TASK_NOT_FOUND", { task: id });
+    return task;
+  }
+
+  async named(idOrLabel: string): Promise<Task> {
+    const task = (await this.#deps.store.task(idOrLabel as TaskId)) ?? (await this.#deps.store.tasks({ label: idOrLabel, limit: 1 })).tasks[0];
+    if (task === undefined) throw new Fault("TASK_NOT_FOUND", { task: idOrLabel });
     return task;
   }
 
@@ -171,4 +211,21 @@ export class Grove implements Trees {
     if (task === null) throw new Fault("TASK_NOT_FOUND", { task: id });
     return task;
   }
+}
+
+/** What the spawn names, and for the rest what the settings say. */
+function supervisionBy(settings: Settings, named: Partial<Supervision>): Supervision {
+  const seconds = settings.get(progressSeconds);
+  return {
+    progressSeconds: seconds > 0 ? seconds : null,
+    attempts: settings.get(attemptsOfChildren),
+    backoffSeconds: settings.get(backoffSeconds),
+    retryModel: settings.get(retryModel) || null,
+    category: null,
+    circuitFailures: settings.get(circuitFailures),
+    circuitOpenSeconds: settings.get(circuitOpenSeconds),
+    onEnd: settings.get(onEnd),
+    onConflict: settings.get(onConflict),
+    ...named,
+  };
 }

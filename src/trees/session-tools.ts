@@ -4,17 +4,21 @@
  * Everything is limited to the caller's own subtree. Results are JSON, so that scripts and small
  * models can read them.
  */
+import { realpath } from "node:fs/promises";
+import { join, relative, resolve, sep } from "node:path";
 import type { SessionKey, TaskId } from "../base/ids.ts";
 import type { Json, JsonObject } from "../base/json.ts";
 import type { Settings } from "../base/setting.ts";
 import { budgetOf, deadlineOf, SPAWN_BUDGET_MAX } from "../model/budget.ts";
 import { textOf } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
+import { CLAIM_LENGTH_MAX, CLAIMS_MAX } from "../model/path-claims.ts";
+import { ATTEMPTS_MAX, BACKOFF_SECONDS_MAX, CATEGORY_LENGTH_MAX, ON_CONFLICT, ON_END, type Supervision } from "../model/supervision.ts";
 import { hasEnded, LABEL_LENGTH_MAX, TASK_BYTES_MAX, type Task } from "../model/task.ts";
 import type { Tool, ToolContext, ToolOutcome } from "../model/tool.ts";
 import type { Entry } from "../model/turn.ts";
 import type { Store, TurnRow } from "../store/store.ts";
-import { anyObject, inputShape, number, object, oneOf, optional, text, textOrList, wholeNumber, type Field, type InputShape } from "../tools/input.ts";
+import { anyObject, described, inputShape, number, object, oneOf, optional, text, textOrList, wholeNumber, type Field, type InputShape } from "../tools/input.ts";
 import { agentIds, agentsList } from "../turns/agents-list.ts";
 import { childrenOf, findChild, type NumberedTask } from "./find-child.ts";
 import type { Trees } from "./trees.ts";
@@ -31,7 +35,7 @@ const BUDGET = object({
   seconds: optional(wholeNumber({ min: 1, max: SPAWN_BUDGET_MAX.seconds })),
 });
 const RECENT_MAX = 20;
-const CLAIMS_MAX = 100;
+const PATH_LENGTH_MAX = 4096;
 
 export interface SessionToolDeps {
   readonly store: Store;
@@ -74,7 +78,15 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
         deadlineSeconds: optional(wholeNumber({ min: 1, max: DEADLINE_SECONDS_MAX })),
         delivery: optional(oneOf("digest", "notify", "board")),
         cleanup: optional(oneOf("keep", "delete")),
-        claims: optional(textOrList({ max: 4_000, itemsMax: CLAIMS_MAX })),
+        claims: optional(described(textOrList({ max: CLAIM_LENGTH_MAX, itemsMax: CLAIMS_MAX }), "paths that only it may change")),
+        onConflict: optional(oneOf(...ON_CONFLICT)),
+        progressSeconds: optional(wholeNumber({ min: 1, max: DEADLINE_SECONDS_MAX })),
+        attempts: optional(wholeNumber({ min: 1, max: ATTEMPTS_MAX })),
+        backoffSeconds: optional(wholeNumber({ min: 0, max: BACKOFF_SECONDS_MAX })),
+        retryModel: optional(MODEL_NAME),
+        category: optional(text({ min: 1, max: CATEGORY_LENGTH_MAX })),
+        onEnd: optional(oneOf(...ON_END)),
+        cwd: optional(described(text({ min: 1, max: PATH_LENGTH_MAX }), "a folder of your workspace")),
         budget: optional(BUDGET),
         outputSchema: optional(anyObject()),
       }),
@@ -88,12 +100,13 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
           kind: input.runtime ?? "subagent",
           model: input.model ?? null,
           context: input.context ?? "isolated",
-          cwd: null,
+          cwd: input.cwd === undefined ? null : await folderInside(context.workspace, input.cwd),
           deadlineSeconds: deadlineOf(input.deadlineSeconds, input.budget),
           delivery: input.delivery ?? "digest",
           cleanup: input.cleanup ?? "keep",
           claims: input.claims === undefined ? [] : typeof input.claims === "string" ? [input.claims] : input.claims,
           idempotencyKey: context.stepKey,
+          supervision: supervisionIn(input),
           ...(input.budget === undefined ? {} : { budget: budgetOf(input.budget) }),
           ...(input.outputSchema === undefined ? {} : { outputSchema: input.outputSchema }),
         });
@@ -128,6 +141,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
     }),
     tool({
       name: "sessions_send",
+      isRare: true,
       description: "Tell a running child something; it sees it before its next step.",
       effect: "keyed",
       input: inputShape({ session: NAME, text: text({ min: 1, max: 100_000 }) }),
@@ -139,6 +153,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
     }),
     tool({
       name: "sessions_list",
+      isRare: true,
       description: "Sessions of your children, newest first.",
       effect: "pure",
       input: inputShape({ limit: optional(wholeNumber({ min: 1, max: 100 })) }),
@@ -149,6 +164,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
     }),
     tool({
       name: "sessions_history",
+      isRare: true,
       description: "The newest lines of a child's conversation.",
       effect: "pure",
       input: inputShape({ session: NAME, limit: optional(wholeNumber({ min: 1, max: LOG_ENTRIES_MAX })) }),
@@ -159,6 +175,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
     }),
     tool({
       name: "session_status",
+      isRare: true,
       description: "State of this session, or of a child: tokens, model, what runs.",
       effect: "pure",
       input: inputShape({ session: optional(NAME) }),
@@ -171,6 +188,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
     }),
     tool({
       name: "agents_list",
+      isRare: true,
       description: "Agents that you may name in sessions_spawn.",
       effect: "pure",
       input: inputShape({}),
@@ -179,10 +197,27 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
   ];
 }
 
+const SUPERVISION = ["onConflict", "progressSeconds", "attempts", "backoffSeconds", "retryModel", "category", "onEnd"] as const;
+
+/** What was named of it; the rest comes from the settings. */
+function supervisionIn(input: { readonly [Name in (typeof SUPERVISION)[number]]: Supervision[Name] | undefined }): Partial<Supervision> {
+  return Object.fromEntries(SUPERVISION.flatMap((name) => (input[name] === undefined ? [] : [[name, input[name]]])));
+}
+
+/** A child works in its parent's workspace or below, wherever links lead. @throws {Fault} PATH_REFUSED. */
+async function folderInside(workspace: string, path: string): Promise<string> {
+  const real = (one: string): Promise<string | null> => realpath(one).catch(() => null);
+  const [top, folder] = await Promise.all([real(workspace), real(resolve(workspace, path))]);
+  if (top === null || folder === null) throw new Fault("PATH_REFUSED", { path, problem: "no such folder" });
+  if (folder !== top && !folder.startsWith(`${top}${sep}`)) throw new Fault("PATH_REFUSED", { path, problem: "is outside of the workspace" });
+  return join(workspace, relative(top, folder));
+}
+
 interface ToolPlan<T> {
   readonly name: string;
   readonly description: string;
   readonly effect: Tool["effect"];
+  readonly isRare?: boolean;
   readonly input: InputShape<T>;
   run(input: T, context: ToolContext): Promise<ToolOutcome>;
 }
@@ -193,6 +228,7 @@ function tool<T>(plan: ToolPlan<T>): Tool {
     description: plan.description,
     effect: plan.effect,
     parallel: true,
+    isRare: plan.isRare ?? false,
     inputSchema: plan.input.schema,
     run: async (input, context) => plan.run(plan.input.parse(plan.name, input), context),
   };

@@ -1,11 +1,15 @@
-/** Settings of children: how many, how deep, how long. */
-import { listOf, text, wholeNumber, type Setting } from "../base/setting.ts";
+/** Settings of children: how many, how deep, how long, with which tools, how they are watched, and where their results go. */
+import { BadValue, listOf, oneOf, text, wholeNumber, type Setting } from "../base/setting.ts";
+import { ATTEMPTS_MAX, BACKOFF_SECONDS_MAX, ON_CONFLICT, ON_END, type OnConflict, type OnEnd } from "../model/supervision.ts";
+import { parseTools, type ToolRules } from "../turns/agents-list.ts";
+
+const DEPTH_MAX = 5;
 
 export const maxSpawnDepth: Setting<number> = {
   key: "agents.defaults.subagents.maxSpawnDepth",
   unit: "count",
   fallback: 1,
-  ...wholeNumber({ min: 0, max: 5 }),
+  ...wholeNumber({ min: 0, max: DEPTH_MAX }),
   takesEffect: "at once",
   doc: "How deep children may nest: 1 = children cannot have children of their own; 0 = nobody may spawn.",
 };
@@ -53,6 +57,101 @@ export const gatherMs: Setting<number> = {
   ...wholeNumber({ min: 0, max: 600_000 }),
   takesEffect: "at once",
   doc: "How long finished children are gathered before their parent gets them as one digest.",
+};
+
+export const toolsByDepth: Setting<Readonly<Record<string, ToolRules>>> = {
+  key: "agents.defaults.subagents.tools",
+  unit: "map",
+  fallback: {},
+  bounds: `a map of depths 1..${DEPTH_MAX} to {allow?, deny?}`,
+  takesEffect: "next turn",
+  doc: "Which tools children have, by depth: a rule holds at its depth and everywhere below it. Names of tools, * at the end for any rest; deny wins over allow. A child never has a tool that its parent has not.",
+  parse(value) {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) throw new BadValue(toolsByDepth.bounds);
+    return Object.fromEntries(
+      Object.entries(value).map(([depth, rules]) => {
+        if (!/^\d$/.test(depth) || Number(depth) < 1 || Number(depth) > DEPTH_MAX) throw new BadValue(`${toolsByDepth.bounds} (${JSON.stringify(depth.slice(0, 20))} is no such depth)`);
+        return [depth, parseTools(rules, `"${depth}"`)];
+      }),
+    );
+  },
+};
+
+/** The rules that hold at a depth. */
+export function toolRulesAt(byDepth: Readonly<Record<string, ToolRules>>, depth: number): readonly ToolRules[] {
+  return Object.entries(byDepth).flatMap(([from, rules]) => (Number(from) <= depth ? [rules] : []));
+}
+
+export const progressSeconds: Setting<number> = {
+  key: "agents.defaults.subagents.progressSeconds",
+  unit: "s",
+  fallback: 0,
+  ...wholeNumber({ min: 0, max: 30 * 86_400 }),
+  takesEffect: "at once",
+  doc: "An attempt of a child that brings no new result of a tool for so long, while it runs, is over. 0 = no such limit.",
+};
+
+export const attemptsOfChildren: Setting<number> = {
+  key: "agents.defaults.subagents.attempts",
+  unit: "count",
+  fallback: 1,
+  ...wholeNumber({ min: 1, max: ATTEMPTS_MAX }),
+  takesEffect: "at once",
+  doc: "How often a child is tried in all, when its spawn does not say.",
+};
+
+export const backoffSeconds: Setting<number> = {
+  key: "agents.defaults.subagents.backoffSeconds",
+  unit: "s",
+  fallback: 5,
+  ...wholeNumber({ min: 0, max: BACKOFF_SECONDS_MAX }),
+  takesEffect: "at once",
+  doc: "Pause before a child's second attempt. It doubles with each further one, up to ten minutes.",
+};
+
+export const retryModel: Setting<string> = {
+  key: "agents.defaults.subagents.retryModel",
+  unit: "text",
+  fallback: "",
+  ...text({ max: 200 }),
+  takesEffect: "at once",
+  doc: "The model of a child's further attempts, as <provider>/<model>. Empty = the same.",
+};
+
+export const circuitFailures: Setting<number> = {
+  key: "agents.defaults.subagents.circuit.failures",
+  unit: "count",
+  fallback: 5,
+  ...wholeNumber({ min: 0, max: 1_000 }),
+  takesEffect: "at once",
+  doc: "After so many failures in a row of children of one agent and one category, spawns of that category are refused for a while. 0 = never.",
+};
+
+export const circuitOpenSeconds: Setting<number> = {
+  key: "agents.defaults.subagents.circuit.openSeconds",
+  unit: "s",
+  fallback: 60,
+  ...wholeNumber({ min: 1, max: 86_400 }),
+  takesEffect: "at once",
+  doc: "How long such spawns are refused before one may try again.",
+};
+
+export const onEnd: Setting<OnEnd> = {
+  key: "agents.defaults.subagents.onEnd",
+  unit: "choice",
+  fallback: "wait",
+  ...oneOf(...ON_END),
+  takesEffect: "at once",
+  doc: "A child that is done while children of its own run: wait = it ends when they have; handUp = its parent gets them.",
+};
+
+export const onConflict: Setting<OnConflict> = {
+  key: "agents.defaults.subagents.onConflict",
+  unit: "choice",
+  fallback: "wait",
+  ...oneOf(...ON_CONFLICT),
+  takesEffect: "at once",
+  doc: "A spawn whose claims overlap with another child's: wait = it waits in line; refuse = it is refused.",
 };
 
 export const sweepMinutes: Setting<number> = {
@@ -121,5 +220,6 @@ export const webhookTimeoutSeconds: Setting<number> = {
 
 export const SETTINGS: readonly Setting<unknown>[] = [
   maxSpawnDepth, maxChildrenPerAgent, runTimeoutSeconds, archiveAfterMinutes, childModel, gatherMs, sweepMinutes, archiveUnusedDays,
+  toolsByDepth, progressSeconds, attemptsOfChildren, backoffSeconds, retryModel, circuitFailures, circuitOpenSeconds, onEnd, onConflict,
   webhookSecret, webhookAllowPrivate, webhookAttempts, webhookRetryMs, webhookTimeoutSeconds,
 ] as readonly Setting<unknown>[];

@@ -81,7 +81,7 @@ function parseEntry(value: unknown, where: string): AgentEntry {
   };
 }
 
-function parseTools(value: unknown, where: string): ToolRules {
+export function parseTools(value: unknown, where: string): ToolRules {
   const fields = fieldsOf(value, where, ["allow", "deny"]);
   return {
     ...optional("allow", namesOf(fields["allow"], `${where}.allow`, TOOL_NAMES_MAX)),

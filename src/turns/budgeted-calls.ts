@@ -78,12 +78,12 @@ export class BudgetedCalls {
   }
 
   /** One model call that can be done without: null when the budget has no room for it. */
-  async ifItFits(request: ModelRequest): Promise<ModelAnswer | null> {
+  async ifItFits(request: ModelRequest, onFrame: (frame: ModelFrame) => void): Promise<ModelAnswer | null> {
     const planned = this.#ordinary({ ...request, model: this.#cheaper ?? request.model });
     const granted = await this.#reserve(planned);
     if (granted.outcome === "exhausted") return null;
     if (granted.outcome !== "granted") throw refusal(granted, planned);
-    return this.#run(planned, granted, () => {});
+    return this.#run(planned, granted, onFrame);
   }
 
   #ordinary(request: ModelRequest): Planned {

@@ -2,8 +2,14 @@
  * Compaction: the older part of a conversation becomes a summary. The session and its key stay,
  * and the transcript keeps every entry; only what the model is told gets shorter.
  *
- * The cut is always just before something that a person or a child said, never between a tool
- * call and its result.
+ *     small ──grows──▶ nearly full ──after a turn, beside the conversation──▶ small
+ *                          └──grows on──▶ full ──before the next turn, which waits──▶ small
+ *
+ * Always true:
+ *   - the cut is just before something that a person or a child said, never between a tool call
+ *     and its result
+ *   - a summary and the fact that it stands for those entries are one write: after a kill there is
+ *     the old context or the new one, and the next turn begins the work anew where need be
  */
 import type { ChatMessage } from "../model/chat.ts";
 import type { Entry } from "../model/turn.ts";
@@ -21,6 +27,13 @@ export interface ContextLimits {
   readonly entriesMax: number;
 }
 
+/** A conversation that fills this part of its limits is compacted beside itself, so that nobody waits for it later. */
+export const NEARLY_FULL = 0.8;
+
+export function partOf({ tokensMax, entriesMax }: ContextLimits, part: number): ContextLimits {
+  return { tokensMax: tokensMax * part, entriesMax: entriesMax * part };
+}
+
 /** The last entry that a summary should replace, or null when the conversation is short enough. */
 export function compactionCut(entries: readonly Entry[], limits: ContextLimits): number | null {
   const chars = entries.reduce((sum, entry) => sum + sizeOf(entry), 0);
@@ -34,6 +47,12 @@ export function compactionCut(entries: readonly Entry[], limits: ContextLimits):
   }
   while (first < entries.length && entries[first]!.content.role !== "user") first++;
   return first === 0 ? null : entries[first - 1]!.seq;
+}
+
+/** The last entry before the newest exchange, i.e. before the last thing that a person or a child said; null when nothing is. */
+export function newestExchange(entries: readonly Entry[]): number | null {
+  const first = entries.findLastIndex(({ content }) => content.role === "user");
+  return first <= 0 ? null : entries[first - 1]!.seq;
 }
 
 /** The request that makes the summary. */

@@ -55,6 +55,15 @@ export const toolOutputMax: Setting<number> = {
   doc: "The most of a tool's output that the model is shown; the middle of a longer one is left out.",
 };
 
+export const toolsShownMax: Setting<number> = {
+  key: "agents.defaults.toolsShown",
+  unit: "count",
+  fallback: 16,
+  ...wholeNumber({ min: 1, max: 1000 }),
+  takesEffect: "next turn",
+  doc: "With more tools than this, an agent is shown the usual ones, and finds the rarely used ones with tool_search; every prompt pays for what it lists.",
+};
+
 export const contextTokensMax: Setting<number> = {
   key: "agents.defaults.contextTokens",
   unit: "tokens",
@@ -80,6 +89,7 @@ export const SETTINGS: readonly Setting<unknown>[] = [
   progressTimeoutSeconds,
   stepsMax,
   toolOutputMax,
+  toolsShownMax,
   contextTokensMax,
   contextEntriesMax,
 ] as readonly Setting<unknown>[];

@@ -1,8 +1,8 @@
 /**
  * The instructions of one turn: who the agent is, how delegation works, the workspace's files.
  *
- * What changes from turn to turn (what is running) stands last, so that the long stable part can
- * stay in a provider's cache.
+ * They stay the same, byte for byte, while agent, files and summary do, so that a provider can keep
+ * them in its cache. What changes from turn to turn is `runningNow`, which is told after everything else.
  */
 import type { RunningBeside, StartedTurn, TurnSession } from "../model/turn.ts";
 
@@ -12,7 +12,6 @@ export interface PromptParts {
   readonly files: string;
   readonly canSpawn: boolean;
   readonly summary: string | null;
-  readonly nowMs: number;
 }
 
 const BASE = "You are an agent working through Yardmaster. Answer the person plainly and briefly. Use tools when they help; never claim a result that no tool or message gave you.";
@@ -28,13 +27,17 @@ export function systemPrompt(parts: PromptParts): string {
   if (parts.agentPrompt !== "") sections.push(parts.agentPrompt);
   if (parts.files !== "") sections.push(parts.files);
   if (parts.summary !== null) sections.push(`## The conversation so far, summarised\n${parts.summary}`);
-  const running = runningNow(parts.started.besides, parts.nowMs);
-  if (running !== "") sections.push(running);
   return sections.join("\n\n");
 }
 
-function runningNow(besides: readonly RunningBeside[], nowMs: number): string {
+/** What runs for this session beside the turn; empty when nothing does. */
+export function runningNow(besides: readonly RunningBeside[], nowMs: number): string {
   if (besides.length === 0) return "";
-  const lines = besides.map(({ handle, kind, about, startedAt }) => `- ${handle} (${kind === "turn" ? "an earlier message, its answer follows by itself" : "child"}): ${JSON.stringify(about)}, for ${Math.round((nowMs - startedAt) / 1000)} s`);
-  return `## Running now\n${lines.join("\n")}`;
+  const lines = besides.map(({ handle, kind, about, startedAt }) => `- ${handle} (${kind === "turn" ? "an earlier message, its answer follows by itself" : "child"}): ${quoted(about)}, for ${Math.round((nowMs - startedAt) / 1000)} s`);
+  return `[from the gateway]\n## Running now\n${lines.join("\n")}`;
+}
+
+/** What somebody said, as a quotation: one line, and without an `@` that could address someone. */
+function quoted(text: string): string {
+  return JSON.stringify(text).replaceAll("@", "\\u0040");
 }

@@ -23,21 +23,26 @@ import type { LiveFrame } from "../model/event.ts";
 import { DEFAULT_AGENT } from "../model/session.ts";
 import type { Tool } from "../model/tool.ts";
 import { modelStepKey, toChat } from "../model/transcript.ts";
-import type { StartedTurn, TurnEnd } from "../model/turn.ts";
+import { isForPerson, type StartedTurn, type TurnEnd } from "../model/turn.ts";
 import type { SessionContext, Store } from "../store/store.ts";
-import { agentsList, findAgent, type AgentEntry } from "./agents-list.ts";
+import { agentsList, findAgent, type AgentEntry, type ToolRules } from "./agents-list.ts";
 import { scopeBudgets } from "./budget-settings.ts";
 import { BudgetedCalls } from "./budgeted-calls.ts";
-import { compactionCut, compactionPrompt } from "./compact.ts";
+import { CompactionDesk } from "./compaction-desk.ts";
+import { compactionCut, NEARLY_FULL, partOf } from "./compact.ts";
 import { Contexts } from "./context.ts";
-import { contextEntriesMax, contextTokensMax, defaultModel, defaultWorkspace, progressTimeoutSeconds, stepsMax, toolOutputMax, turnTimeoutSeconds } from "./settings.ts";
-import { systemPrompt } from "./system-prompt.ts";
+import { contextEntriesMax, contextTokensMax, defaultModel, defaultWorkspace, progressTimeoutSeconds, stepsMax, toolOutputMax, toolsShownMax, turnTimeoutSeconds } from "./settings.ts";
+import { runningNow, systemPrompt } from "./system-prompt.ts";
 import { toolboxFor } from "./toolbox.ts";
+import { TurnParking } from "./turn-parking.ts";
+import { TurnWatch } from "./turn-watch.ts";
 import { WorkspaceFiles } from "./workspace-files.ts";
 
 /** First pause before a store write is tried again, e.g. while the disk is full; doubles up to the next. */
 const STORE_RETRY_MS = 100;
 const STORE_RETRY_MAX_MS = 5_000;
+/** Who was told of which fallback; with more, the oldest may be told again. */
+const TOLD_FALLBACKS_MAX = 10_000;
 /** The context may fill this part of a model's window. */
 const WINDOW_PART = 0.75;
 const NO_SCOPES: ScopeBudgets = { session: {}, tree: {}, person: {}, day: {} };
@@ -52,8 +57,8 @@ export interface TurnRunnerDeps {
   readonly log: Log;
   /** The folder that `agents.defaults.workspace` names when it is empty. */
   readonly workspace: string;
-  /** The most that children may nest, and the model of children, as the trees set them. */
-  readonly tree: () => { readonly depthMax: number; readonly childModel: string };
+  /** The most that children may nest, their model, and the rules for their tools, as the trees set them. */
+  readonly tree: () => { readonly depthMax: number; readonly childModel: string; readonly toolRules: (depth: number) => readonly ToolRules[] };
   /** Whether turns that began beside their conversation may change nothing themselves. */
   readonly readOnlyBeside: () => boolean;
   readonly onFrame: (frame: LiveFrame) => void;
@@ -67,6 +72,8 @@ interface Running {
   readonly controller: AbortController;
   readonly done: Promise<void>;
   steering: boolean;
+  /** What to make shorter once the turn is over; null = nothing. */
+  compactLater: (() => void) | null;
 }
 
 /** The reason of a turn's signal when the store took its right to write. */
@@ -79,11 +86,14 @@ export class TurnRunner {
   readonly #running = new Map<TurnId, Running>();
   readonly #files = new WorkspaceFiles();
   readonly #contexts: Contexts;
+  readonly #desk: CompactionDesk;
   readonly #closing = new AbortController();
+  readonly #toldFallbacks = new Set<string>();
 
   constructor(deps: TurnRunnerDeps) {
     this.#deps = deps;
     this.#contexts = new Contexts(deps.store);
+    this.#desk = new CompactionDesk({ ...deps, signal: this.#closing.signal });
   }
 
   get count(): number {
@@ -92,7 +102,7 @@ export class TurnRunner {
 
   start(started: StartedTurn): void {
     const controller = new AbortController();
-    const running: Running = { started, controller, done: Promise.resolve(), steering: started.steps.length > 0 };
+    const running: Running = { started, controller, done: Promise.resolve(), steering: started.steps.length > 0, compactLater: null };
     this.#running.set(started.turnId, running);
     Object.assign(running, { done: this.#run(running) });
   }
@@ -118,7 +128,20 @@ export class TurnRunner {
     this.#closing.abort(new TurnStopped());
     const all = [...this.#running.values()];
     for (const { controller } of all) controller.abort(new TurnStopped());
-    await Promise.all(all.map((running) => running.done));
+    await Promise.all([...all.map((running) => running.done), this.#desk.idle()]);
+  }
+
+  /**
+   * Compacts a conversation now, beside it, as far as it goes.
+   * @returns how many entries become a summary; 0 = there is nothing to make shorter.
+   * @throws {Fault} SESSION_NOT_FOUND
+   */
+  async compact(key: SessionKey): Promise<number> {
+    const row = await this.#deps.store.session(key);
+    if (row === null) throw new Fault("SESSION_NOT_FOUND", { session: key });
+    const entry = findAgent(this.#deps.settings.get(agentsList), row.agent) ?? { id: row.agent };
+    const context = await this.#deps.store.context({ key, after: 0, upTo: row.lastEntry });
+    return this.#desk.compactAll({ key, createdAt: row.createdAt, model: this.modelFor(row.model, row.depth, entry), context: context! });
   }
 
   async #run(running: Running): Promise<void> {
@@ -126,13 +149,12 @@ export class TurnRunner {
     const { clock, settings, log } = this.#deps;
     const startedMs = clock.monotonic();
     const journal = new StepJournal(this.#journalPort(running), started.steps, modelStepKey(1));
-    const totalSeconds = settings.get(turnTimeoutSeconds);
-    const watch = new ProgressWatch(clock, settings.get(progressTimeoutSeconds), controller);
-    const disarmTotal = clock.after(totalSeconds * 1000, () => controller.abort(new Fault("TURN_TIMED_OUT", { seconds: totalSeconds })));
+    const watch = new TurnWatch(clock, { progressSeconds: settings.get(progressTimeoutSeconds), totalSeconds: settings.get(turnTimeoutSeconds) }, controller);
+    const parking = new TurnParking({ clock, log, watch, park: (at) => this.#deps.store.parkTurn({ turn: refOf(started), parking: at }), unpark: () => this.#deps.store.unparkTurn(refOf(started)), kick: this.#deps.kick });
     try {
       let end: TurnEnd;
       try {
-        end = turnEndOf(await this.#work(running, journal, watch), started);
+        end = turnEndOf(await this.#work(running, journal, watch, parking), started);
       } catch (cause) {
         if (wasStopped(cause, controller.signal)) return;
         const fault = asFault(controller.signal.aborted ? controller.signal.reason : cause);
@@ -140,17 +162,18 @@ export class TurnRunner {
         end = { outcome: "failed", fault: fault.toRecord(), usage: NO_USAGE };
       }
       await this.#close(started, journal, end);
+      running.compactLater?.();
     } catch (cause) {
       if (!wasStopped(cause, controller.signal)) log.error("turn.not-closed", { turnId: started.turnId, cause });
     } finally {
-      disarmTotal();
+      parking.stop();
       watch.stop();
       this.#running.delete(started.turnId);
       this.#deps.onEnded(started, started.pool, clock.monotonic() - startedMs);
     }
   }
 
-  async #work(running: Running, journal: StepJournal, watch: ProgressWatch): Promise<AgentEnd> {
+  async #work(running: Running, journal: StepJournal, watch: TurnWatch, parking: TurnParking): Promise<AgentEnd> {
     const { started, controller } = running;
     const { settings, agent, clock } = this.#deps;
     const info = started.sessionInfo;
@@ -158,22 +181,25 @@ export class TurnRunner {
     if (entry === null) throw new Fault("AGENT_NOT_FOUND", { agent: info.agent, known: [DEFAULT_AGENT, ...settings.get(agentsList).map((one) => one.id)].join(", ") });
     const model = this.modelFor(info.model, info.depth, entry);
     const workspace = this.workspaceFor(info.cwd, entry);
-    const { depthMax } = this.#deps.tree();
-    const tools = toolboxFor(this.#deps.tools(), { depth: info.depth, depthMax, rules: entry.tools, readOnly: started.origin === "parallel" && this.#deps.readOnlyBeside() });
+    const { depthMax, toolRules } = this.#deps.tree();
+    const above = info.lineage.map((id) => findAgent(settings.get(agentsList), id)?.tools);
+    const rules = [entry.tools, ...above, ...toolRules(info.depth)].filter((one) => one !== undefined);
+    const tools = toolboxFor(this.#deps.tools(), { depth: info.depth, depthMax, rules, readOnly: started.origin === "parallel" && this.#deps.readOnlyBeside(), shownMax: settings.get(toolsShownMax) });
     const budgeted = this.#budgetOf(started);
-    const context = await this.#context(running, journal, model, budgeted);
+    const onFrame = (frame: ModelFrame): void => this.#frame(started, frame, parking);
+    const context = await this.#context(running, journal, model, budgeted, onFrame);
     const system = systemPrompt({
       started,
       agentPrompt: entry.prompt ?? "",
       files: this.#files.section(workspace, info.depth > 0),
       canSpawn: tools.has("sessions_spawn"),
       summary: context.summary,
-      nowMs: clock.now(),
     });
     return agent.work({
       started,
       model,
       system,
+      now: runningNow(started.besides, clock.now()),
       history: toChat(context.entries),
       messages: started.messages.map((message) => ({ role: "user", text: message.text })),
       tools,
@@ -182,8 +208,8 @@ export class TurnRunner {
       toolOutputMaxBytes: settings.get(toolOutputMax),
       journal,
       signal: controller.signal,
-      budgeted: budgeted === null ? null : (request, onFrame) => budgeted.call(request, onFrame),
-      onFrame: (frame) => this.#frame(started, frame),
+      budgeted: budgeted === null ? null : (request, onCallFrame) => budgeted.call(request, onCallFrame),
+      onFrame,
       onDenial: (denial) => {
         this.#deps.log.warn("model.denied-tool", denial);
         this.#deps.store.countDenial(denial).catch((cause: unknown) => this.#deps.log.warn("denial.not-counted", { cause }));
@@ -223,35 +249,54 @@ export class TurnRunner {
     return { text: this.#files.text(workspace, "AGENTS.md"), workspace };
   }
 
-  /** The conversation before this turn, made shorter first when it has grown too long. */
-  async #context(running: Running, journal: StepJournal, model: string, budgeted: BudgetedCalls | null): Promise<SessionContext> {
+  /** The conversation before this turn; made shorter first when it is full, and after the turn when it nearly is. */
+  async #context(running: Running, journal: StepJournal, model: string, budgeted: BudgetedCalls | null, onFrame: (frame: ModelFrame) => void): Promise<SessionContext> {
     const { started, controller } = running;
-    const context = await this.#contexts.of(started);
     const limits = {
       tokensMax: Math.min(this.#deps.settings.get(contextTokensMax), this.#deps.models.contextWindow(model) * WINDOW_PART),
       entriesMax: this.#deps.settings.get(contextEntriesMax),
     };
+    let context = await this.#contexts.of(started);
+    const later = started.track === "side" ? null : compactionCut(context.entries, partOf(limits, NEARLY_FULL));
+    if (later === null) return context;
+    if (compactionCut(context.entries, limits) !== null && (await this.#desk.settled(started.session, controller.signal))) context = await this.#contexts.of(started);
     const upTo = compactionCut(context.entries, limits);
-    if (upTo === null || started.track === "side") return context;
-    const key = `compaction:${upTo}`;
-    journal.intent({ key, kind: "compaction", name: model, effect: "pure", input: null });
+    if (upTo === null) {
+      const { key, createdAt } = started.sessionInfo;
+      const conversation = { key, createdAt, model, context };
+      // What an unfinished turn beside this one said may still be taken back, so its summary would be too early;
+      // and a budget is only reserved for calls of a turn.
+      if (budgeted === null && started.omit.length === 0 && later > context.summaryUpTo) running.compactLater = () => this.#desk.begin(conversation, later);
+      return context;
+    }
+    const stepKey = `compaction:${upTo}`;
+    journal.intent({ key: stepKey, kind: "compaction", name: model, effect: "pure", input: null });
     await journal.flush();
-    const old = context.entries.filter((entry) => entry.seq <= upTo);
-    const request = compactionPrompt(context.summary, old);
-    const call = { ...request, model, tools: [], toolChoice: "none" as const, signal: controller.signal };
-    const answer = budgeted === null ? await this.#deps.models.call(call, () => {}) : await budgeted.ifItFits(call);
-    if (answer === null) return context;
-    const summary = answer.parts.map((part) => (part.type === "text" ? part.text : "")).join("");
-    journal.result(key, { kind: "compaction", summary, upTo, usage: answer.usage, model: answer.model });
+    const made = await this.#desk.summarise(model, context, upTo, { key: started.session, person: isForPerson(started), signal: controller.signal, budgeted, onFrame });
+    if (made === null) return context;
+    journal.result(stepKey, { kind: "compaction", upTo, ...made });
     await journal.flush();
     return this.#contexts.of(started);
   }
 
-  #frame(started: StartedTurn, frame: ModelFrame): void {
+  #frame(started: StartedTurn, frame: ModelFrame, parking: TurnParking): void {
+    if (frame.type === "parked") return parking.parked(frame.parking);
+    if (frame.type === "resumed") return parking.resumed();
+    if (frame.type === "fallback") return this.#tellFallback(started, frame.from, frame.to, frame.reason);
     const at = this.#deps.clock.now();
     const common = { session: started.session, at, turnId: started.turnId };
     if (frame.type === "text") this.#deps.onFrame({ ...common, type: "text.delta", data: { text: frame.text, attempt: started.attempt } });
     else if (frame.type === "restart") this.#deps.onFrame({ ...common, type: "text.void", data: { attempt: frame.attempt, reason: frame.reason } });
+  }
+
+  /** A weaker model answers: the person is told once, until the gateway starts again. */
+  #tellFallback(started: StartedTurn, from: string, to: string, reason: string): void {
+    const told = `${started.session}\0${from}\0${to}`;
+    if (this.#toldFallbacks.has(told)) return;
+    this.#toldFallbacks.add(told);
+    if (this.#toldFallbacks.size > TOLD_FALLBACKS_MAX) this.#toldFallbacks.delete(this.#toldFallbacks.values().next().value!);
+    const text = `${to} answers instead of ${from}: ${reason}`;
+    this.#deps.store.notice({ session: started.session, text, level: "warn", code: "FALLBACK_MODEL", entry: false, data: { from, to } }).catch((cause: unknown) => this.#deps.log.error("fallback.not-told", { cause }));
   }
 
   async #close(started: StartedTurn, journal: StepJournal, end: TurnEnd): Promise<void> {
@@ -289,39 +334,6 @@ export class TurnRunner {
         await sleep(this.#deps.clock, pauseMs, this.#closing.signal);
       }
     }
-  }
-}
-
-/** Aborts a turn that goes too long without a finished step. Bytes that change nothing do not count. */
-class ProgressWatch {
-  readonly #clock: Clock;
-  readonly #seconds: number;
-  readonly #controller: AbortController;
-  #last: number;
-  #disarm: () => void = () => {};
-
-  constructor(clock: Clock, seconds: number, controller: AbortController) {
-    this.#clock = clock;
-    this.#seconds = seconds;
-    this.#controller = controller;
-    this.#last = clock.monotonic();
-    this.#arm();
-  }
-
-  progress(): void {
-    this.#last = this.#clock.monotonic();
-  }
-
-  stop(): void {
-    this.#disarm();
-  }
-
-  #arm(): void {
-    const dueMs = this.#last + this.#seconds * 1000 - this.#clock.monotonic();
-    this.#disarm = this.#clock.after(Math.max(0, dueMs), () => {
-      if (this.#clock.monotonic() - this.#last < this.#seconds * 1000) this.#arm();
-      else this.#controller.abort(new Fault("TURN_STALLED", { seconds: this.#seconds }));
-    });
   }
 }
 

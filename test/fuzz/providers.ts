@@ -8,6 +8,7 @@ import { Fault } from "../../src/model/faults.ts";
 import { ask, HurriedClock, settingsOf } from "../../src/providers/contract-suite.ts";
 import { makeProviders } from "../../src/providers/providers.ts";
 import { APIS, providers as providersSetting, type Api } from "../../src/providers/settings.ts";
+import { allowanceBook } from "../support/allowance-book.ts";
 import type { Piece } from "../support/model-standin/plan.ts";
 import { framesFor, errorBody } from "../support/model-standin/wire.ts";
 import { cutInto, cuts, damageBytes, damageList, damages, json, nastyText } from "./hostile.ts";
@@ -53,6 +54,7 @@ function world(api: Api) {
   const providers = makeProviders({
     settings: settingsOf({ [providersSetting.key]: { standin: { api, baseUrl: "http://127.0.0.1:9", apiKey: "key-1", models: ["standin"] } }, "models.retry.maxAttempts": 1, "models.retry.maxWaitSeconds": 0 }),
     clock: new HurriedClock(),
+    book: allowanceBook(new HurriedClock()),
     random: seededRandom(1),
     log: silentLog,
     environment: () => undefined,

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import type { ApiTask, CancelResult, SpawnAccepted } from "../../src/api/wire.ts";
+import type { ApiTask, CancelResult, FlowDetail, SpawnAccepted } from "../../src/api/wire.ts";
 import { MARK_VARIABLE } from "../../src/base/process-table.ts";
 import { startGateway, standinConfig } from "../support/gateway.ts";
 import { startModel } from "../support/model.ts";
@@ -41,6 +41,40 @@ test("what a killed gateway left running is gone within ten seconds of the next 
   await until(() => marked(mark).length === 0, GONE_AFTER_MAX_MS);
   assert.match(await gateway.waitReply(messageId), /outcome unknown/, "a command is not run a second time; the model is told");
 });
+
+for (const isKilled of [false, true]) {
+  test(`cancel in the middle of a nested tree of stubborn commands leaves nothing of it after ten seconds${isKilled ? ", also when the gateway is killed right after" : ""}, and no late result changes anything`, { skip: noProc }, async (t) => {
+    const model = await startModel(t);
+    const gateway = await startGateway(t, { config: standinConfig(model.url, { "agents.defaults.subagents.maxSpawnDepth": 2 }) });
+    const mark = `scenario-${process.pid}-${Date.now()}`;
+    t.after(() => endMarked(mark));
+    const leaf = `! call exec ${JSON.stringify({ command: `: ${mark}; ${STUBBORN}` })} then say never`;
+    const quick = { task: "! say found", label: "quick" };
+    const branch = `! call sessions_spawn ${JSON.stringify({ task: leaf })} x 2 & sessions_spawn ${JSON.stringify(quick)} then call sessions_yield {}`;
+    const { messageId } = await gateway.send(`! call sessions_spawn ${JSON.stringify({ task: branch })} x 2 then call sessions_yield {}`);
+    const { taskId } = await gateway.waitEvent((event) => event.type === "task.ended" && event.data["label"] === "quick");
+    await until(() => marked(mark).length >= 8, 20_000);
+    const { flowId } = await gateway.api<ApiTask>("GET", `/api/tasks/${taskId}`);
+
+    const before = await gateway.api<FlowDetail>("GET", `/api/flows/${flowId}`);
+    const cancelled = await gateway.api<CancelResult>("POST", `/api/flows/${flowId}/cancel`, {});
+    const cancelledAt = performance.now();
+    if (isKilled) {
+      await gateway.kill9();
+      await gateway.start();
+    }
+    await until(() => marked(mark).length === 0, GONE_AFTER_MAX_MS);
+    t.diagnostic(`gone after ${Math.round(performance.now() - cancelledAt)} ms`);
+    const after = await gateway.api<FlowDetail>("GET", `/api/flows/${flowId}`);
+    const finished = before.tasks.filter(({ state }) => state === "succeeded").map((task) => task.taskId);
+    assert.deepEqual([after.state, after.active, after.tasks.length], ["cancelled", 0, before.tasks.length]);
+    for (const id of finished) assert.ok(cancelled.finished!.includes(id), "what had succeeded is named");
+    assert.deepEqual(after.tasks.filter(({ state }) => state === "succeeded").map((task) => task.taskId), cancelled.finished, "and nothing else succeeded later");
+    assert.equal(cancelled.tasks.length + cancelled.finished!.length, after.tasks.length);
+    assert.match(await gateway.waitReply(messageId), /You said/, "the person is answered: what they asked for was stopped");
+    assert.deepEqual((await gateway.api<CancelResult>("POST", `/api/flows/${flowId}/cancel`, {})).tasks, [], "a second cancel has nothing left to stop");
+  });
+}
 
 /** Process ids whose command line holds the mark, or that such a process started. */
 function marked(mark: string): number[] {

@@ -112,6 +112,27 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+test("a person sees in the page when a job comes next, runs it now, reads what became of it, and pauses it", { skip, timeout: 150_000 }, async (t) => {
+  const gateway = await startGateway(t);
+  await gateway.api("POST", "/api/jobs", { name: "brief", schedule: { kind: "every", everyMs: 3_600_000 }, payload: { kind: "agentTurn", message: "say good morning" } });
+  const browser = await openBrowser(t);
+  const page = await browser.newPage({ viewport: { width: 1360, height: 850 } });
+  const problems: string[] = [];
+  page.on("pageerror", (error) => problems.push(error.message));
+  await logIn(page, gateway.url, gateway.token);
+  await page.getByTestId("jobs-open").click();
+  const job = page.getByTestId("job");
+  await job.filter({ hasText: "every 1 h" }).waitFor({ timeout: WAIT_MS });
+  await job.getByRole("button", { name: "brief" }).click();
+  await job.getByRole("button", { name: "Run now" }).click();
+  await page.getByTestId("job-runs").filter({ hasText: "good morning" }).waitFor({ timeout: WAIT_MS });
+  await job.getByRole("button", { name: "Pause" }).click();
+  await page.locator('[data-testid=job][data-state="paused"]').waitFor({ timeout: WAIT_MS });
+  await page.reload();
+  await page.locator('[data-testid=job][data-state="paused"]').waitFor({ timeout: WAIT_MS });
+  assert.deepEqual(problems, [], "no script error in the page");
+});
+
 test("the task board shows each child as a card in the column of its state, and a card leads to its conversation", { skip, timeout: 150_000 }, async (t) => {
   const gateway = await startGateway(t, { config: { "messages.messageWaitMs": 0 } });
   const page = await (await openBrowser(t)).newPage({ viewport: { width: 1360, height: 850 } });

@@ -12,10 +12,12 @@
 import type { ModelAnswer, ModelClient, ModelFrame, ToolCallPart, ToolResult } from "../../model/chat.ts";
 import { addUsage, NO_USAGE, textOf, toolCallsOf, type ChatMessage } from "../../model/chat.ts";
 import { Fault, asFault, type FaultRecord } from "../../model/faults.ts";
-import type { Tool, ToolOutcome, ToolSpec } from "../../model/tool.ts";
+import type { Tool, ToolOutcome } from "../../model/tool.ts";
 import { deniedTool } from "../../model/tool-denial.ts";
+import { isForPerson } from "../../model/turn.ts";
 import { OUTCOME_UNKNOWN, modelStepKey, toolStepKey } from "../../model/transcript.ts";
 import type { Agent, AgentEnd, AgentTurn } from "../agent.ts";
+import { listedTools } from "./listed-tools.ts";
 import { shortenMiddle } from "./shorten.ts";
 
 /** How much of a call's input and output its events show, characters. */
@@ -37,10 +39,11 @@ interface Round {
 
 async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => number }): Promise<AgentEnd> {
   const messages: ChatMessage[] = [...turn.history, ...turn.messages];
-  const tools: ToolSpec[] = [...turn.tools.values()].map(({ name, description, inputSchema }) => ({ name, description, inputSchema }));
   const said: string[] = [];
   let usage = NO_USAGE;
   const called = new Set<string>();
+  /** What was denied in this turn is offered from then on, also when it is rare. */
+  const denied = new Set<string>();
   /** The tool that the next answer must call. */
   let forced: string | null = null;
   for (let round = 1; round <= turn.stepsMax; round++) {
@@ -50,6 +53,7 @@ async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => n
     if (last !== null) return { outcome: "done", text: finalText(answer), usage, fault: last };
     if (answer.denied !== undefined) {
       forced = answer.denied;
+      denied.add(forced);
       messages.push({ role: "user", text: youHave(answer.denied) });
       continue;
     }
@@ -84,7 +88,10 @@ async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => n
     const key = modelStepKey(round);
     turn.journal.intent({ key, kind: "model", name: turn.model, effect: "pure", input: null });
     await turn.journal.flush();
-    const request = { model: turn.model, system: turn.system, messages, tools, ...(toolChoice === null ? {} : { toolChoice: { tool: toolChoice } }), cacheKey: turn.started.session, signal: turn.signal };
+    const request = {
+      model: turn.model, system: turn.system, now: turn.now, messages, tools: listedTools(turn.tools, messages, denied), ...(toolChoice === null ? {} : { toolChoice: { tool: toolChoice } }),
+      cacheKey: turn.started.session, person: isForPerson(turn.started), signal: turn.signal,
+    };
     const onFrame = (frame: ModelFrame): void => turn.onFrame(frame);
     const { answer: given, last } = turn.budgeted === null ? { answer: await deps.models.call(request, onFrame), last: undefined } : await turn.budgeted(request, onFrame);
     const answer = last === undefined ? withoutDenial(given, toolChoice) : given;
@@ -98,7 +105,7 @@ async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => n
     const calls = toolCallsOf(answer.parts);
     if (toolChoice !== null) turn.onDenial({ model: turn.model, tool: toolChoice, mended: calls.length > 0 });
     if (calls.length > 0) return answer;
-    const tool = deniedTool(textOf(answer.parts), tools.map(({ name }) => name).filter((name) => !called.has(name)));
+    const tool = deniedTool(textOf(answer.parts), [...turn.tools.keys()].filter((name) => !called.has(name)));
     if (tool === null) return answer;
     turn.onFrame({ type: "restart", attempt: 1, reason: `it denied ${tool}, which it has` });
     if (toolChoice === null) return { ...answer, parts: [], denied: tool };
@@ -187,6 +194,7 @@ async function callTool(turn: AgentTurn, tool: Tool, call: ToolCallPart, stepKey
       taskId: started.sessionInfo.taskId,
       stepKey,
       workspace: turn.workspace,
+      fences: started.sessionInfo.fences,
       signal: turn.signal,
       progress: () => turn.progress(),
     });

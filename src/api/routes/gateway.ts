@@ -10,9 +10,9 @@ export function gatewayRoutes(deps: RouteDeps): readonly Route[] {
       method: "GET",
       path: "/api/lanes",
       rpc: "lanes.get",
-      doc: "What runs and what waits: pools, positions, reasons, estimates.",
+      doc: "What runs and what waits: pools, positions, reasons, estimates; accounts of providers and the model calls that are parked for them.",
       answer: "LanesAnswer",
-      run: async () => ok(toLanesAnswer(await deps.lanes(), deps.sessions.draining)),
+      run: async () => ok(toLanesAnswer(await deps.lanes(), deps.providerLanes(), deps.sessions.draining)),
     }),
     route({
       method: "GET",

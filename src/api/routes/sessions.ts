@@ -8,7 +8,7 @@ import { bad, choice, count, may, mayBeNull, must, prose, sessionKey, text, word
 import { accepted, API_CHANNEL, CALLER, ok, route, TEXT_BODY_BYTES_MAX, type Route, type RouteDeps } from "../route.ts";
 import { noSession, sessionRow } from "../session-row.ts";
 import { toApiSession, toCancelResult, toHistoryEntry, toMessageAccepted, toMissedAnswer, toPromoteResult } from "../shapes.ts";
-import type { SeenAnswer } from "../wire.ts";
+import type { CompactBegun, SeenAnswer } from "../wire.ts";
 import { pageFields, present } from "./page-of.ts";
 
 const MODEL_LENGTH_MAX = 200;
@@ -141,6 +141,15 @@ export function sessionRoutes(deps: RouteDeps): readonly Route[] {
         await sessions.reset(session, CALLER);
         return ok(toApiSession(await sessionRow(store, session)));
       },
+    }),
+    route({
+      method: "POST",
+      path: "/api/sessions/:session/compact",
+      rpc: "sessions.compact",
+      doc: "Begins to replace the older part of the conversation by a summary, in what the model is told; the event session.compacted says when it is done.",
+      answer: "CompactBegun",
+      inPath,
+      run: async ({ session }) => accepted<CompactBegun>({ session, entries: await sessions.compact(session) }),
     }),
     route({
       method: "POST",

@@ -1,7 +1,9 @@
 /** Spawns: one child or many in one call, without any model turn of a parent. */
 import type { SessionKey } from "../../base/ids.ts";
 import { budgetOf, deadlineOf, SPAWN_BUDGET_MAX } from "../../model/budget.ts";
+import { CLAIM_LENGTH_MAX, CLAIMS_MAX } from "../../model/path-claims.ts";
 import { DEFAULT_AGENT, parseSessionKey } from "../../model/session.ts";
+import { ATTEMPTS_MAX, BACKOFF_SECONDS_MAX, CATEGORY_LENGTH_MAX, ON_CONFLICT, ON_END } from "../../model/supervision.ts";
 import { DELIVERIES, LABEL_LENGTH_MAX, TASK_BYTES_MAX, TASK_KINDS, type NewSpawn, type Task } from "../../model/task.ts";
 import { anyObject, bad, choice, count, list, may, number, object, prose, sessionKey, text, word, yesNo, type Values } from "../read-body.ts";
 import { accepted, ok, route, TEXT_BODY_BYTES_MAX, type Call, type Route, type RouteDeps } from "../route.ts";
@@ -13,7 +15,6 @@ const NAME_LENGTH_MAX = 100;
 const ID_LENGTH_MAX = 200;
 const PATH_LENGTH_MAX = 4096;
 const URL_LENGTH_MAX = 4096;
-const CLAIMS_MAX = 1000;
 const BATCH_MAX = 500;
 const DEADLINE_SECONDS_MAX = 30 * 86_400;
 const WAIT_SECONDS_MAX = 86_400;
@@ -39,8 +40,15 @@ const spawnFields = {
   model: may(word({ max: ID_LENGTH_MAX }), "As <provider>/<model>."),
   context: may(choice(["isolated", "fork"]), "fork = the child begins with what its parent's session knows."),
   cwd: may(word({ max: PATH_LENGTH_MAX }), "The folder that it works in."),
-  claims: may(list(word({ max: PATH_LENGTH_MAX }), { max: CLAIMS_MAX }), "Paths that only this child may change."),
+  claims: may(list(word({ max: CLAIM_LENGTH_MAX }), { max: CLAIMS_MAX }), "What nobody else may change meanwhile: paths and patterns from the top of the workspace, or name:WORD. File tools of the child refuse to write elsewhere."),
+  onConflict: may(choice(ON_CONFLICT), "When a claim overlaps with another child's: wait in line (the default), or refuse the spawn."),
   deadlineSeconds: may(count({ min: 1, max: DEADLINE_SECONDS_MAX }), "How long it may take, from now."),
+  progressSeconds: may(count({ min: 1, max: DEADLINE_SECONDS_MAX }), "An attempt that brings no new result of a tool for so long is over."),
+  attempts: may(count({ min: 1, max: ATTEMPTS_MAX }), "How often it is tried in all."),
+  backoffSeconds: may(count({ min: 0, max: BACKOFF_SECONDS_MAX }), "Pause before the second attempt; it doubles with each further one."),
+  retryModel: may(word({ max: ID_LENGTH_MAX }), "The model of further attempts, as <provider>/<model>."),
+  category: may(word({ max: CATEGORY_LENGTH_MAX }), "The kind of task: after many failures in a row of one agent and category, no further one is started for a while."),
+  onEnd: may(choice(ON_END), "When it is done before its own children: wait for them (the default), or handUp, which gives them to its parent."),
   delivery: may(choice(DELIVERIES), "digest (the default) = a message to the parent; notify = a notice to the person; board = a card on the task board only; webhook = posted to callback."),
   callback: may(word({ max: URL_LENGTH_MAX }), "A web address that the result is posted to, signed; the delivery is then webhook."),
   budget: may(object(budgetFields), "What it may spend with everything below it; set aside in the budget of its parent, if that has one."),
@@ -114,9 +122,16 @@ function newSpawn({ task, parent, delivery, callback, ...rest }: Partial<SpawnFi
     claims: rest.claims ?? [],
     idempotencyKey,
     callback: callback ?? null,
+    ...supervisionIn(rest),
     ...(rest.budget === undefined ? {} : { budget: budgetOf(rest.budget) }),
     ...(rest.outputSchema === undefined ? {} : { outputSchema: rest.outputSchema }),
   };
+}
+
+/** What was named of it; the rest comes from the settings. */
+function supervisionIn({ onConflict, progressSeconds, attempts, backoffSeconds, retryModel, category, onEnd }: Partial<SpawnFields>): Pick<NewSpawn, "supervision"> {
+  const supervision = present({ onConflict, progressSeconds, attempts, backoffSeconds, retryModel, category, onEnd });
+  return Object.keys(supervision).length === 0 ? {} : { supervision };
 }
 
 function agentOf(parent: SessionKey | undefined): string {

@@ -3,7 +3,7 @@ import type { FlowId, TaskId } from "../../base/ids.ts";
 import { Fault } from "../../model/faults.ts";
 import { MESSAGE_BYTES_MAX } from "../../model/message.ts";
 import { LABEL_LENGTH_MAX, TASK_STATES } from "../../model/task.ts";
-import { choice, choices, may, must, prose, sessionKey, text, word } from "../read-body.ts";
+import { choice, choices, may, must, prose, sessionKey, text, word, yesNo } from "../read-body.ts";
 import { accepted, CALLER, ok, route, TEXT_BODY_BYTES_MAX, type Route, type RouteDeps } from "../route.ts";
 import { toApiBudget, toApiFlow, toApiTask, toCancelResult, toMessageAccepted } from "../shapes.ts";
 import { pageFields, present } from "./page-of.ts";
@@ -38,20 +38,20 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
       method: "GET",
       path: "/api/tasks/:taskId",
       rpc: "tasks.get",
-      doc: "One task.",
-      answer: "ApiTask",
+      doc: "One task, with the attempts that are over.",
+      answer: "TaskDetail",
       inPath: taskInPath,
       async run({ taskId }) {
         const task = await store.task(taskId as TaskId);
         if (task === null) throw new Fault("TASK_NOT_FOUND", { task: taskId });
-        return ok(toApiTask(task));
+        return ok({ ...toApiTask(task), tried: (await store.attempts(task.taskId)).map((one) => ({ ...one })) });
       },
     }),
     route({
       method: "POST",
       path: "/api/tasks/:taskId/cancel",
       rpc: "tasks.cancel",
-      doc: "Stops a child and everything below it, for good.",
+      doc: "Stops a child and everything below it, for good. The task is named by its id or its label.",
       answer: "CancelResult",
       inPath: taskInPath,
       run: async ({ taskId }) => ok(toCancelResult(await trees.cancelTask(taskId as TaskId, CALLER))),
@@ -73,10 +73,11 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
       method: "POST",
       path: "/api/tasks/:taskId/retry",
       rpc: "tasks.retry",
-      doc: "Starts a child that has ended once more.",
+      doc: "Starts a child that has ended once more, as a task of its own. The task is named by its id or its label.",
       answer: "ApiTask",
       inPath: taskInPath,
-      run: async ({ taskId }) => accepted(toApiTask(await trees.retry(taskId as TaskId, CALLER))),
+      body: { restart: may(yesNo(), "One that has not ended is stopped and begins its next attempt, under the same id.") },
+      run: async ({ taskId, restart }) => accepted(toApiTask(await trees.retry(taskId as TaskId, CALLER, { restart: restart === true }))),
     }),
     route({
       method: "GET",
@@ -107,14 +108,14 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
       async run({ flowId }) {
         const found = await store.flow(flowId as FlowId);
         if (found === null) throw new Fault("FLOW_NOT_FOUND", { flow: flowId });
-        return ok({ ...toApiFlow(found.flow), budget: toApiBudget(found.flow.budget), tasks: found.tasks.map(toApiTask) });
+        return ok({ ...toApiFlow(found.flow), budget: toApiBudget(found.flow.budget), tasks: found.tasks.map((task) => ({ ...toApiTask(task), waitsFor: task.waitsFor === null ? null : { ...task.waitsFor, tasks: [...task.waitsFor.tasks] } })) });
       },
     }),
     route({
       method: "POST",
       path: "/api/flows/:flowId/cancel",
       rpc: "flows.cancel",
-      doc: "Stops a whole tree.",
+      doc: "Stops a whole tree, for good; names what had succeeded before.",
       answer: "CancelResult",
       inPath: flowInPath,
       run: async ({ flowId }) => ok(toCancelResult(await trees.cancelFlow(flowId as FlowId, CALLER))),

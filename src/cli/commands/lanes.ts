@@ -1,9 +1,15 @@
 /** `yard lanes`: who runs, who waits, and for what. */
 import type { Command } from "commander";
-import type { LanesAnswer } from "../../api/wire.ts";
+import type { ApiParkedCall, ApiProviderAccount, LanesAnswer } from "../../api/wire.ts";
 import { asJson, type Cli } from "../command.ts";
 import { duration, sayTable } from "../table.ts";
 import { say, sayJson } from "../terminal.ts";
+
+const PARKED_FOR: Readonly<Record<ApiParkedCall["reason"], string>> = { wall: "the provider refuses for now", rate: "the limit of the minute is reached", busy: "enough calls are under way" };
+
+function limits({ requestsPerMinute, tokensPerMinute }: ApiProviderAccount): string {
+  return [requestsPerMinute === null ? [] : [`${requestsPerMinute} requests/min`], tokensPerMinute === null ? [] : [`${tokensPerMinute} tokens/min`]].flat().join(", ");
+}
 
 export function register(parent: Command, cli: Cli): void {
   asJson(parent.command("lanes").description("show what runs, what waits and for how long")).action(async ({ json }: { json?: boolean }) => {
@@ -20,6 +26,17 @@ export function register(parent: Command, cli: Cli): void {
       return [...running, [lane.session, `waits for ${lane.why ?? "its turn"}${place}`, duration(lane.waitedMs), `${lane.waitingMessages} message${lane.waitingMessages === 1 ? "" : "s"}`]];
     });
     sayTable(cli.terminal, ["session", "state", "for", "about"], rows, "nothing runs and nothing waits");
+    if (answer.parked.length > 0) {
+      say(cli.terminal, "");
+      const parked = answer.parked.map((call) => [call.session ?? "", call.model, PARKED_FOR[call.reason], duration(now - call.since), `about ${duration(Math.max(0, call.until - now))}, ${call.ahead} before it`]);
+      sayTable(cli.terminal, ["parked call of", "model", "because", "for", "goes on in"], parked, "");
+    }
+    const accounts = answer.accounts.filter((account) => account.state !== "open" || account.requestsPerMinute !== null || account.tokensPerMinute !== null);
+    if (accounts.length > 0) {
+      say(cli.terminal, "");
+      const rows = accounts.map((account) => [`${account.provider}/${account.model}`, account.account, account.until === null ? account.state : `${account.state} for ${duration(Math.max(0, account.until - now))}`, String(account.inFlight), limits(account)]);
+      sayTable(cli.terminal, ["model", "account", "state", "under way", "limits"], rows, "");
+    }
     if (answer.draining) say(cli.terminal, "\nthe gateway is shutting down and takes no new work");
   });
 }

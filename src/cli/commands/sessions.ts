@@ -1,6 +1,6 @@
 /** `yard sessions`: list, show, history, cancel, delete, rename. */
 import type { Command } from "commander";
-import type { ApiSession, CancelResult, History, HistoryEntry, SessionList } from "../../api/wire.ts";
+import type { ApiSession, CancelResult, CompactBegun, History, HistoryEntry, SessionList } from "../../api/wire.ts";
 import { asJson, asListing, inPath, sessionArgument, type Cli, type ListOptions } from "../command.ts";
 import { date, duration, sayFields, sayGroups, sayTable, tokens } from "../table.ts";
 import { colour, plain, say, sayJson, type Terminal } from "../terminal.ts";
@@ -66,6 +66,12 @@ export function register(parent: Command, cli: Cli): void {
       sayCancelled(cli.terminal, result, json);
     });
 
+  withKey("compact", "replace its older part by a summary, in what the model is told").action(async (key: string, { json }: { json?: boolean }) => {
+    const begun = await (await cli.connect()).post<CompactBegun>(`/api/sessions/${inPath(key)}/compact`);
+    if (json) sayJson(cli.terminal, begun);
+    else say(cli.terminal, begun.entries === 0 ? "there is nothing to make shorter yet" : `${begun.entries} entries become a summary; the history keeps them`);
+  });
+
   withKey("delete", "stop it and remove everything that was said in it").action(async (key: string, { json }: { json?: boolean }) => {
     const result = await (await cli.connect()).delete<CancelResult>(`/api/sessions/${inPath(key)}`);
     if (json) sayJson(cli.terminal, result);
@@ -83,13 +89,14 @@ export function register(parent: Command, cli: Cli): void {
 
 export function sayCancelled(terminal: Terminal, result: CancelResult, json: boolean | undefined): void {
   if (json) return sayJson(terminal, result);
-  if (!result.cancelled) return say(terminal, "nothing was running or waiting");
+  const kept = result.finished === undefined || result.finished.length === 0 ? "" : `; ${result.finished.length} had succeeded before`;
+  if (!result.cancelled) return say(terminal, `nothing was running or waiting${kept}`);
   const parts = [
     [result.turns.length, "turn"],
     [result.tasks.length, "task"],
     [result.messages, "waiting message"],
   ] as const;
-  say(terminal, `cancelled ${parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}${count === 1 ? "" : "s"}`).join(", ")}`);
+  say(terminal, `cancelled ${parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}${count === 1 ? "" : "s"}`).join(", ")}${kept}`);
 }
 
 export function sayNext(terminal: Terminal, next: string | undefined): void {

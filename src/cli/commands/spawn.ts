@@ -1,10 +1,11 @@
 /** `yard spawn`: a child without any model turn of a parent, and with `--wait` its result. */
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { InvalidArgumentError, type Command } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 import type { SpawnAccepted } from "../../api/wire.ts";
 import { isJsonObject, parseJson, type Json, type JsonObject } from "../../base/json.ts";
 import { SPAWN_BUDGET_MAX } from "../../model/budget.ts";
+import { ATTEMPTS_MAX, BACKOFF_SECONDS_MAX, ON_CONFLICT, ON_END } from "../../model/supervision.ts";
 import { awaitTask, lastSeqOf, WAIT_SECONDS, WAIT_SECONDS_MAX } from "../await-end.ts";
 import { asJson, sessionArgument, wholeNumberArgument, type Cli } from "../command.ts";
 import { AnsweredFault } from "../failure.ts";
@@ -15,7 +16,16 @@ interface SpawnOptions {
   readonly parent?: string;
   readonly agent?: string;
   readonly model?: string;
+  readonly cwd?: string;
   readonly deadline?: number;
+  readonly claim: readonly string[];
+  readonly onConflict?: string;
+  readonly onEnd?: string;
+  readonly progress?: number;
+  readonly attempts?: number;
+  readonly backoff?: number;
+  readonly retryModel?: string;
+  readonly category?: string;
   readonly delivery?: string;
   readonly callback?: string;
   readonly cleanup?: string;
@@ -36,6 +46,15 @@ export function register(parent: Command, cli: Cli): void {
     .option("--agent <agent>", "who works on it")
     .option("--model <model>", "as <provider>/<model>")
     .option("--deadline <seconds>", "how long it may take", wholeNumberArgument({ min: 1, max: 30 * 86_400 }))
+    .option("--cwd <folder>", "the folder that it works in, as an absolute path")
+    .option("--claim <path>", "what nobody else may change meanwhile: a path, a pattern, or name:WORD; may stand more than once", (claim: string, before: readonly string[]) => [...before, claim], [])
+    .addOption(new Option("--on-conflict <how>", "when a claim overlaps with another child's").choices(ON_CONFLICT))
+    .option("--progress <seconds>", "an attempt that brings nothing new for so long is over", wholeNumberArgument({ min: 1, max: 30 * 86_400 }))
+    .option("--attempts <n>", "how often it is tried in all", wholeNumberArgument({ min: 1, max: ATTEMPTS_MAX }))
+    .option("--backoff <seconds>", "pause before the second attempt; doubles", wholeNumberArgument({ min: 0, max: BACKOFF_SECONDS_MAX }))
+    .option("--retry-model <model>", "the model of further attempts")
+    .option("--category <name>", "the kind of task; many failures in a row of one kind stop further ones for a while")
+    .addOption(new Option("--on-end <how>", "when it is done before its own children").choices(ON_END))
     .option("--delivery <way>", "digest, notify, board or webhook")
     .option("--callback <url>", "post the result to this address, signed")
     .option("--cleanup <what>", "keep its session after its end, or delete it")
@@ -46,14 +65,14 @@ export function register(parent: Command, cli: Cli): void {
     .option("--output-schema <file>", "a JSON Schema that its result must fit", schemaArgument)
     .option("--wait", "wait for its end and print the result")
     .option("--timeout <seconds>", "with --wait: how long", wholeNumberArgument({ min: 1, max: WAIT_SECONDS_MAX }), WAIT_SECONDS)
-    .action(async (words: string, { wait, timeout, json, deadline, budgetTokens, budgetCost, budgetCalls, budgetChildren, ...named }: SpawnOptions) => {
+    .action(async (words: string, { wait, timeout, json, deadline, claim, progress, backoff, budgetTokens, budgetCost, budgetCalls, budgetChildren, ...named }: SpawnOptions) => {
       const task = words === "-" ? await readAll(cli.terminal) : words;
       const limits = Object.entries({ tokens: budgetTokens, cost: budgetCost, calls: budgetCalls, children: budgetChildren }).filter(([, limit]) => limit !== undefined);
       const budget = limits.length === 0 ? {} : { budget: Object.fromEntries(limits) };
       const gateway = await cli.connect();
       // The events of a child are told in its parent's log, or in its own when it has no parent.
       const after = wait && named.parent !== undefined ? ((await lastSeqOf(gateway, named.parent)) ?? 0) : 0;
-      const accepted = await gateway.post<SpawnAccepted>("/api/spawns", { task, ...named, ...budget, deadlineSeconds: deadline, idempotencyKey: randomUUID() });
+      const accepted = await gateway.post<SpawnAccepted>("/api/spawns", { task, ...named, ...budget, ...(claim.length === 0 ? {} : { claims: claim }), deadlineSeconds: deadline, progressSeconds: progress, backoffSeconds: backoff, idempotencyKey: randomUUID() });
       if (!wait) {
         if (json) sayJson(cli.terminal, accepted);
         else say(cli.terminal, `${accepted.taskId} accepted (${accepted.childSessionKey})`);

@@ -1,6 +1,6 @@
 /** `yard tasks`: the records of spawned children, and `yard tasks flow`: the trees that they form. */
 import type { Command } from "commander";
-import type { ApiDelivery, ApiReportGroup, ApiTask, CancelResult, DeliveryList, FlowDetail, FlowList, History, MessageAccepted, ReportAnswer, TaskList } from "../../api/wire.ts";
+import type { ApiDelivery, ApiReportGroup, ApiTask, CancelResult, DeliveryList, FlowDetail, FlowList, FlowTask, History, MessageAccepted, ReportAnswer, TaskDetail, TaskList } from "../../api/wire.ts";
 import { asJson, asListing, inPath, sessionArgument, wholeNumberArgument, type Cli, type ListOptions } from "../command.ts";
 import { budgetLeft, date, duration, money, sayFields, sayGroups, sayTable, tokens } from "../table.ts";
 import { plain, say, sayJson } from "../terminal.ts";
@@ -24,13 +24,13 @@ export function register(parent: Command, cli: Cli): void {
       const answer = await (await cli.connect()).get<TaskList>("/api/tasks", query);
       if (json) return sayJson(cli.terminal, answer);
       if (answer.groups !== undefined) return sayGroups(cli.terminal, answer.groups);
-      const rows = answer.tasks.map((task) => [task.taskId, task.state, date(task.queuedAt), ...rowOf(task, cli.clock.now()).slice(2)]);
-      sayTable(cli.terminal, ["task", "state", "asked", "for", "tokens", "label"], rows, "no tasks");
+      const rows = answer.tasks.map((task) => [task.taskId, task.state, date(task.queuedAt), ...rowOf(task, cli.clock.now()).slice(2), task.claims.join(", ")]);
+      sayTable(cli.terminal, ["task", "state", "asked", "for", "tokens", "label", "claims"], rows, "no tasks");
       sayNext(cli.terminal, answer.next);
     });
 
   withId("show", "show one").action(async (id: string, { json }: { json?: boolean }) => {
-    const task = await (await cli.connect()).get<ApiTask>(pathOf(id));
+    const task = await (await cli.connect()).get<TaskDetail>(pathOf(id));
     if (json) return sayJson(cli.terminal, task);
     sayFields(cli.terminal, [
       ["task", task.taskId],
@@ -41,7 +41,9 @@ export function register(parent: Command, cli: Cli): void {
       ["session", task.session],
       ["agent", task.agent],
       ["model", task.model],
-      ["attempt", task.attempt],
+      ["attempt", task.attemptLast > 1 ? `${task.attempt} of ${task.attemptLast}` : task.attempt],
+      ["claims", task.claims.length === 0 ? null : task.claims.join(", ")],
+      ["category", task.category],
       ["asked", date(task.queuedAt)],
       ["batch", task.batch],
       ["delivery", task.deliveredAt === null ? task.delivery : `${task.delivery}, ${date(task.deliveredAt)}`],
@@ -51,11 +53,12 @@ export function register(parent: Command, cli: Cli): void {
       ["budget left", budgetLeft(task.budget)],
       ["fault", task.fault === undefined ? null : `${task.fault.code}: ${task.fault.message}`],
     ]);
+    for (const one of task.tried) say(cli.terminal, plain(`attempt ${one.attempt} ended after ${duration(one.endedAt - (one.startedAt ?? one.endedAt))}: ${one.code}: ${one.message}`));
     say(cli.terminal, `\n${plain(task.task)}`);
     if (task.result !== undefined) say(cli.terminal, `\n── result\n${plain(task.result)}`);
   });
 
-  withId("cancel", "stop one and everything below it").action(async (id: string, { json }: { json?: boolean }) => {
+  withId("cancel", "stop one and everything below it; by its id or its label").action(async (id: string, { json }: { json?: boolean }) => {
     sayCancelled(cli.terminal, await (await cli.connect()).post<CancelResult>(`${pathOf(id)}/cancel`), json);
   });
 
@@ -67,8 +70,8 @@ export function register(parent: Command, cli: Cli): void {
     },
   );
 
-  withId("retry", "start an ended one again").action(async (id: string, { json }: { json?: boolean }) => {
-    const task = await (await cli.connect()).post<ApiTask>(`${pathOf(id)}/retry`);
+  withId("retry", "start an ended one again; by its id or its label").option("--restart", "stop one that has not ended, and begin its next attempt").action(async (id: string, { json, restart = false }: { json?: boolean; restart?: boolean }) => {
+    const task = await (await cli.connect()).post<ApiTask>(`${pathOf(id)}/retry`, { restart });
     if (json) sayJson(cli.terminal, task);
     else say(cli.terminal, `${task.taskId} is attempt ${task.attempt} of "${task.label}"`);
   });
@@ -147,7 +150,7 @@ function registerFlow(tasks: Command, cli: Cli): void {
   withId("show", "draw one as a tree").action(async (id: string, { json }: { json?: boolean }) => {
     const detail = await (await cli.connect()).get<FlowDetail>(`/api/flows/${inPath(id)}`);
     if (json) return sayJson(cli.terminal, detail);
-    say(cli.terminal, `${detail.flowId}  ${detail.state}  ${detail.succeeded} of ${detail.total} succeeded, ${detail.active} active, ${detail.failed} failed  ${tokens(detail.usage)} tokens`);
+    say(cli.terminal, `${detail.flowId}  ${detail.state}  ${detail.succeeded} of ${detail.total} succeeded, ${detail.active} active, ${detail.failed} failed  ${tokens(detail.usage)} tokens  ${money(detail.usage)}`);
     say(cli.terminal, detail.root ?? "(no parent)");
     for (const line of treeLines(detail.tasks, cli.clock.now())) say(cli.terminal, line);
   });
@@ -161,16 +164,44 @@ function rowOf(task: ApiTask, now: number): readonly string[] {
   return [task.taskId, task.state, duration((task.endedAt ?? now) - task.queuedAt), tokens(task.usage), task.label];
 }
 
-/** One line per task, each below its parent. A task whose parent is not among them stands at the top. */
-export function treeLines(tasks: readonly ApiTask[], now: number): readonly string[] {
+/** Tasks that one line names at most. */
+const NAMED_MAX = 3;
+
+/** What a task waits for, for people; empty when it runs or has ended. */
+function waitText({ waitsFor }: FlowTask, labelOf: (taskId: string) => string, now: number): string {
+  if (waitsFor === null) return "";
+  const { why, tasks, until } = waitsFor;
+  const names = tasks.slice(0, NAMED_MAX).map(labelOf).join(", ") + (tasks.length > NAMED_MAX ? ` and ${tasks.length - NAMED_MAX} more` : "");
+  const rest = until === null ? "" : `${tasks.length > 0 ? ", " : ""}${duration(Math.max(0, until - now))} at most`;
+  switch (why) {
+    case "slot":
+      return "waits for a slot";
+    case "backoff":
+      return `starts in ${duration(Math.max(0, (until ?? now) - now))}`;
+    case "siblings":
+      return `waits for a place among its siblings: ${names}`;
+    case "claims":
+      return `waits for what is claimed by ${names}`;
+    case "children":
+      return `waits for ${names}${rest}`;
+  }
+}
+
+/** One line per task, each below its parent: state, age, cost, attempt, and what it waits for. A task whose parent is not among them stands at the top. */
+export function treeLines(tasks: readonly FlowTask[], now: number): readonly string[] {
   const ids = new Set(tasks.map(({ taskId }) => taskId));
+  const labels = new Map(tasks.map(({ taskId, label }) => [taskId, label]));
+  const labelOf = (taskId: string): string => labels.get(taskId) ?? taskId;
   const lines: string[] = [];
   const draw = (parent: string | null, indent: string): void => {
     const children = tasks.filter((task) => (task.parentTask !== null && ids.has(task.parentTask) ? task.parentTask : null) === parent);
     for (const [index, task] of children.entries()) {
       const isLast = index === children.length - 1;
       const [id, state, took] = rowOf(task, now);
-      lines.push(plain(`${indent}${isLast ? "└─" : "├─"} ${task.label}  ${state}  ${took}  ${id}`));
+      const attempt = task.attempt > 1 ? `attempt ${task.attempt}` : "";
+      const claims = task.endedAt === null && task.claims.length > 0 ? `claims ${task.claims.join(", ")}` : "";
+      const parts = [task.label, state, took, money(task.usage), id, attempt, claims, waitText(task, labelOf, now)].filter((part) => part !== "");
+      lines.push(plain(`${indent}${isLast ? "└─" : "├─"} ${parts.join("  ")}`));
       draw(task.taskId, indent + (isLast ? "   " : "│  "));
     }
   };

@@ -102,9 +102,7 @@ export function plainWords(message: string): string {
 
 const BESIDE = /^- (T\d{1,9}) \(an earlier message[^)\n]{0,100}\): (".{0,500}"), (for \d{1,9} s)$/gm;
 
-/** What the gateway's instructions say of earlier messages that are still worked on. */
-export function turnsBeside(system: string): readonly string[] {
-  const start = system.lastIndexOf("## Running now\n");
-  if (start === -1) return [];
-  return [...system.slice(start).matchAll(BESIDE)].map(([, handle, about, since]) => `${handle}, about ${about}: running ${since}`);
+/** What the gateway says of earlier messages that are still worked on. */
+export function turnsBeside(now: string): readonly string[] {
+  return [...now.matchAll(BESIDE)].map(([, handle, about, since]) => `${handle}, about ${about}: running ${since}`);
 }

@@ -17,15 +17,17 @@ const user = (text: string): ChatMessage => ({ role: "user", text });
 interface Options {
   readonly tools?: readonly string[];
   readonly system?: string;
+  readonly now?: string;
   readonly signal?: AbortSignal;
   readonly clock?: ManualClock;
   readonly onFrame?: (frame: ModelFrame) => void;
 }
 
-function start(messages: readonly ChatMessage[], { tools = ALL_TOOLS, system = "", signal = new AbortController().signal, clock = new ManualClock(), onFrame = () => {} }: Options = {}): Promise<ModelAnswer> {
+function start(messages: readonly ChatMessage[], { tools = ALL_TOOLS, system = "", now = "", signal = new AbortController().signal, clock = new ManualClock(), onFrame = () => {} }: Options = {}): Promise<ModelAnswer> {
   const request: ModelRequest = {
     model: "rehearsal/rehearsal",
     system,
+    now,
     messages,
     tools: tools.map((name) => ({ name, description: "", inputSchema: { type: "object" } })),
     signal,
@@ -237,8 +239,8 @@ test("running and stopping are answered from what the tool says", async () => {
   assert.equal(await answerTo({ active: [], recent: [] }), "Nothing is running in the background.");
   assert.match(await answerTo({ active: [{ n: 1, label: "solar", taskId: "task_1", state: "running", runtimeMs: 1200, model: null, tokens: 3 }], recent: [] }), /Running in the background: 1\n- solar: running for 1\.2 s/);
 
-  const system = 'Be brief.\n\n## Running now\n- T1 (an earlier message, its answer follows by itself): "wait 60s", for 12 s\n- #1 (child): "solar", for 1 s';
-  const beside = textOf((await ask([...asked, ...round(await ask(asked, { system }), () => '{"active":[]}')], { system })).parts);
+  const now = '## Running now\n- T1 (an earlier message, its answer follows by itself): "wait 60s", for 12 s\n- #1 (child): "solar", for 1 s';
+  const beside = textOf((await ask([...asked, ...round(await ask(asked, { now }), () => '{"active":[]}')], { now })).parts);
   assert.equal(beside, 'Running in the background: 1\n- T1, about "wait 60s": running for 12 s');
 });
 

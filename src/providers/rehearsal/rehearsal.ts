@@ -43,12 +43,12 @@ export function makeRehearsal({ clock }: { readonly clock: Clock; readonly rando
 // ── deciding ────────────────────────────────────────────────────────────────────────────────
 
 /** Every open ask is looked at anew on each call; what was found out since makes the difference. */
-function decide({ system, messages, tools, toolChoice }: ModelRequest): Act {
+function decide({ system, now = "", messages, tools, toolChoice }: ModelRequest): Act {
   if (isCompaction(system, messages)) return say(extractOf(messages));
   const { asks, answered, earlier } = currentTurn(messages);
   const offered = new Set(toolChoice === "none" ? [] : tools.map((tool) => tool.name));
   const found = new FoundOut(answered);
-  const beside = turnsBeside(system);
+  const beside = turnsBeside(now);
   const acts = asks.map((ask, index) => {
     const scene: Scene = {
       earlier: [...earlier, ...asks.slice(0, index)].filter((text) => readDigest(text) === null).map(plainWords),

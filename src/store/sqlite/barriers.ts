@@ -10,6 +10,7 @@
  */
 import type { BarrierId, MessageId, SessionKey, TaskId } from "../../base/ids.ts";
 import type { BarrierOpened, BarrierRequest } from "../store.ts";
+import { armProgress } from "./attempts.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { insertMessage } from "./inbox.ts";
 import { refreshLane } from "./lane-state.ts";
@@ -119,6 +120,7 @@ function wake(k: Kernel, session: SessionKey, barrierId: BarrierId, text: string
 /** A child's turn starts: its task runs. */
 export function wakeTask(k: Kernel, task: Row): void {
   const log = (task["parent_session"] ?? task["session"]) as SessionKey;
+  armProgress(k, task);
   const event = { taskId: task["id"] as TaskId, data: { label: task["label"], session: task["session"], state: "running" } };
   if (task["state"] === "queued") {
     k.run("UPDATE task SET state = 'running', started_at = ? WHERE id = ?", k.now(), task["id"]);

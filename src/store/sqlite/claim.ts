@@ -48,6 +48,7 @@ function nextDueAt(k: Kernel, now: number): number | null {
        UNION ALL SELECT min(check_at) FROM lane WHERE check_at IS NOT NULL
        UNION ALL SELECT min(deadline_at) FROM barrier WHERE state = 'open' AND deadline_at IS NOT NULL
        UNION ALL SELECT min(deadline_at) FROM task WHERE ended_at IS NULL AND deadline_at IS NOT NULL
+       UNION ALL SELECT min(progress_due_at) FROM task WHERE ended_at IS NULL AND progress_due_at IS NOT NULL
        UNION ALL SELECT min(ready_at) FROM message WHERE state = 'waiting' AND mode IN ('parallel','background') AND ready_at > ?)`,
     now, now,
   )!;

@@ -1,5 +1,9 @@
 import { storeContract } from "../contract-suite.ts";
+import { treesContract } from "../trees-suite.ts";
 import { openInMemory, openOnDisk } from "./bench.test-support.ts";
 
 storeContract("in memory", async () => openInMemory());
 storeContract("on disk", async (t) => openOnDisk(t));
+
+treesContract("in memory", async () => openInMemory());
+treesContract("on disk", async (t) => openOnDisk(t));

@@ -29,6 +29,10 @@ export const INVARIANTS: readonly Invariant[] = [
   { name: "an open barrier waits for something that can still end", sql: "SELECT b.id AS what FROM barrier b WHERE b.state = 'open' AND NOT EXISTS (SELECT 1 FROM barrier_task t JOIN task k ON k.id = t.task_id WHERE t.barrier_id = b.id AND k.ended_at IS NULL)" },
   { name: "an ended child with a living parent was announced, unless it was stopped", sql: "SELECT t.id AS what FROM task t JOIN session s ON s.key = t.parent_session AND s.closed = 0 WHERE t.state IN ('succeeded','failed','timed_out') AND t.delivery = 'digest' AND NOT EXISTS (SELECT 1 FROM message m WHERE m.child_task = t.id)" },
   { name: "an active child has work in its lane, a turn, a barrier, children of its own, or waits among siblings", sql: "SELECT t.id AS what FROM task t JOIN lane l ON l.session = t.session WHERE t.ended_at IS NULL AND l.state = 'idle' AND NOT EXISTS (SELECT 1 FROM turn r WHERE r.session = t.session AND r.state = 'running') AND NOT EXISTS (SELECT 1 FROM task c WHERE c.parent_session = t.session AND c.ended_at IS NULL)" },
+  { name: "a child holds claims only until its end", sql: "SELECT c.task_id AS what FROM claim c JOIN task t ON t.id = c.task_id WHERE t.ended_at IS NOT NULL" },
+  { name: "a child that waits for claims waits for an older one", sql: "SELECT t.id AS what FROM task t WHERE t.blocked = 1 AND t.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM claim c JOIN task o ON o.id = c.task_id WHERE o.n < t.n AND o.ended_at IS NULL)" },
+  { name: "a child that waits for claims has not started", sql: "SELECT t.id AS what FROM task t JOIN turn r ON r.session = t.session AND r.state = 'running' WHERE t.blocked = 1 AND t.ended_at IS NULL" },
+  { name: "each attempt of a child but its last has its record", sql: "SELECT a.task_id AS what FROM attempt a JOIN task t ON t.id = a.task_id WHERE a.attempt >= t.attempt" },
   { name: "the result of a child with a callback is on its way out exactly once it has ended", sql: "SELECT t.id AS what FROM task t WHERE t.callback IS NOT NULL AND (t.ended_at IS NOT NULL) <> EXISTS (SELECT 1 FROM delivery d WHERE d.task_id = t.id)" },
   { name: "what was delivered to a web address is marked as delivered", sql: "SELECT d.id AS what FROM delivery d JOIN task t ON t.id = d.task_id WHERE d.state = 'delivered' AND t.delivered_at IS NULL" },
   {
@@ -36,7 +40,12 @@ export const INVARIANTS: readonly Invariant[] = [
     sql: `SELECT b.scope || ' ' || b.name || ' ' || b.unit AS what FROM budget b WHERE b.reserved
       <> (SELECT coalesce(sum(amount), 0) FROM budget_hold h WHERE h.budget_id = b.id) + (SELECT coalesce(sum(c.max), 0) FROM budget c WHERE c.parent_id = b.id AND c.closed = 0)`,
   },
+  { name: "a running occurrence has the message that it became", sql: "SELECT o.id AS what FROM occurrence o WHERE o.state = 'running' AND o.message_id NOT IN (SELECT id FROM message) AND o.session IN (SELECT key FROM session)" },
+  { name: "a message of a job belongs to one occurrence", sql: "SELECT m.id AS what FROM message m WHERE m.channel = 'job' AND m.provenance = 'timer' AND m.state = 'waiting' AND m.author IN (SELECT id FROM job) AND NOT EXISTS (SELECT 1 FROM occurrence o WHERE o.job_id = m.author AND o.message_id = m.id)" },
+  { name: "a claim on an item of a plan is held by an open run", sql: "SELECT c.item AS what FROM plan_claim c JOIN occurrence o ON o.id = c.occurrence_id WHERE o.completed_at IS NOT NULL" },
+  { name: "no moment of a job lies before its newest row without being written", sql: "SELECT id AS what FROM job WHERE kind = 'cron' AND next_for IS NOT NULL AND last_for IS NOT NULL AND next_for <= last_for" },
   { name: "a running turn has an open step or a finished one", sql: "SELECT t.id AS what FROM turn t WHERE t.state = 'running' AND NOT EXISTS (SELECT 1 FROM step s WHERE s.turn_id = t.id)" },
+  { name: "only a running turn is parked", sql: "SELECT p.turn_id AS what FROM parked p JOIN turn t ON t.id = p.turn_id WHERE t.state <> 'running'" },
 ];
 
 export function checkIntegrity(k: Kernel): string[] {

@@ -2,9 +2,10 @@
  * The state of one lane, always derived from its messages, turns and barriers.
  */
 import type { SessionKey } from "../../base/ids.ts";
-import { FAIR_SHARE_MAX_MS, FAIR_SHARE_STEP_MS, WAIT_NOTICE_MS, sortKey, workClassOf, type PoolName } from "../../model/lane.ts";
+import { FAIR_SHARE_MAX_MS, FAIR_SHARE_STEP_MS, WAIT_NOTICE_MS, childSortKey, sortKey, workClassOf, type PoolName } from "../../model/lane.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { rulesOf } from "./rules.ts";
+import { slotsLent } from "./parked.ts";
 
 /** Brings a lane's state in line with its messages, turns and barriers. Call after any of them changed. */
 export function refreshLane(k: Kernel, session: SessionKey): void {
@@ -33,9 +34,9 @@ function setLane(k: Kernel, session: SessionKey, state: string, readyAt: number 
   );
 }
 
-/** A child whose siblings fill their parent's cap waits until one of them ends. */
+/** A child whose siblings fill their parent's cap waits until one of them ends; one whose claims overlap, until they are free. */
 function isHeldBack(k: Kernel, lane: Row): boolean {
-  return lane["task_id"] !== null && k.get("SELECT 1 FROM task WHERE id = ? AND admitted = 0 AND ended_at IS NULL", lane["task_id"]) !== undefined;
+  return lane["task_id"] !== null && k.get("SELECT 1 FROM task WHERE id = ? AND (admitted = 0 OR blocked = 1) AND ended_at IS NULL", lane["task_id"]) !== undefined;
 }
 
 /** The next message leans on something that still runs beside the lane. */
@@ -45,13 +46,16 @@ export function waitsForBeside(k: Kernel, session: SessionKey): boolean {
 }
 
 function placeInLine(k: Kernel, lane: Row, readyAt: number): number {
+  if (lane["kind"] === "subagent" || lane["kind"] === "acp") {
+    const tree = k.get("SELECT f.place, t.n - (SELECT min(n) FROM task WHERE flow_id = f.id) AS nth FROM task t JOIN flow f ON f.id = t.flow_id WHERE t.id = ?", lane["task_id"]);
+    return childSortKey({ treePlace: tree?.["place"] ?? readyAt, readyAt, nth: tree?.["nth"] ?? 0 });
+  }
   const head = k.get("SELECT provenance FROM lane_message WHERE session = ? AND state = 'waiting' ORDER BY n LIMIT 1", lane["session"])!;
   const others = k.count(
     "SELECT count(*) FROM (SELECT 1 FROM lane WHERE owner = ? AND state IN ('ready','leased') AND session <> ? LIMIT ?)",
     lane["owner"], lane["session"], FAIR_SHARE_MAX_MS / FAIR_SHARE_STEP_MS,
   );
-  const isChild = lane["kind"] === "subagent" || lane["kind"] === "acp";
-  return sortKey({ class: workClassOf(head["provenance"], isChild), readyAt, inFlight: others });
+  return sortKey({ class: workClassOf(head["provenance"], false), readyAt, inFlight: others });
 }
 
 /** When this lane must be looked at again although nothing happens to it: a notice, or a promotion. */
@@ -76,6 +80,7 @@ function isChildKey(k: Kernel, session: SessionKey): boolean {
   return kind === "subagent" || kind === "acp";
 }
 
+/** Running turns of a pool, without those that lend their slot while they wait for a provider. */
 export function slotsUsed(k: Kernel, pool: PoolName): number {
-  return k.count("SELECT count(*) FROM turn WHERE pool = ? AND state = 'running'", pool);
+  return k.count("SELECT count(*) FROM turn WHERE pool = ? AND state = 'running'", pool) - slotsLent(k, pool);
 }

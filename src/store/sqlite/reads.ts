@@ -4,11 +4,12 @@ import { POOLS, type PoolName } from "../../model/lane.ts";
 import type { Task } from "../../model/task.ts";
 import type { Entry } from "../../model/turn.ts";
 import type { YardEvent } from "../../model/event.ts";
-import type { FlowRow, LaneRow, LanesView, PoolRow, SessionContext, TurnRow } from "../store.ts";
+import type { FlowRow, LaneRow, LanesView, PoolRow, SessionContext, TaskWait, TurnRow } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { budgetView } from "./budgets.ts";
 import { placeOf } from "./claim.ts";
 import { slotsUsed, waitsForBeside } from "./lane-state.ts";
+import { blockersOf } from "./path-claims.ts";
 import { generationOf, poolSize } from "./rules.ts";
 import { FLOW_SELECT } from "./listings.ts";
 import { entryOf, flowOf, turnOf } from "./rows.ts";
@@ -72,11 +73,23 @@ export function taskOfSession(k: Kernel, key: SessionKey): Task | null {
   return row === undefined ? null : taskWithBudget(k, row);
 }
 
-export function flow(k: Kernel, id: FlowId): { flow: FlowRow; tasks: Task[] } | null {
+export function flow(k: Kernel, id: FlowId): { flow: FlowRow; tasks: (Task & { waitsFor: TaskWait | null })[] } | null {
   const row = k.get(`${FLOW_SELECT} WHERE f.id = ? GROUP BY f.id`, id);
   if (row === undefined) return null;
-  const tasks = k.all("SELECT * FROM task WHERE flow_id = ? ORDER BY n", id).map((found) => taskWithBudget(k, found));
+  const tasks = k.all("SELECT * FROM task WHERE flow_id = ? ORDER BY n", id).map((found) => ({ ...taskWithBudget(k, found), waitsFor: found["ended_at"] === null ? waitOf(k, found) : null }));
   return { flow: { ...flowOf(row), budget: budgetView(k, "tree", id) }, tasks };
+}
+
+function waitOf(k: Kernel, task: Row): TaskWait | null {
+  const wait = (why: TaskWait["why"], tasks: readonly Row[] = [], until: number | null = null): TaskWait => ({ why, tasks: tasks.map((one) => one["id"]), until });
+  if (task["blocked"] === 1) return wait("claims", blockersOf(k, task));
+  if (task["admitted"] === 0) return wait("siblings", k.all("SELECT id FROM task WHERE parent_session = ? AND admitted = 1 AND ended_at IS NULL ORDER BY n", task["parent_session"]));
+  const lane = k.get("SELECT state, ready_at FROM lane WHERE session = ?", task["session"]);
+  if (lane?.["state"] === "ready") return lane["ready_at"] > k.now() ? wait("backoff", [], lane["ready_at"]) : wait("slot");
+  if (task["state"] !== "waiting") return null;
+  const barrier = k.get("SELECT id, deadline_at FROM barrier WHERE session = ? AND state = 'open' ORDER BY id LIMIT 1", task["session"]);
+  if (barrier === undefined) return wait("children", k.all("SELECT id FROM task WHERE parent_session = ? AND ended_at IS NULL ORDER BY n", task["session"]));
+  return wait("children", k.all("SELECT t.id FROM barrier_task b JOIN task t ON t.id = b.task_id WHERE b.barrier_id = ? AND t.ended_at IS NULL ORDER BY t.n", barrier["id"]), barrier["deadline_at"]);
 }
 
 export function lanes(k: Kernel, { meanTurnMs }: { meanTurnMs: Readonly<Record<PoolName, number>> }): LanesView {
@@ -120,7 +133,7 @@ function whyOf(k: Kernel, lane: Row, first: Row | undefined, now: number): LaneR
   if (lane["state"] === "ready") return lane["ready_at"] > now ? "batch" : "slot";
   if (lane["state"] === "leased") return first === undefined ? null : "turn";
   if (lane["state"] === "waiting" && waitsForBeside(k, lane["session"])) return "turn";
-  if (lane["state"] === "waiting") return k.get("SELECT 1 FROM barrier WHERE session = ? AND state = 'open'", lane["session"]) === undefined ? "siblings" : "children";
+  if (lane["state"] === "waiting") return k.get("SELECT 1 FROM barrier WHERE session = ? AND state = 'open'", lane["session"]) !== undefined ? "children" : k.get("SELECT 1 FROM task WHERE session = ? AND blocked = 1 AND ended_at IS NULL", lane["session"]) === undefined ? "siblings" : "claims";
   return null;
 }
 

@@ -79,6 +79,9 @@ export function taskOf(row: Row, budget: BudgetView | null): Task {
     budget,
     output: row["output_json"] === null ? null : JSON.parse(row["output_json"]),
     attempt: row["attempt"],
+    attemptLast: row["attempt_last"],
+    onEnd: row["on_end"],
+    category: row["category"],
     batch: row["batch"],
     deliveredAt: row["delivered_at"],
   };

@@ -2,6 +2,7 @@
 import type { SessionKey, TurnId } from "../../base/ids.ts";
 import type { EntryContent, RunningBeside, StartedTurn, TurnSession } from "../../model/turn.ts";
 import type { Kernel, Row } from "./kernel.ts";
+import { authorityOf } from "./open-session.ts";
 import { handleText, stepOf } from "./rows.ts";
 
 /** Things running beside a turn that its agent is told of. */
@@ -56,6 +57,7 @@ export function sessionInfoOf(row: Row, lastEntry: number): TurnSession {
     taskId: row["task_id"],
     label: row["label"],
     cwd: row["cwd"],
+    ...authorityOf(row),
     createdAt: row["created_at"],
     lastEntry,
   };

@@ -6,29 +6,35 @@
 import type { BarrierId, FlowId, SessionKey, TaskId } from "../../base/ids.ts";
 import type { Json } from "../../base/json.ts";
 import { Fault, type FaultRecord } from "../../model/faults.ts";
+import { fairShareMs } from "../../model/lane.ts";
+import type { Fence } from "../../model/path-claims.ts";
 import { readOutput } from "../../model/output-schema.ts";
 import { childSession } from "../../model/session.ts";
 import { LABEL_LENGTH_MAX, type NewSpawn, type SpawnLimits, type Task, type TaskState } from "../../model/task.ts";
+import { UNSUPERVISED } from "../../model/supervision.ts";
 import type { TurnEnd } from "../../model/turn.ts";
 import type { Cancelled } from "../store.ts";
+import { SCHEMA_REQUEST, beginNextAttempt, hasStalled, mayTryAgain, taskText } from "./attempts.ts";
 import { barriersFor, cancelBarriers, checkBarrier } from "./barriers.ts";
 import { budgetChild, budgetView, closeBudget, limitsOf } from "./budgets.ts";
+import { enterCircuit, passCircuit, tellCircuit } from "./circuits.ts";
 import { markDelivered, prepareDelivery } from "./deliveries.ts";
 import { deliverQuietly } from "./digests.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { insertMessage } from "./inbox.ts";
 import { refreshLane } from "./lane-state.ts";
-import { insertSession } from "./open-session.ts";
+import { authorityOf, insertSession, type Authority } from "./open-session.ts";
+import { releaseClaims, takeClaims } from "./path-claims.ts";
 import { taskOf } from "./rows.ts";
 import { rulesOf } from "./rules.ts";
 import { isRunning, runningTurn, stopTurn } from "./turn-rows.ts";
 import { OPERATOR } from "./usage.ts";
 
+/** So far behind its own moment a new tree may be put for the sake of others that began just before it. */
+const TREES_OF_ONE_MOMENT_MS = 1_000;
 /** Entries of the parent's transcript that a forked child starts with. */
 const FORK_ENTRIES_MAX = 200;
-/** Stands before the schema that a child's result must fit. */
-const SCHEMA_REQUEST = "[result] End with one JSON value and nothing else. It must fit this JSON Schema:";
 
 // ── admission ───────────────────────────────────────────────────────────────────────────────
 
@@ -40,11 +46,13 @@ export function admitSpawn(k: Kernel, { spawn, limits }: { spawn: NewSpawn; limi
   const parent = spawn.parent === null ? undefined : livingParent(k, spawn.parent);
   // A call that was on its way when its turn was stopped.
   if (spawn.turnId !== null && !isRunning(k, spawn.turnId)) throw new Fault("TURN_NOT_FOUND", { turn: spawn.turnId });
+  const category = spawn.supervision?.category ?? null;
+  if (category !== null) passCircuit(k, spawn.agent, category);
   const depth = (parent?.["depth"] ?? 0) + 1;
   if (depth > limits.depthMax) throw new Fault("SPAWN_TOO_DEEP", { depth, depthMax: limits.depthMax });
   const parentTask = parent?.["task_id"] ?? null;
   const flowId = flowFor(k, spawn, parentTask);
-  const task = insertTask(k, { spawn, limits, depth, parentTask, flowId, attempt: 1, person: personOf(k, spawn, parentTask) });
+  const task = insertTask(k, { spawn, parent, limits, depth, parentTask, flowId, attempt: 1, person: personOf(k, spawn, parentTask) });
   return { task, created: true };
 }
 
@@ -67,11 +75,21 @@ function flowFor(k: Kernel, spawn: NewSpawn, parentTask: string | null): FlowId 
   const batch = spawn.batch ? k.get("SELECT flow_id FROM task WHERE batch = ? LIMIT 1", spawn.batch) : undefined;
   if (batch !== undefined) return batch["flow_id"];
   const turn = spawn.turnId === null ? undefined : k.get("SELECT flow_id FROM turn WHERE id = ?", spawn.turnId);
-  if (turn?.["flow_id"]) return turn["flow_id"];
+  if (turn?.["flow_id"]) {
+    if (k.get("SELECT 1 FROM flow WHERE id = ? AND cancelled_at IS NOT NULL", turn["flow_id"]) !== undefined) throw new Fault("FLOW_CANCELLED", { flow: turn["flow_id"] });
+    return turn["flow_id"];
+  }
   const flowId = k.ids.flow();
-  k.run("INSERT INTO flow (id, root, started_at) VALUES (?,?,?)", flowId, spawn.parent, k.now());
+  k.run("INSERT INTO flow (id, root, started_at, place) VALUES (?,?,?,?)", flowId, spawn.parent, k.now(), placeOfFlow(k, spawn.parent));
   if (turn !== undefined) k.run("UPDATE turn SET flow_id = ? WHERE id = ?", flowId, spawn.turnId);
   return flowId;
+}
+
+/** Trees get places that differ, so that those of one moment do not advance in step; further trees of one session stand a little back. */
+function placeOfFlow(k: Kernel, root: SessionKey | null): number {
+  const others = root === null ? 0 : k.count("SELECT count(DISTINCT flow_id) FROM task WHERE parent_session = ? AND ended_at IS NULL", root);
+  const wanted = k.now() + fairShareMs(others);
+  return k.count("SELECT coalesce(max(place) + 1, ?1) FROM flow WHERE place BETWEEN ?1 AND ?1 + ?2", wanted, TREES_OF_ONE_MOMENT_MS);
 }
 
 function personOf(k: Kernel, spawn: NewSpawn, parentTask: string | null): string {
@@ -81,6 +99,7 @@ function personOf(k: Kernel, spawn: NewSpawn, parentTask: string | null): string
 
 interface TaskPlan {
   readonly spawn: NewSpawn;
+  readonly parent: Row | undefined;
   readonly limits: SpawnLimits;
   readonly depth: number;
   readonly parentTask: string | null;
@@ -89,8 +108,10 @@ interface TaskPlan {
   readonly person: string;
 }
 
-function insertTask(k: Kernel, { spawn, limits, depth, parentTask, flowId, attempt, person }: TaskPlan): Task {
+function insertTask(k: Kernel, { spawn, parent, limits, depth, parentTask, flowId, attempt, person }: TaskPlan): Task {
   const now = k.now();
+  const watch = { ...UNSUPERVISED, ...spawn.supervision };
+  const fence: Fence = { workspace: spawn.workspace ?? "", claims: spawn.claims };
   const taskId = k.ids.task();
   const session = childSession(spawn.agent, spawn.kind, k.ids.bare());
   const label = (spawn.label ?? spawn.task).trim().split("\n")[0]!.slice(0, LABEL_LENGTH_MAX);
@@ -99,20 +120,33 @@ function insertTask(k: Kernel, { spawn, limits, depth, parentTask, flowId, attem
   const budgeted = budgetChild(k, { taskId, parentTask: parentTask as TaskId | null, flowId, budget: spawn.budget ?? {}, tree: limits.tree ?? {} });
   const schema = spawn.outputSchema === undefined ? null : JSON.stringify(spawn.outputSchema);
   const row = k.get(
-    `INSERT INTO task (id, n, flow_id, label, task, kind, state, parent_session, parent_task, session, agent, model, depth, delivery, cleanup, claims, siblings_max, admitted, spawn_key, attempt, queued_at, deadline_at, person, budgeted, output_schema, callback, batch)
-     VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM task), ?,?,?,?,'queued',?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING *`,
+    `INSERT INTO task (id, n, flow_id, label, task, kind, state, parent_session, parent_task, session, agent, model, depth, delivery, cleanup, claims, siblings_max, admitted, spawn_key, attempt, queued_at, deadline_at, person, budgeted, output_schema,
+       callback, batch, on_end, forked, progress_ms, attempt_last, backoff_seconds, retry_model, category, circuit_failures, circuit_open_ms)
+     VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM task), ?,?,?,?,'queued',?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?,?,?) RETURNING *`,
     taskId, flowId, label, spawn.task, spawn.kind, spawn.parent, parentTask, session, spawn.agent, spawn.model, depth, spawn.delivery, spawn.cleanup, JSON.stringify(spawn.claims),
-    limits.childrenMax, admitted ? 1 : 0, spawn.idempotencyKey, attempt, now, spawn.deadlineSeconds === null ? null : now + spawn.deadlineSeconds * 1000, person, budgeted, schema, spawn.callback ?? null, spawn.batch ?? spawn.turnId,
+    limits.childrenMax, admitted ? 1 : 0, spawn.idempotencyKey, attempt, now, spawn.deadlineSeconds === null ? null : now + spawn.deadlineSeconds * 1000, person, budgeted, schema,
+    spawn.callback ?? null, spawn.batch ?? spawn.turnId, watch.onEnd, spawn.context === "fork" ? 1 : 0, watch.progressSeconds === null ? null : watch.progressSeconds * 1000, attempt + watch.attempts - 1, watch.backoffSeconds, watch.retryModel,
+    watch.category, watch.circuitFailures, watch.circuitOpenSeconds * 1000,
   )!;
-  insertSession(k, { key: session, kind: spawn.kind, agent: spawn.agent, parent: spawn.parent, taskId, depth, label, model: spawn.model, cwd: spawn.cwd });
+  const blockers = spawn.claims.length === 0 ? [] : takeClaims(k, row, fence, watch.onConflict);
+  if (watch.category !== null) enterCircuit(k, row);
+  const cwd = spawn.cwd ?? parent?.["cwd"] ?? null;
+  insertSession(k, { key: session, kind: spawn.kind, agent: spawn.agent, parent: spawn.parent, taskId, depth, label, model: spawn.model, cwd, authority: authorityBelow(parent, fence) });
   if (spawn.context === "fork" && spawn.parent !== null) forkContext(k, spawn.parent, session);
-  insertMessage(k, session, { text: schema === null ? spawn.task : `${spawn.task}\n\n${SCHEMA_REQUEST}\n${schema}`, provenance: spawn.parent === null ? "operator" : "agent", channel: "spawn", mode: "followup", readyAt: now });
+  insertMessage(k, session, { text: taskText(spawn.task, schema), provenance: spawn.parent === null ? "operator" : "agent", channel: "spawn", mode: "followup", readyAt: now });
   refreshLane(k, session);
   const log = spawn.parent ?? session;
   const data = { label, session, state: "queued", flowId, depth, agent: spawn.agent, model: spawn.model };
-  const queued = { label, session, state: "queued", why: admitted ? "slot" : "siblings", active: siblings, activeMax: limits.childrenMax };
+  const why = blockers.length > 0 ? "claims" : admitted ? "slot" : "siblings";
+  const queued = { label, session, state: "queued", why, active: siblings, activeMax: limits.childrenMax, ...(blockers.length === 0 ? {} : { claims: [...spawn.claims], behind: blockers.map((one) => one["id"]) }) };
   k.emit(log, { type: "task.accepted", taskId, data }, { type: "task.queued", taskId, data: queued });
   return taskOf(row, budgeted === 2 ? budgetView(k, "task", taskId) : null);
+}
+
+function authorityBelow(parent: Row | undefined, fence: Fence): Authority | null {
+  if (parent === undefined && fence.claims.length === 0) return null;
+  const { lineage, fences } = parent === undefined ? { lineage: [], fences: [] } : authorityOf(parent);
+  return { lineage: parent === undefined ? lineage : [...lineage, parent["agent"]], fences: fence.claims.length === 0 ? fences : [...fences, fence] };
 }
 
 function forkContext(k: Kernel, parent: SessionKey, child: SessionKey): void {
@@ -126,20 +160,38 @@ function forkContext(k: Kernel, parent: SessionKey, child: SessionKey): void {
   }
 }
 
-export function retryTask(k: Kernel, { task: id, by }: { task: TaskId; by: string }): Task | null {
+export function retryTask(k: Kernel, { task: id, by, restart = false }: { task: TaskId; by: string; restart?: boolean }): Task | null {
   const old = k.get("SELECT * FROM task WHERE id = ?", id);
   if (old === undefined) return null;
-  if (old["ended_at"] === null) throw new Fault("TASK_NOT_FINISHED", { task: id, state: old["state"] });
-  if (old["parent_session"] !== null) livingParent(k, old["parent_session"]);
+  if (old["ended_at"] === null) {
+    if (!restart) throw new Fault("TASK_NOT_FINISHED", { task: id, state: old["state"] });
+    stopAttempt(k, old, by);
+    beginAgain(k, old, { fault: new Fault("TURN_CANCELLED", { by }).toRecord(), by, delayMs: 0 });
+    return taskOf(k.get("SELECT * FROM task WHERE id = ?", id)!, old["budgeted"] === 2 ? budgetView(k, "task", id) : null);
+  }
+  return startAgain(k, old, by);
+}
+
+/** The same work as a new task, in the same tree. */
+export function startAgain(k: Kernel, old: Row, by: string): Task {
+  const id = old["id"] as TaskId;
+  const parent = old["parent_session"] === null ? undefined : livingParent(k, old["parent_session"]);
   const seconds = old["deadline_at"] === null ? null : Math.ceil((old["deadline_at"] - old["queued_at"]) / 1000);
+  const first = old["attempt"] - k.count("SELECT count(*) FROM attempt WHERE task_id = ?", id);
+  const session = k.get("SELECT cwd, authority FROM session WHERE key = ?", old["session"]);
   const spawn: NewSpawn = {
     task: old["task"], label: old["label"], parent: old["parent_session"], turnId: null, agent: old["agent"], kind: old["kind"], model: old["model"], context: "isolated",
-    cwd: k.get("SELECT cwd FROM session WHERE key = ?", old["session"])?.["cwd"] ?? null, deadlineSeconds: seconds, delivery: old["delivery"], cleanup: old["cleanup"], claims: JSON.parse(old["claims"]), idempotencyKey: null,
+    cwd: session?.["cwd"] ?? null, deadlineSeconds: seconds, delivery: old["delivery"], cleanup: old["cleanup"], claims: JSON.parse(old["claims"]), idempotencyKey: null,
     budget: limitsOf(k, id), ...(old["output_schema"] === null ? {} : { outputSchema: JSON.parse(old["output_schema"]) }), callback: old["callback"], batch: old["batch"],
+    workspace: session === undefined ? "" : (authorityOf(session).fences.at(-1)?.workspace ?? ""),
+    supervision: {
+      progressSeconds: old["progress_ms"] === null ? null : old["progress_ms"] / 1000, attempts: old["attempt_last"] - first + 1, backoffSeconds: old["backoff_seconds"], retryModel: old["retry_model"],
+      category: old["category"], circuitFailures: old["circuit_failures"], circuitOpenSeconds: old["circuit_open_ms"] / 1000, onEnd: old["on_end"],
+    },
   };
   k.run("UPDATE flow SET cancelled_at = NULL WHERE id = ?", old["flow_id"]);
   const limits = { depthMax: old["depth"], childrenMax: old["siblings_max"] };
-  const task = insertTask(k, { spawn, limits, depth: old["depth"], parentTask: old["parent_task"], flowId: old["flow_id"], attempt: old["attempt"] + 1, person: old["person"] });
+  const task = insertTask(k, { spawn, parent, limits, depth: old["depth"], parentTask: old["parent_task"], flowId: old["flow_id"], attempt: old["attempt"] + 1, person: old["person"] });
   k.emit(spawn.parent ?? task.session, { type: "task.attempt", taskId: task.taskId, data: { label: task.label, session: task.session, attempt: task.attempt, after: id, by } });
   return task;
 }
@@ -155,20 +207,21 @@ export function settleChild(k: Kernel, session: SessionKey, end: TurnEnd): void 
     stopBelow(k, session, "the end of its parent");
     deliverQuietly(k, session, { waiting: true });
     refreshLane(k, session);
-    return finishTask(k, task, { state: "failed", result: null, fault: end.fault });
+    return failAttempt(k, task, end.fault);
   }
   if (hasWork(k, session)) return;
+  if (end.outcome === "done" && task["on_end"] === "handUp" && end.text.trim() !== "") handUp(k, task);
   if (waitsForOthers(k, session)) {
     k.run("UPDATE task SET state = 'waiting' WHERE id = ?", task["id"]);
     k.emit((task["parent_session"] ?? session) as SessionKey, { type: "task.progress", taskId: task["id"], data: { label: task["label"], session, state: "waiting" } });
     return;
   }
-  if (end.text.trim() === "") return finishTask(k, task, { state: "failed", result: null, fault: new Fault("CHILD_EMPTY", {}).toRecord() });
+  if (end.text.trim() === "") return failAttempt(k, task, new Fault("CHILD_EMPTY", {}).toRecord());
   if (end.outcome === "done" && end.fault !== undefined) return finishTask(k, task, { state: "failed", result: end.text, fault: end.fault });
   if (task["output_schema"] === null) return finishTask(k, task, { state: "succeeded", result: end.text, fault: null });
   const read = readOutput(JSON.parse(task["output_schema"]), end.text);
   if ("output" in read) return finishTask(k, task, { state: "succeeded", result: end.text, output: read.output, fault: null });
-  if (task["corrections"] > 0) return finishTask(k, task, { state: "failed", result: end.text, fault: new Fault("RESULT_INVALID", { problems: read.problems.join("; ") }).toRecord() });
+  if (task["corrections"] > 0) return failAttempt(k, task, new Fault("RESULT_INVALID", { problems: read.problems.join("; ") }).toRecord(), end.text);
   askForCorrection(k, task, read.problems);
 }
 
@@ -182,6 +235,48 @@ function askForCorrection(k: Kernel, task: Row, problems: readonly string[]): vo
   refreshLane(k, session);
 }
 
+/** An attempt came to nothing: the child has failed, or the next one begins. */
+function failAttempt(k: Kernel, task: Row, fault: FaultRecord, result: string | null = null): void {
+  if (fault.code === "BUDGET_EXHAUSTED" || !mayTryAgain(k, task)) return finishTask(k, task, { state: "failed", result, fault });
+  nextAttempt(k, task, fault);
+}
+
+function nextAttempt(k: Kernel, task: Row, fault: FaultRecord): void {
+  stopAttempt(k, task, "the end of its attempt");
+  tellCircuit(k, task, "failed");
+  beginAgain(k, task, { fault, by: "its policy" });
+}
+
+function beginAgain(k: Kernel, task: Row, why: { fault: FaultRecord; by: string; delayMs?: number }): void {
+  const parent = task["parent_session"] as SessionKey | null;
+  beginNextAttempt(k, task, { ...why, fork: (session) => parent !== null && k.get("SELECT 1 FROM session WHERE key = ?", parent) !== undefined && forkContext(k, parent, session) });
+}
+
+/** Ends what an attempt runs, has below it and was still told; the child itself goes on. */
+function stopAttempt(k: Kernel, task: Row, by: string): void {
+  const session = task["session"] as SessionKey;
+  cancelBarriers(k, session, { by, released: true });
+  stopBelow(k, session, by);
+  k.run(`UPDATE session SET closed = 1 WHERE key IN (${BELOW})`, session);
+  deliverQuietly(k, session, { waiting: true });
+  stopSession(k, session, by, true);
+}
+
+/** The children of a child that is done become those of its parent; without one, their results wait in their tasks. */
+function handUp(k: Kernel, task: Row): void {
+  const { session, parent_session: parent } = task;
+  if (k.get("SELECT 1 FROM barrier WHERE session = ? AND state = 'open'", session) !== undefined) return;
+  const children = k.all("SELECT * FROM task WHERE parent_session = ? AND ended_at IS NULL ORDER BY n", session);
+  for (const child of children) {
+    k.run("UPDATE task SET parent_session = ?, parent_task = ?, admitted = max(admitted, ?) WHERE id = ?", parent, task["parent_task"], parent === null ? 1 : 0, child["id"]);
+    k.run("UPDATE session SET parent = ? WHERE key = ?", parent, child["session"]);
+    refreshLane(k, child["session"]);
+    const data = { label: child["label"], session: child["session"], state: child["state"], handedUpTo: parent };
+    k.emit(session, { type: "task.progress", taskId: child["id"], data });
+    if (parent !== null) k.emit(parent, { type: "task.progress", taskId: child["id"], data });
+  }
+}
+
 /** A turn of the session runs, on any track, or a message will start one. */
 function hasWork(k: Kernel, session: SessionKey): boolean {
   return k.get("SELECT 1 FROM lane WHERE session = ?1 AND state IN ('ready','leased') UNION SELECT 1 FROM turn WHERE session = ?1 AND state = 'running'", session) !== undefined;
@@ -189,7 +284,7 @@ function hasWork(k: Kernel, session: SessionKey): boolean {
 
 /** Something else will wake the session: a barrier, or the result of a child. */
 function waitsForOthers(k: Kernel, session: SessionKey): boolean {
-  return k.get("SELECT 1 FROM barrier WHERE session = ?1 AND state = 'open' UNION SELECT 1 FROM task WHERE parent_session = ?1 AND ended_at IS NULL AND delivery = 'digest'", session) !== undefined;
+  return k.get("SELECT 1 FROM barrier WHERE session = ?1 AND state = 'open' UNION SELECT 1 FROM task WHERE parent_session = ?1 AND ended_at IS NULL", session) !== undefined;
 }
 
 /** A child that has not ended and that nothing will wake any more. */
@@ -214,6 +309,8 @@ function finishTask(k: Kernel, task: Row, { state, result, output, fault, announ
   if (ended["budgeted"] === 2) closeBudget(k, taskId);
   const data = { label: task["label"], session: task["session"], state, ms: now - task["queued_at"], delivery: task["delivery"], result: result === null ? null : result.slice(0, 2000), fault: fault === null ? null : ({ ...fault } as never) };
   k.emit(parent ?? (task["session"] as SessionKey), { type: "task.ended", taskId, data });
+  if (task["claims"] !== "[]") releaseClaims(k, taskId);
+  if (task["category"] !== null) tellCircuit(k, task, state);
   if (task["delivery"] === "webhook") prepareDelivery(k, ended);
   if (announce !== "none") announceEnd(k, ended, announce);
   if (parent !== null) admitNextSibling(k, parent);
@@ -224,7 +321,8 @@ function announceEnd(k: Kernel, task: Row, announce: "message" | "quiet"): void 
   const taskId = task["id"] as TaskId;
   const parent = task["parent_session"] === null ? null : nearestLiving(k, task["parent_session"]);
   const barriers = parent === null ? [] : barriersFor(k, parent, taskId);
-  const isAwaited = barriers.length > 0;
+  // A parent that nothing else will wake needs it, whatever the spawn said.
+  const isAwaited = barriers.length > 0 || (parent !== null && isStranded(k, parent));
   if (!isAwaited && task["delivery"] === "webhook") return; // its row was written with its end
   if (!isAwaited && task["delivery"] === "board") return markDelivered(k, task, { by: "board" });
   if (parent === null) return markDelivered(k, task, { by: "task" });
@@ -232,7 +330,7 @@ function announceEnd(k: Kernel, task: Row, announce: "message" | "quiet"): void 
     k.emit(parent, { type: "notice", taskId, data: { text: `${task["label"]}: ${task["state"]}`, level: "info", code: "TASK_ENDED" } });
     return markDelivered(k, task, { by: "notify" });
   }
-  if (!isAwaited && announce === "quiet" && !isStranded(k, parent)) {
+  if (!isAwaited && announce === "quiet") {
     appendEntry(k, parent, { turnId: null, content: { role: "notice", text: `background task ${JSON.stringify(task["label"])} (${taskId}) was stopped` }, messageIds: [], provenance: "system" });
     return markDelivered(k, task, { quiet: true });
   }
@@ -261,23 +359,34 @@ function nearestLiving(k: Kernel, key: SessionKey): SessionKey | null {
 }
 
 function admitNextSibling(k: Kernel, parent: SessionKey): void {
-  const next = k.get("SELECT * FROM task WHERE parent_session = ? AND admitted = 0 AND ended_at IS NULL ORDER BY n LIMIT 1", parent);
-  if (next === undefined) return;
-  const active = k.count("SELECT count(*) FROM task WHERE parent_session = ? AND admitted = 1 AND ended_at IS NULL", parent);
-  if (active >= next["siblings_max"]) return;
-  k.run("UPDATE task SET admitted = 1 WHERE id = ?", next["id"]);
-  refreshLane(k, next["session"]);
+  for (;;) {
+    const next = k.get("SELECT * FROM task WHERE parent_session = ? AND admitted = 0 AND ended_at IS NULL ORDER BY n LIMIT 1", parent);
+    if (next === undefined) return;
+    const active = k.count("SELECT count(*) FROM task WHERE parent_session = ? AND admitted = 1 AND ended_at IS NULL", parent);
+    if (active >= next["siblings_max"]) return;
+    k.run("UPDATE task SET admitted = 1 WHERE id = ?", next["id"]);
+    refreshLane(k, next["session"]);
+  }
 }
 
 // ── stopping ────────────────────────────────────────────────────────────────────────────────
 
+/** Ends those whose time is over: for all of it, or for something new. */
 export function expireTasks(k: Kernel, now: number): void {
-  for (const { id } of k.all("SELECT id FROM task WHERE ended_at IS NULL AND deadline_at <= ?", now)) {
+  for (const { id } of k.all("SELECT id FROM task WHERE ended_at IS NULL AND deadline_at <= ?1 UNION ALL SELECT id FROM task WHERE ended_at IS NULL AND progress_due_at <= ?1", now)) {
     const task = k.get("SELECT * FROM task WHERE id = ? AND ended_at IS NULL", id);
     if (task === undefined) continue; // stopped with its parent, whose deadline was over too
-    const seconds = Math.round((task["deadline_at"] - task["queued_at"]) / 1000);
-    stopTask(k, task, { state: "timed_out", fault: new Fault("CHILD_TIMED_OUT", { seconds }).toRecord(), by: "its deadline", announce: "message" });
+    if (task["deadline_at"] !== null && task["deadline_at"] <= now) {
+      const seconds = Math.round((task["deadline_at"] - task["queued_at"]) / 1000);
+      stopTask(k, task, { state: "timed_out", fault: new Fault("CHILD_TIMED_OUT", { seconds }).toRecord(), by: "its deadline", announce: "message" });
+    } else if (hasStalled(k, task, now)) endStalled(k, task);
   }
+}
+
+function endStalled(k: Kernel, task: Row): void {
+  const fault = new Fault("CHILD_STALLED", { seconds: task["progress_ms"] / 1000 }).toRecord();
+  if (mayTryAgain(k, task)) nextAttempt(k, task, fault);
+  else stopTask(k, task, { state: "timed_out", fault, by: "its watch over progress", announce: "message" });
 }
 
 /** Ends a child and everything below it, the youngest first. */
@@ -357,10 +466,11 @@ export function cancelTask(k: Kernel, { task: id, by }: { task: TaskId; by: stri
 
 export function cancelFlow(k: Kernel, { flow, by }: { flow: FlowId; by: string }): Cancelled | null {
   if (k.run("UPDATE flow SET cancelled_at = ? WHERE id = ?", k.now(), flow) === 0) return null;
+  const finished = k.all("SELECT id FROM task WHERE flow_id = ? AND state = 'succeeded' ORDER BY n", flow).map((task) => task["id"] as TaskId);
   const parts = k
     .all("SELECT id FROM task WHERE flow_id = ? AND ended_at IS NULL ORDER BY depth, n DESC", flow)
     .map((task) => cancelTask(k, { task: task["id"], by })!);
-  return { turns: parts.flatMap((part) => part.turns), tasks: parts.flatMap((part) => part.tasks), messages: 0 };
+  return { turns: parts.flatMap((part) => part.turns), tasks: parts.flatMap((part) => part.tasks), messages: 0, finished };
 }
 
 function turnsBelow(k: Kernel, session: SessionKey): Cancelled["turns"] {

@@ -9,6 +9,7 @@ import { appendEntry, compactSession } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { refreshLane } from "./lane-state.ts";
 import { ADD_USAGE, handleText, stepOf, usageValues } from "./rows.ts";
+import { leaveParking } from "./parked.ts";
 import { recordUsage } from "./usage.ts";
 
 export function nextStepNumber(k: Kernel, turnId: TurnId): number {
@@ -96,6 +97,7 @@ export function stopTurn(k: Kernel, row: Row, { by, forget = false }: { by: stri
   const turnId = row["id"] as TurnId;
   const owed = JSON.parse(row["owed"]) as MessageId[];
   const fault = new Fault("TURN_CANCELLED", { by }).toRecord();
+  leaveParking(k, turnId);
   k.run("UPDATE turn SET state = 'cancelled', ended_at = ?, fault = ? WHERE id = ?", k.now(), JSON.stringify(fault), turnId);
   if (forget) {
     // What children found out was not said by this turn.

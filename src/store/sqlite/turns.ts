@@ -3,12 +3,15 @@ import type { MessageId, SessionKey, TurnId } from "../../base/ids.ts";
 import { NO_USAGE } from "../../model/chat.ts";
 import type { NewEvent } from "../../model/event.ts";
 import { Fault, type FaultRecord } from "../../model/faults.ts";
+import { CRASHES_OF_ONE_ATTEMPT_MAX } from "../../model/supervision.ts";
 import { ATTEMPTS_WITHOUT_PROGRESS_MAX, type StartedTurn, type StepWrite, type TurnEnd, type TurnRef } from "../../model/turn.ts";
+import { armProgress } from "./attempts.ts";
 import { oweAnswers } from "./barriers.ts";
 import { spendHolds } from "./budgets.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { refreshLane } from "./lane-state.ts";
+import { leaveParking, unparkAll } from "./parked.ts";
 import { handleText } from "./rows.ts";
 import { startedTurnOf } from "./started-turn.ts";
 import { settleChild } from "./tasks.ts";
@@ -47,6 +50,7 @@ function finishTurn(k: Kernel, row: Row, end: TurnEnd): void {
   const owed = JSON.parse(row["owed"]) as MessageId[];
   const replyTo = [...owed, ...messageIds];
   const fault = end.outcome === "yielded" ? null : (end.fault ?? null);
+  leaveParking(k, turnId);
   k.run("UPDATE turn SET state = ?, ended_at = ?, fault = ? WHERE id = ?", end.outcome, now, fault === null ? null : JSON.stringify(fault), turnId);
   const usage = fold(k, row, end.outcome === "done" ? replyTo : []);
 
@@ -76,6 +80,7 @@ export function recover(k: Kernel): { generation: number; turns: StartedTurn[]; 
   const { value: generation } = k.get("UPDATE meta SET value = value + 1 WHERE name = 'generation' RETURNING value")!;
   k.forget();
   spendHolds(k);
+  unparkAll(k);
   const turns: StartedTurn[] = [];
   const poisoned: TurnId[] = [];
   for (const found of k.all("SELECT * FROM turn WHERE state = 'running' ORDER BY started_at, id")) {
@@ -83,9 +88,11 @@ export function recover(k: Kernel): { generation: number; turns: StartedTurn[]; 
     const session = found["session"] as SessionKey;
     const { epoch } = k.get("UPDATE lane SET epoch = epoch + 1 WHERE session = ? RETURNING epoch", session)!;
     const turn = k.get("UPDATE turn SET epoch = ?, generation = ?, attempt = attempt + 1, unproductive = unproductive + 1 WHERE id = ? RETURNING *", epoch, generation, found["id"])!;
-    if (turn["unproductive"] > ATTEMPTS_WITHOUT_PROGRESS_MAX) {
+    const task = turn["task_id"] === null ? undefined : k.get("SELECT * FROM task WHERE id = ? AND ended_at IS NULL", turn["task_id"]);
+    if (task !== undefined) armProgress(k, task);
+    if (turn["unproductive"] >= crashesMax(task)) {
       poisoned.push(turn["id"]);
-      const fault: FaultRecord = new Fault("TURN_POISONED", { attempts: turn["unproductive"] - 1 }).toRecord();
+      const fault: FaultRecord = new Fault("TURN_POISONED", { attempts: turn["unproductive"] - (crashesMax(task) > CRASHES_OF_ONE_ATTEMPT_MAX ? 1 : 0) }).toRecord();
       finishTurn(k, turn, { outcome: "failed", fault, usage: NO_USAGE });
       continue;
     }
@@ -93,4 +100,9 @@ export function recover(k: Kernel): { generation: number; turns: StartedTurn[]; 
     k.emit(session, { type: "turn.started", turnId: turn["id"], taskId: turn["task_id"], data: { messageIds: messagesOf(k, turn["id"]), track: turn["track"], attempt: turn["attempt"], handle: handleText(turn["handle"]), agent: turns.at(-1)!.sessionInfo.agent, model: turns.at(-1)!.sessionInfo.model, about: turn["about"] } });
   }
   return { generation, turns: turns.filter(({ turnId }) => isRunning(k, turnId)), poisoned };
+}
+
+/** A child that has another attempt is not kept on this one for long; whatever has none is given every chance. */
+function crashesMax(task: Row | undefined): number {
+  return task !== undefined && task["attempt"] < task["attempt_last"] ? CRASHES_OF_ONE_ATTEMPT_MAX : ATTEMPTS_WITHOUT_PROGRESS_MAX + 1;
 }

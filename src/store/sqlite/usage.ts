@@ -1,5 +1,6 @@
 /** The ledger of usage: one row per day, session, model, person and tree, written with each model call's result. */
 import { dayOf } from "../../base/clock.ts";
+import type { SessionKey } from "../../base/ids.ts";
 import type { Usage } from "../../model/chat.ts";
 import type { StepResult } from "../../model/turn.ts";
 import type { UsageQuery, UsageReport } from "../store.ts";
@@ -14,6 +15,12 @@ const SUMS = USAGE_COLUMNS.split(", ").map((column) => `sum(${column}) AS ${colu
 export function recordUsage(k: Kernel, turn: Row, result: StepResult): void {
   if (result.kind === "model") add(k, turn, result.answer.model, result.answer.usage);
   else if (result.kind === "compaction") add(k, turn, result.model ?? "", result.usage);
+}
+
+/** Of a call beside any turn: for a session, or for nobody's. */
+export function recordCall(k: Kernel, session: SessionKey | null, model: string, usage: Usage): void {
+  const task = session === null ? undefined : k.get("SELECT person, flow_id FROM task WHERE session = ? AND ended_at IS NULL", session);
+  add(k, { session: session ?? "", person: task?.["person"] ?? OPERATOR, tree: task?.["flow_id"] ?? "" }, model, usage);
 }
 
 function add(k: Kernel, turn: Row, model: string, usage: Usage): void {

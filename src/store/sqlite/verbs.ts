@@ -1,18 +1,23 @@
 /** All verbs of the store over one SQLite connection, each as a plain function of the kernel. */
+import { accessToken, accessTokens, addAccessToken, chargeAccessToken, revokeAccessToken } from "./access-tokens.ts";
 import type { SessionKey } from "../../base/ids.ts";
 import type { JsonObject } from "../../base/json.ts";
 import type { OwnedProcess, StoreVerbs } from "../store.ts";
+import { attempts } from "./attempts.ts";
 import { openBarrier } from "./barriers.ts";
 import { reserveCall, settleCall } from "./budgets.ts";
+import { adjustAllowance, allowances, takeAllowance } from "./allowances.ts";
 import { claimTurns, promoteTurn } from "./claim.ts";
 import { claimDeliveries, deliveries, recoverDeliveries, retryDelivery, settleDelivery } from "./deliveries.ts";
-import { appendEntry } from "./entries.ts";
+import { appendEntry, summariseSession } from "./entries.ts";
 import { board, countDenial, health, markSeen, missed, report } from "./health.ts";
 import { checkIntegrity } from "./integrity.ts";
+import { configJobs, dueJobs, fireJob, forgetRuns, job, jobRuns, jobs, jobsOfKind, launchRun, moveJob, openRuns, patchJob, putJob, removeJob, setFingerprint, settleRuns, stalledJobs } from "./jobs.ts";
 import type { Kernel } from "./kernel.ts";
 import { flows, sessions, tasks } from "./listings.ts";
 import { acceptMessage, messagePlace, steerSession, takeSteering, unansweredTexts } from "./messages.ts";
 import { openSession } from "./open-session.ts";
+import { parkTurn, unparkTurn } from "./parked.ts";
 import { context, events, flow, forgottenEvents, history, lanes, lastCursor, runningTurns, task, taskOfSession, totals } from "./reads.ts";
 import { sweep } from "./retention.ts";
 import { setRules } from "./rules.ts";
@@ -35,6 +40,11 @@ export const VERBS: KernelVerbs = {
   steerSession,
   promoteTurn,
   recover,
+  parkTurn,
+  unparkTurn,
+  takeAllowance,
+  adjustAllowance,
+  allowances: (k) => allowances(k),
   runningTurns,
   unansweredTexts,
   messagePlace,
@@ -65,6 +75,7 @@ export const VERBS: KernelVerbs = {
   flow,
   flows,
   retryTask,
+  attempts,
   cancelSession,
   cancelTurn,
   cancelTask,
@@ -81,6 +92,29 @@ export const VERBS: KernelVerbs = {
   markSeen,
   missed,
   notice,
+  addAccessToken,
+  accessToken,
+  accessTokens,
+  revokeAccessToken,
+  chargeAccessToken,
+  summariseSession,
+  putJob,
+  patchJob,
+  removeJob,
+  job,
+  jobs,
+  jobsOfKind,
+  configJobs,
+  dueJobs,
+  stalledJobs,
+  moveJob,
+  setFingerprint,
+  fireJob,
+  launchRun,
+  settleRuns,
+  openRuns,
+  jobRuns,
+  forgetRuns,
   recordProcess: (k, { marker, pid, startTicks, bootId }: OwnedProcess) => {
     k.run("INSERT OR REPLACE INTO process VALUES (?,?,?,?)", marker, pid, startTicks, bootId);
   },

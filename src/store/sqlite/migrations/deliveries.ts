@@ -10,7 +10,6 @@ CREATE INDEX task_batch ON task (batch, n) WHERE batch IS NOT NULL;
 -- Texts of tasks and results are long: listings, board and report find their rows in these alone.
 CREATE INDEX task_state ON task (state, n, parent_session, label, session, flow_id, batch);
 CREATE INDEX task_words ON task (n, label, session);
-CREATE INDEX task_label ON task (label, n);
 CREATE INDEX task_queued ON task (queued_at, state, flow_id, batch);
 CREATE INDEX task_retried ON task (id) WHERE attempt > 1;
 

@@ -1,0 +1,85 @@
+/** Attempts of one child: whether it still brings anything new, and how it begins again. */
+import type { SessionKey, TaskId } from "../../base/ids.ts";
+import type { FaultRecord } from "../../model/faults.ts";
+import { backoffMs, type Attempt } from "../../model/supervision.ts";
+import { isCircuitOpen } from "./circuits.ts";
+import { appendEntry } from "./entries.ts";
+import type { Kernel, Row } from "./kernel.ts";
+import { insertMessage } from "./inbox.ts";
+import { refreshLane } from "./lane-state.ts";
+
+/** Stands before the schema that a child's result must fit. */
+export const SCHEMA_REQUEST = "[result] End with one JSON value and nothing else. It must fit this JSON Schema:";
+
+/** What a child is told at the beginning of each attempt. */
+export function taskText(task: string, schema: string | null): string {
+  return schema === null ? task : `${task}\n\n${SCHEMA_REQUEST}\n${schema}`;
+}
+
+/** Whether a child whose attempt is over may try again by its policy. */
+export function mayTryAgain(k: Kernel, task: Row): boolean {
+  return task["attempt"] < task["attempt_last"] && !isCircuitOpen(k, task);
+}
+
+/**
+ * The next attempt of a child whose turns have stopped: same task, same session, empty context.
+ * It starts by itself after its back-off.
+ */
+export function beginNextAttempt(k: Kernel, task: Row, why: { fault: FaultRecord; by: string; delayMs?: number; fork: (session: SessionKey) => void }): void {
+  const now = k.now();
+  const session = task["session"] as SessionKey;
+  const attempt = task["attempt"] + 1;
+  const model = task["retry_model"] ?? task["model"];
+  const delayMs = why.delayMs ?? backoffMs(task["backoff_seconds"], attempt);
+  k.run("INSERT INTO attempt (task_id, attempt, model, fault, started_at, ended_at) VALUES (?,?,?,?,?,?)", task["id"], task["attempt"], task["model"], JSON.stringify(why.fault), task["started_at"], now);
+  k.run(
+    "UPDATE task SET state = 'queued', attempt = ?, attempt_last = max(attempt_last, ?), model = ?, started_at = NULL, progress_due_at = NULL, corrections = 0 WHERE id = ?",
+    attempt, attempt, model, task["id"],
+  );
+  const text = `attempt ${task["attempt"]} is over: ${why.fault.message}`;
+  const upTo = appendEntry(k, session, { turnId: null, content: { role: "notice", text }, messageIds: [], provenance: "system" });
+  k.run("UPDATE session SET summary = NULL, summary_upto = ?, model = coalesce(?, model) WHERE key = ?", upTo, task["retry_model"], session);
+  if (task["forked"] === 1) why.fork(session);
+  insertMessage(k, session, { text: taskText(task["task"], task["output_schema"]), provenance: task["parent_session"] === null ? "operator" : "agent", channel: "spawn", mode: "followup", readyAt: now + delayMs });
+  refreshLane(k, session);
+  const data = { label: task["label"], session, state: "queued", attempt, attempts: Math.max(task["attempt_last"], attempt), after: task["id"], by: why.by, delayMs, model, fault: { ...why.fault } as never };
+  k.emit((task["parent_session"] ?? session) as SessionKey, { type: "task.attempt", taskId: task["id"], data });
+}
+
+export function attempts(k: Kernel, id: TaskId): Attempt[] {
+  return k.all("SELECT * FROM attempt WHERE task_id = ? ORDER BY attempt", id).map((row) => {
+    const { code, message } = JSON.parse(row["fault"]) as FaultRecord;
+    return { attempt: row["attempt"], model: row["model"], startedAt: row["started_at"], endedAt: row["ended_at"], code, message };
+  });
+}
+
+// ── progress ────────────────────────────────────────────────────────────────────────────────
+
+/** A turn of the child starts, or goes on after a crash: from now on something new must come in time. */
+export function armProgress(k: Kernel, task: Row): void {
+  if (task["progress_ms"] !== null) k.run("UPDATE task SET progress_due_at = ? WHERE id = ?", k.now() + task["progress_ms"], task["id"]);
+}
+
+/**
+ * Whether a child whose time for progress is over has really stood still. What counts is the result
+ * of a tool that this attempt has not had before; a call that brings the same again does not, and
+ * neither do bytes of an answer. Looked at only when the time is over: it costs nothing until then.
+ */
+export function hasStalled(k: Kernel, task: Row, now: number): boolean {
+  const isRunning = k.get("SELECT 1 FROM turn WHERE session = ? AND state = 'running'", task["session"]) !== undefined;
+  if (!isRunning) {
+    k.run("UPDATE task SET progress_due_at = NULL WHERE id = ?", task["id"]);
+    return false;
+  }
+  const { at } = k.get(
+    `SELECT max(first) AS at FROM (
+       SELECT min(s.ended_at) AS first FROM turn t JOIN step s ON s.turn_id = t.id
+       WHERE t.session = ? AND t.started_at >= ? AND s.kind = 'tool' AND s.state = 'done'
+       GROUP BY s.name, s.input, json_extract(s.result, '$.result.text'))`,
+    task["session"], task["started_at"] ?? 0,
+  )!;
+  const dueAt = Math.max(at === null ? 0 : at + task["progress_ms"], task["progress_due_at"]);
+  if (dueAt <= now) return true;
+  k.run("UPDATE task SET progress_due_at = ? WHERE id = ?", dueAt, task["id"]);
+  return false;
+}

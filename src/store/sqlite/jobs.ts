@@ -1,0 +1,563 @@
+/**
+ * Jobs and their occurrences.
+ *
+ * The row of an occurrence and the message that it becomes are one transaction, so nothing fires
+ * twice and nothing fires without a row, whatever crashes in between. What became of a run is read
+ * from its message, turn and tasks (`settleRuns`), never told by anyone: asked twice, it changes nothing.
+ */
+import type { FlowId, JobId, MessageId, RunId, SessionKey } from "../../base/ids.ts";
+import { asFault, Fault, type FaultRecord } from "../../model/faults.ts";
+import { RUN_RESULT_LENGTH_MAX, WAITING_RUNS_MAX, type Firing, type Job, type JobSpec, type JobState, type Run, type RunPlan, type RunRules, type Schedule } from "../../model/job.ts";
+import { jobSession, mainSession } from "../../model/session.ts";
+import { textOf } from "../../model/chat.ts";
+import type { EntryContent } from "../../model/turn.ts";
+import type { JobPatch, JobQuery, NewJob, OpenRun } from "../store.ts";
+import { appendEntry } from "./entries.ts";
+import type { Kernel, Row } from "./kernel.ts";
+import { refreshLane } from "./lane-state.ts";
+import { acceptMessage } from "./messages.ts";
+import { insertSession, openSession } from "./open-session.ts";
+import { handleText } from "./rows.ts";
+import { deleteSession } from "./sessions.ts";
+import { cancelSession, cancelTurn } from "./tasks.ts";
+import { runWatchdog } from "./watchdogs.ts";
+
+/** The channel of messages that jobs become. */
+export const JOB_CHANNEL = "job";
+
+// ── jobs ────────────────────────────────────────────────────────────────────────────────────
+
+export function putJob(k: Kernel, { spec, origin, state, next, fingerprint, jobsMax }: NewJob): Job {
+  const known = k.get("SELECT id FROM job WHERE name = ?", spec.name);
+  if (known !== undefined) throw new Fault("JOB_NAME_TAKEN", { name: spec.name, job: known["id"] });
+  if (k.count("SELECT count(*) FROM job") >= jobsMax) throw new Fault("JOBS_FULL", { jobsMax });
+  const id = k.ids.job();
+  k.run(
+    "INSERT INTO job (id, name, origin, kind, spec, state, next_for, due_at, fingerprint, created_at) VALUES (?,?,?,?,?,?,?,?,?,?)",
+    id, spec.name, origin, spec.schedule.kind, JSON.stringify(spec), state, next?.nextFor ?? null, next?.dueAt ?? null, fingerprint, k.now(),
+  );
+  tellOwner(k, spec, { type: "job.created", data: { jobId: id, name: spec.name, nextFor: next?.nextFor ?? null } });
+  return jobRow(k, id)!;
+}
+
+export function patchJob(k: Kernel, { id, spec, state, why, next, fingerprint }: JobPatch): Job | null {
+  const row = k.get("SELECT * FROM job WHERE id = ?", id);
+  if (row === undefined) return null;
+  const named = k.get("SELECT id FROM job WHERE name = ? AND id <> ?", spec.name, id);
+  if (named !== undefined) throw new Fault("JOB_NAME_TAKEN", { name: spec.name, job: named["id"] });
+  const resumed = state === "active" && row["state"] !== "active";
+  k.run(
+    "UPDATE job SET name = ?, kind = ?, spec = ?, state = ?, why = ?, next_for = ?, due_at = ?, fingerprint = ?, failures = ?, permanent = ?, alerted_at = ? WHERE id = ?",
+    spec.name, spec.schedule.kind, JSON.stringify(spec), state, why, next?.nextFor ?? null, next?.dueAt ?? null, fingerprint,
+    resumed ? 0 : row["failures"], resumed ? 0 : row["permanent"], resumed ? null : row["alerted_at"], id,
+  );
+  const type = state === "disabled" && row["state"] !== "disabled" ? "job.disabled" : "job.changed";
+  tellOwner(k, spec, { type, data: { jobId: id, name: spec.name, state, why, nextFor: next?.nextFor ?? null } });
+  if (type === "job.disabled") warnOwner(k, spec, id, `Job ${spec.name} was switched off: ${why}`, "JOB_DISABLED");
+  return jobRow(k, id);
+}
+
+export function removeJob(k: Kernel, id: JobId): boolean {
+  const row = k.get("SELECT * FROM job WHERE id = ?", id);
+  if (row === undefined) return false;
+  const spec = JSON.parse(row["spec"]) as JobSpec;
+  for (const open of openRunsOf(k, id)) supersede(k, open, spec, "the job was removed");
+  for (const { session } of k.all("SELECT DISTINCT session FROM occurrence WHERE job_id = ? AND session IS NOT NULL", id)) {
+    if (isOwnSession(id, session)) deleteSession(k, { key: session, by: "the end of the job" });
+  }
+  deleteSession(k, { key: jobSession(id), by: "the end of the job" });
+  k.run("DELETE FROM job WHERE id = ?", id);
+  tellOwner(k, spec, { type: "job.removed", data: { jobId: id, name: spec.name } });
+  return true;
+}
+
+export function job(k: Kernel, idOrName: string): Job | null {
+  return jobRow(k, idOrName as JobId) ?? rowOrNull(k.get("SELECT * FROM job WHERE name = ?", idOrName));
+}
+
+/** By name. */
+export function jobs(k: Kernel, query: JobQuery): { jobs: Job[]; next: string | null } {
+  const rows = k.all(
+    "SELECT * FROM job WHERE name > ?1 AND (?2 IS NULL OR state IN (SELECT value FROM json_each(?2))) ORDER BY name LIMIT ?3",
+    query.after ?? "", query.states === undefined ? null : JSON.stringify(query.states), query.limit + 1,
+  );
+  const page = rows.slice(0, query.limit);
+  return { jobs: page.map(jobOf), next: rows.length > query.limit ? page.at(-1)!["name"] : null };
+}
+
+export function jobsOfKind(k: Kernel, { kind, limit }: { kind: Schedule["kind"]; limit: number }): Job[] {
+  return k.all("SELECT * FROM job WHERE kind = ? AND state = 'active' ORDER BY id LIMIT ?", kind, limit).map(jobOf);
+}
+
+export function configJobs(k: Kernel): Job[] {
+  return k.all("SELECT * FROM job WHERE origin = 'config' ORDER BY name").map(jobOf);
+}
+
+export function dueJobs(k: Kernel, { limit }: { limit: number }): { jobs: Job[]; retries: RunId[]; nextAt: number | null } {
+  const now = k.now();
+  const due = k.all("SELECT * FROM job WHERE due_at <= ? ORDER BY due_at LIMIT ?", now, limit);
+  const retries = k.all("SELECT id FROM occurrence WHERE retry_at <= ? ORDER BY retry_at LIMIT ?", now, limit);
+  const { at } = k.get("SELECT min(at) AS at FROM (SELECT min(due_at) AS at FROM job WHERE due_at > ? UNION ALL SELECT min(retry_at) FROM occurrence WHERE retry_at > ?)", now, now)!;
+  return { jobs: due.map(jobOf), retries: retries.map((row) => row["id"]), nextAt: at };
+}
+
+/** Jobs of equal steps whose next moment is further away than one step: the clock was set back under them. */
+export function stalledJobs(k: Kernel): Job[] {
+  return k.all("SELECT * FROM job WHERE kind = 'every' AND due_at > ? + json_extract(spec, '$.schedule.everyMs') + json_extract(spec, '$.staggerMs')", k.now()).map(jobOf);
+}
+
+export function moveJob(k: Kernel, { id, expected, next }: { id: JobId; expected: number; next: { nextFor: number; dueAt: number } }): boolean {
+  return k.run("UPDATE job SET next_for = ?, due_at = ? WHERE id = ? AND next_for = ?", next.nextFor, next.dueAt, id, expected) === 1;
+}
+
+export function setFingerprint(k: Kernel, { id, fingerprint }: { id: JobId; fingerprint: string | null }): void {
+  k.run("UPDATE job SET fingerprint = ? WHERE id = ?", fingerprint, id);
+}
+
+// ── firing ──────────────────────────────────────────────────────────────────────────────────
+
+/** @returns the run that was written, or null: none was asked for, or the moment has its row already. */
+export function fireJob(k: Kernel, firing: Firing): Run | null {
+  const row = k.get("SELECT * FROM job WHERE id = ?", firing.jobId);
+  if (row === undefined || (firing.expected !== null && row["next_for"] !== firing.expected)) return null;
+  if (firing.expected === null && firing.run !== null && firing.run.source !== "manual" && row["state"] !== "active") return null;
+  const spec = JSON.parse(row["spec"]) as JobSpec;
+  for (const { scheduledFor, until, state, reason } of firing.passed) {
+    k.run(
+      "INSERT INTO occurrence (id, job_id, scheduled_for, until, state, reason, fired_at, ended_at, completed_at) VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+      k.ids.run(), firing.jobId, scheduledFor, until, state, reason, k.now(), k.now(), k.now(),
+    );
+  }
+  if (firing.passed.length > 0) {
+    const last = firing.passed.at(-1)!;
+    tellRun(k, firing.jobId, spec, { type: "job.missed", data: { jobId: firing.jobId, name: spec.name, moments: firing.passed.length, from: firing.passed[0]!.scheduledFor, to: last.until, reason: last.reason } });
+  }
+  if (firing.expected !== null) {
+    const lastFor = firing.run?.scheduledFor ?? firing.passed.at(-1)?.until ?? firing.expected;
+    k.run("UPDATE job SET next_for = ?, due_at = ?, last_for = ? WHERE id = ?", firing.next?.nextFor ?? null, firing.next?.dueAt ?? null, lastFor, firing.jobId);
+  }
+  if (firing.fingerprint !== undefined) setFingerprint(k, { id: firing.jobId, fingerprint: firing.fingerprint });
+  const run = firing.run === null ? null : writeRun(k, firing, spec);
+  if (firing.done !== undefined) endJob(k, firing.jobId, spec, firing.done);
+  return run;
+}
+
+function writeRun(k: Kernel, { jobId, run, rules, expected }: Firing, spec: JobSpec): Run | null {
+  const { source, plan, queue } = run!;
+  if (source !== null && source !== "manual" && k.get("SELECT 1 FROM occurrence WHERE job_id = ? AND source = ?", jobId, source) !== undefined) return null;
+  let { scheduledFor } = run!;
+  const taken = (): boolean => k.get("SELECT 1 FROM occurrence WHERE job_id = ? AND scheduled_for = ?", jobId, scheduledFor) !== undefined;
+  // A moment of the clock is one occurrence for ever; what people and happenings set off only needs a place of its own.
+  if (expected !== null && taken()) return null;
+  while (taken()) scheduledFor++;
+  const id = k.ids.run();
+  const insert = (state: "waiting" | "skipped", reason: string | null): void => {
+    const over = state === "skipped" ? k.now() : null;
+    const stored = source === "manual" ? `manual:${id}` : source;
+    k.run(
+      "INSERT INTO occurrence (id, job_id, scheduled_for, until, source, state, reason, plan, fired_at, ended_at, completed_at) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+      id, jobId, scheduledFor, scheduledFor, stored, state, reason, over === null ? JSON.stringify(plan) : null, k.now(), over, over,
+    );
+    if (state === "skipped") tellRun(k, jobId, spec, { type: "job.skipped", data: { jobId, runId: id, name: spec.name, scheduledFor, reason } });
+  };
+  const refusal = plan.kind === "skip" ? plan.reason : (busyReason(k, spec) ?? itemReason(k, plan));
+  if (refusal !== null) {
+    insert("skipped", refusal);
+    return runRow(k, id);
+  }
+  const open = plan.kind === "watchdog" ? [] : openRunsOf(k, jobId);
+  if (open.length > 0 && spec.overlap === "skip" && !queue) {
+    insert("skipped", "the run before it is not complete");
+    return runRow(k, id);
+  }
+  if (open.length >= WAITING_RUNS_MAX && spec.overlap !== "cancel") {
+    insert("skipped", `${WAITING_RUNS_MAX} runs wait already`);
+    return runRow(k, id);
+  }
+  if (spec.overlap === "cancel" && !queue) for (const earlier of open) supersede(k, earlier, spec, "a newer run of the job");
+  insert("waiting", null);
+  if (open.length === 0 || (spec.overlap === "cancel" && !queue)) launch(k, id, spec, rules);
+  return runRow(k, id);
+}
+
+/** A heartbeat keeps away from a conversation that is busy. */
+function busyReason(k: Kernel, spec: JobSpec): string | null {
+  if (spec.payload.kind !== "heartbeat") return null;
+  const busy = k.get("SELECT 1 FROM lane l WHERE session = ?1 AND (state <> 'idle' OR EXISTS (SELECT 1 FROM turn t WHERE t.session = ?1 AND t.state = 'running'))", mainSession(spec.agent));
+  return busy === undefined ? null : "the session is busy";
+}
+
+function itemReason(k: Kernel, plan: RunPlan): string | null {
+  if (plan.kind !== "item") return null;
+  return freeItem(k, plan) === undefined ? "every open item is being worked on" : null;
+}
+
+function freeItem(k: Kernel, plan: RunPlan & { kind: "item" }): (RunPlan & { kind: "item" })["items"][number] | undefined {
+  return plan.items.find(({ item }) => k.get("SELECT 1 FROM plan_claim WHERE folder = ? AND item = ?", plan.folder, item) === undefined);
+}
+
+/** Turns a waiting run into its message. */
+function launch(k: Kernel, id: RunId, spec: JobSpec, rules: RunRules): void {
+  const row = k.get("SELECT * FROM occurrence WHERE id = ?", id)!;
+  const jobId = row["job_id"] as JobId;
+  const plan = JSON.parse(row["plan"]) as RunPlan;
+  if (plan.kind === "watchdog") return launchWatchdog(k, row, spec, plan, rules);
+  const item = plan.kind === "item" ? freeItem(k, plan) : undefined;
+  if (plan.kind === "item" && item === undefined) return finishRun(k, row, spec, { state: "skipped", reason: "every open item is being worked on" }, rules);
+  const text = plan.kind === "item" ? item!.text : plan.kind === "message" ? plan.text : "";
+  try {
+    const session = (row["session"] as SessionKey | null) ?? targetOf(k, jobId, spec, plan);
+    const accepted = say(k, session, { text, sourceId: `${id}.${row["attempt"]}`, jobId, rules });
+    k.run("UPDATE occurrence SET state = 'running', session = ?, message_id = ?, retry_at = NULL WHERE id = ?", session, accepted, id);
+    if (plan.kind === "item") k.run("INSERT INTO plan_claim (folder, item, occurrence_id) VALUES (?,?,?) ON CONFLICT DO NOTHING", plan.folder, item!.item, id);
+    tellRun(k, jobId, spec, { type: "job.fired", data: { jobId, runId: id, name: spec.name, scheduledFor: row["scheduled_for"], attempt: row["attempt"], session, messageId: accepted } });
+  } catch (thrown) {
+    const fault = asFault(thrown);
+    if (fault.code === "INTERNAL") throw thrown;
+    failRun(k, row, spec, fault.toRecord(), rules);
+  }
+}
+
+function launchWatchdog(k: Kernel, row: Row, spec: JobSpec, plan: RunPlan & { kind: "watchdog" }, rules: RunRules): void {
+  const jobId = row["job_id"] as JobId;
+  try {
+    const { reason, text } = runWatchdog(k, plan, `watchdog ${spec.name}`);
+    if (text === null) return finishRun(k, row, spec, { state: "ran", reason }, rules);
+    const session = targetOf(k, jobId, spec, plan);
+    const messageId = say(k, session, { text, sourceId: `${row["id"]}.${row["attempt"]}`, jobId, rules });
+    k.run("UPDATE occurrence SET state = 'running', session = ?, message_id = ?, reason = ?, retry_at = NULL WHERE id = ?", session, messageId, reason, row["id"]);
+    tellRun(k, jobId, spec, { type: "job.fired", data: { jobId, runId: row["id"], name: spec.name, scheduledFor: row["scheduled_for"], attempt: row["attempt"], session, messageId, reason } });
+  } catch (thrown) {
+    const fault = asFault(thrown);
+    if (fault.code === "INTERNAL") throw thrown;
+    failRun(k, row, spec, fault.toRecord(), rules);
+  }
+}
+
+function say(k: Kernel, session: SessionKey, { text, sourceId, jobId, rules }: { text: string; sourceId: string; jobId: JobId; rules: RunRules }): MessageId {
+  const { messageId } = acceptMessage(k, {
+    message: { session, text, provenance: "timer", channel: JOB_CHANNEL, sourceId, author: jobId, queueMode: "followup", replyTo: null },
+    rules: { waitMs: 0, defaultMode: "followup", meanTurnMs: rules.meanTurnMs, independence: "dependent" },
+  });
+  return messageId;
+}
+
+function targetOf(k: Kernel, jobId: JobId, spec: JobSpec, plan: RunPlan): SessionKey {
+  const model = plan.kind === "message" || plan.kind === "item" ? plan.model : null;
+  switch (spec.target.kind) {
+    case "main":
+      return mainSession(spec.agent);
+    case "session":
+      return spec.target.session;
+    case "label": {
+      const found = k.get("SELECT key FROM session WHERE label = ? AND closed = 0 ORDER BY last_at DESC, key LIMIT 1", spec.target.label);
+      if (found === undefined) throw new Fault("JOB_TARGET_GONE", { target: `labelled ${spec.target.label}` });
+      return found["key"];
+    }
+    case "job":
+      return ownSession(k, jobSession(jobId), spec, model);
+    case "isolated":
+      return ownSession(k, jobSession(`${jobId}.${k.ids.bare()}`), spec, model);
+  }
+}
+
+function ownSession(k: Kernel, key: SessionKey, spec: JobSpec, model: string | null): SessionKey {
+  if (k.get("SELECT 1 FROM session WHERE key = ?", key) === undefined) insertSession(k, { key, kind: "job", agent: spec.agent, parent: null, taskId: null, depth: 0, label: spec.name, model, cwd: null, authority: null });
+  else k.run("UPDATE session SET model = ? WHERE key = ? AND model IS NOT ?", model, key, model);
+  return key;
+}
+
+/** A session that was made for a run or a job, and has no other purpose. */
+function isOwnSession(jobId: JobId, session: SessionKey): boolean {
+  return session === jobSession(jobId) || isIsolated(jobId, session);
+}
+
+function isIsolated(jobId: JobId, session: SessionKey): boolean {
+  return session.startsWith(`${jobSession(jobId)}.`);
+}
+
+function openRunsOf(k: Kernel, jobId: JobId): Row[] {
+  return k.all("SELECT * FROM occurrence WHERE job_id = ? AND completed_at IS NULL ORDER BY scheduled_for", jobId);
+}
+
+/** Ends a run that something newer takes the place of. */
+function supersede(k: Kernel, row: Row, spec: JobSpec, by: string): void {
+  const session = row["session"] as SessionKey | null;
+  if (session !== null && isOwnSession(row["job_id"], session)) cancelSession(k, { key: session, by, tree: true, queue: true });
+  else if (row["message_id"] !== null) {
+    const message = k.get("SELECT state, turn_id FROM message WHERE id = ?", row["message_id"]);
+    if (message?.["state"] === "waiting") {
+      k.run("UPDATE message SET state = 'cancelled' WHERE id = ?", row["message_id"]);
+      k.emit(session!, { type: "message.cancelled", data: { messageIds: [row["message_id"]], by } });
+      refreshLane(k, session!);
+    } else if (message?.["state"] === "taken") {
+      const turn = k.get("SELECT handle FROM turn WHERE id = ? AND state = 'running'", message["turn_id"]);
+      if (turn !== undefined) cancelTurn(k, { session: session!, handle: handleText(turn["handle"]), by });
+    }
+  }
+  close(k, row, spec, { state: "superseded", reason: by });
+}
+
+export function launchRun(k: Kernel, { id, rules }: { id: RunId; rules: RunRules }): void {
+  const row = k.get("SELECT o.id, j.spec FROM occurrence o JOIN job j ON j.id = o.job_id WHERE o.id = ? AND o.state = 'waiting' AND o.retry_at <= ?", id, k.now());
+  if (row !== undefined) launch(k, id, JSON.parse(row["spec"]), rules);
+}
+
+// ── what became of it ───────────────────────────────────────────────────────────────────────
+
+/** Brings open runs in line with their messages, turns and tasks. @returns those that are still open. */
+export function settleRuns(k: Kernel, { ids, rules }: { ids: readonly RunId[]; rules: RunRules }): OpenRun[] {
+  const open: OpenRun[] = [];
+  for (const id of ids) {
+    const found = k.get("SELECT o.*, j.spec FROM occurrence o JOIN job j ON j.id = o.job_id WHERE o.id = ? AND o.completed_at IS NULL", id);
+    if (found === undefined) continue;
+    const spec = JSON.parse(found["spec"]) as JobSpec;
+    if (found["message_id"] !== null && found["ended_at"] === null) settleTurn(k, found, spec, rules);
+    const row = k.get("SELECT * FROM occurrence WHERE id = ?", id)!;
+    if (row["state"] === "ran" && row["completed_at"] === null) settleCompletion(k, row, spec, rules);
+    const left = k.get("SELECT id, session, ended_at FROM occurrence WHERE id = ? AND completed_at IS NULL", id);
+    if (left !== undefined) open.push(openRunOf(left));
+  }
+  return open;
+}
+
+export function openRuns(k: Kernel): OpenRun[] {
+  return k.all("SELECT id, session, ended_at FROM occurrence WHERE completed_at IS NULL ORDER BY job_id, scheduled_for").map(openRunOf);
+}
+
+function openRunOf(row: Row): OpenRun {
+  return { id: row["id"], session: row["session"], isEnded: row["ended_at"] !== null };
+}
+
+function settleTurn(k: Kernel, row: Row, spec: JobSpec, rules: RunRules): void {
+  const message = k.get("SELECT state, turn_id FROM message WHERE id = ?", row["message_id"]);
+  const jobId = row["job_id"] as JobId;
+  if (message === undefined || message["state"] === "cancelled") return finishRun(k, row, spec, { state: "cancelled", reason: "it was stopped" }, rules);
+  if (row["started_at"] === null && message["turn_id"] !== null) {
+    const turn = k.get("SELECT started_at FROM turn WHERE id = ?", message["turn_id"]);
+    k.run("UPDATE occurrence SET started_at = ? WHERE id = ?", turn?.["started_at"] ?? k.now(), row["id"]);
+    tellRun(k, jobId, spec, { type: "job.started", data: { jobId, runId: row["id"], name: spec.name, session: row["session"] } });
+  }
+  if (message["state"] === "answered") {
+    const result = lastReply(k, row["session"], row["message_id"]);
+    k.run("UPDATE occurrence SET state = 'ran', ended_at = ?, result = ? WHERE id = ?", k.now(), result?.slice(0, RUN_RESULT_LENGTH_MAX) ?? null, row["id"]);
+    k.run("UPDATE job SET failures = 0, permanent = 0 WHERE id = ? AND (failures > 0 OR permanent > 0)", jobId);
+    tellRun(k, jobId, spec, { type: "job.ended", data: { jobId, runId: row["id"], name: spec.name, state: "ran", ms: k.now() - row["fired_at"] } });
+  } else if (message["state"] === "failed") {
+    const turn = k.get("SELECT fault FROM turn WHERE session = ? AND state = 'failed' ORDER BY handle DESC LIMIT 1", row["session"]);
+    failRun(k, row, spec, turn === undefined ? new Fault("INTERNAL", { problem: "the turn failed without a fault" }).toRecord() : (JSON.parse(turn["fault"]) as FaultRecord), rules);
+  }
+}
+
+/** What the session answered to a message, or null. */
+function lastReply(k: Kernel, session: SessionKey, messageId: MessageId): string | null {
+  const entry = k.get("SELECT content FROM entry WHERE session = ? AND instr(reply_to, ?) > 0 ORDER BY seq DESC LIMIT 1", session, messageId);
+  return entry === undefined ? null : spokenText(JSON.parse(entry["content"]));
+}
+
+function spokenText(content: EntryContent): string | null {
+  if (content.role === "assistant") return textOf(content.parts);
+  return content.role === "notice" ? content.text : null;
+}
+
+/** A run is complete when every task that it set going has ended and, in a session of its own, nothing is left to do. */
+function settleCompletion(k: Kernel, row: Row, spec: JobSpec, rules: RunRules): void {
+  const { spawned, shipped, active } = childrenOf(k, row);
+  if (row["session"] !== null && isIsolated(row["job_id"], row["session"])) {
+    const busy = k.get("SELECT 1 FROM lane l WHERE session = ?1 AND (state <> 'idle' OR EXISTS (SELECT 1 FROM turn t WHERE t.session = ?1 AND t.state = 'running'))", row["session"]);
+    if (busy !== undefined) return;
+    const last = k.get("SELECT content FROM entry WHERE session = ? AND reply_to <> '[]' ORDER BY seq DESC LIMIT 1", row["session"]);
+    const text = last === undefined ? null : spokenText(JSON.parse(last["content"]));
+    if (text !== null) k.run("UPDATE occurrence SET result = ? WHERE id = ?", text.slice(0, RUN_RESULT_LENGTH_MAX), row["id"]);
+  }
+  if (active > 0) return;
+  k.run("UPDATE occurrence SET spawned = ?, shipped = ? WHERE id = ?", spawned, shipped, row["id"]);
+  complete(k, k.get("SELECT * FROM occurrence WHERE id = ?", row["id"])!, spec, rules);
+}
+
+function childrenOf(k: Kernel, row: Row): { spawned: number; shipped: number; active: number } {
+  if (row["session"] === null) return { spawned: 0, shipped: 0, active: 0 };
+  const flows = isIsolated(row["job_id"], row["session"])
+    ? k.all("SELECT DISTINCT flow_id FROM task WHERE parent_session = ?", row["session"])
+    : k.all("SELECT t.flow_id FROM message m JOIN turn t ON t.id = m.turn_id WHERE m.id = ? AND t.flow_id IS NOT NULL", row["message_id"]);
+  const sum = { spawned: 0, shipped: 0, active: 0 };
+  for (const { flow_id: flow } of flows) {
+    const counts = k.get("SELECT count(*) AS spawned, coalesce(sum(state = 'succeeded'), 0) AS shipped, coalesce(sum(ended_at IS NULL), 0) AS active FROM task WHERE flow_id = ?", flow as FlowId)!;
+    sum.spawned += counts["spawned"];
+    sum.shipped += counts["shipped"];
+    sum.active += counts["active"];
+  }
+  return sum;
+}
+
+function complete(k: Kernel, row: Row, spec: JobSpec, rules: RunRules): void {
+  const jobId = row["job_id"] as JobId;
+  k.run("UPDATE occurrence SET completed_at = ?, plan = NULL WHERE id = ?", k.now(), row["id"]);
+  k.run("DELETE FROM plan_claim WHERE occurrence_id = ?", row["id"]);
+  tellRun(k, jobId, spec, { type: "job.completed", data: { jobId, runId: row["id"], name: spec.name, spawned: row["spawned"], shipped: row["shipped"], ms: k.now() - row["fired_at"] } });
+  if (row["session"] !== null && isIsolated(jobId, row["session"])) k.run("UPDATE session SET archived_at = ? WHERE key = ?", k.now(), row["session"]);
+  report(k, row, spec);
+  stopWhenStuck(k, row, spec);
+  launchNext(k, jobId, spec, rules);
+}
+
+function launchNext(k: Kernel, jobId: JobId, spec: JobSpec, rules: RunRules): void {
+  const [first] = openRunsOf(k, jobId);
+  if (first !== undefined && first["state"] === "waiting" && first["retry_at"] === null) launch(k, first["id"], spec, rules);
+}
+
+/** Says the result where the job is told to, unless it is a heartbeat with nothing to say. */
+function report(k: Kernel, row: Row, spec: JobSpec): void {
+  const { delivery, payload } = spec;
+  if (delivery.mode !== "notice" || row["result"] === null || row["result"].trim() === "") return;
+  if (payload.kind === "heartbeat" && String(row["result"]).includes(payload.quietToken)) return;
+  openSession(k, delivery.session);
+  const children = row["spawned"] > 0 ? ` (${row["shipped"]} of ${row["spawned"]} children succeeded)` : "";
+  // What a run said is marked line by line, so that it cannot pass for words of the gateway.
+  const text = `${spec.name}${children}: ${String(row["result"]).replaceAll("\n", "\n> ")}`;
+  appendEntry(k, delivery.session, { turnId: null, content: { role: "notice", text }, messageIds: [], provenance: "timer" });
+  k.emit(delivery.session, { type: "notice", data: { text, level: "info", code: "JOB_RESULT", jobId: row["job_id"], runId: row["id"] } });
+}
+
+/** A run over a plan that says it is stuck pauses its job until a person has looked. */
+function stopWhenStuck(k: Kernel, row: Row, spec: JobSpec): void {
+  const said = spec.payload.kind === "iterate" ? /^\W*STUCK\b.*$/m.exec(row["result"] ?? "")?.[0] : undefined;
+  if (said === undefined) return;
+  const why = said.trim().slice(0, 300);
+  k.run("UPDATE job SET state = 'paused', why = ?, next_for = NULL, due_at = NULL WHERE id = ?", why, row["job_id"]);
+  tellOwner(k, spec, { type: "job.changed", data: { jobId: row["job_id"], name: spec.name, state: "paused", why } });
+  warnOwner(k, spec, row["job_id"], `Job ${spec.name} is paused: ${why}. Resume it with "yard jobs resume ${spec.name}" when that is mended.`, "JOB_STUCK");
+}
+
+/** A run that did not come to an answer: tried again when that may help, else over. */
+function failRun(k: Kernel, row: Row, spec: JobSpec, fault: FaultRecord, rules: RunRules): void {
+  if (fault.retryable && row["attempt"] <= rules.retriesMax) {
+    const retryAt = k.now() + rules.backoffMs * 2 ** (row["attempt"] - 1);
+    k.run("UPDATE occurrence SET state = 'waiting', message_id = NULL, started_at = NULL, attempt = attempt + 1, retry_at = ?, fault = ? WHERE id = ?", retryAt, JSON.stringify(fault), row["id"]);
+    k.run("DELETE FROM plan_claim WHERE occurrence_id = ?", row["id"]);
+    tellRun(k, row["job_id"], spec, { type: "job.retry", data: { jobId: row["job_id"], runId: row["id"], name: spec.name, attempt: row["attempt"] + 1, retryAt, problem: fault.message } });
+    return;
+  }
+  finishRun(k, row, spec, { state: "failed", reason: fault.message, fault }, rules);
+}
+
+interface RunEnd {
+  readonly state: "ran" | "failed" | "cancelled" | "skipped" | "superseded";
+  readonly reason: string | null;
+  readonly fault?: FaultRecord;
+}
+
+function finishRun(k: Kernel, row: Row, spec: JobSpec, end: RunEnd, rules: RunRules): void {
+  close(k, row, spec, end);
+  if (end.state === "failed") countFailure(k, row["job_id"], spec, end.fault!, rules);
+  launchNext(k, row["job_id"], spec, rules);
+}
+
+function close(k: Kernel, row: Row, spec: JobSpec, { state, reason, fault }: RunEnd): void {
+  const now = k.now();
+  k.run(
+    "UPDATE occurrence SET state = ?, reason = ?, fault = ?, plan = NULL, retry_at = NULL, ended_at = coalesce(ended_at, ?), completed_at = ? WHERE id = ?",
+    state, reason, fault === undefined ? null : JSON.stringify(fault), now, now, row["id"],
+  );
+  k.run("DELETE FROM plan_claim WHERE occurrence_id = ?", row["id"]);
+  tellRun(k, row["job_id"], spec, { type: "job.ended", data: { jobId: row["job_id"], runId: row["id"], name: spec.name, state, reason, ms: now - row["fired_at"] } });
+}
+
+function countFailure(k: Kernel, jobId: JobId, spec: JobSpec, fault: FaultRecord, rules: RunRules): void {
+  const now = k.now();
+  const row = k.get("SELECT * FROM job WHERE id = ?", jobId)!;
+  const failures = row["failures"] + 1;
+  const permanent = fault.retryable ? 0 : row["permanent"] + 1;
+  k.run("UPDATE job SET failures = ?, permanent = ? WHERE id = ?", failures, permanent, jobId);
+  if (rules.disableAfter > 0 && permanent >= rules.disableAfter && row["state"] === "active") {
+    const why = `${permanent} errors in a row that will not pass by themselves; the last: ${fault.message}`;
+    k.run("UPDATE job SET state = 'disabled', why = ?, next_for = NULL, due_at = NULL WHERE id = ?", why, jobId);
+    tellOwner(k, spec, { type: "job.disabled", data: { jobId, name: spec.name, why } });
+    warnOwner(k, spec, jobId, `Job ${spec.name} was switched off after ${why}`, "JOB_DISABLED");
+    return;
+  }
+  const cooled = row["alerted_at"] === null || now - row["alerted_at"] >= rules.alertCooldownMs;
+  if (rules.alertAfter > 0 && failures >= rules.alertAfter && cooled) {
+    k.run("UPDATE job SET alerted_at = ? WHERE id = ?", now, jobId);
+    tellOwner(k, spec, { type: "job.alert", data: { jobId, name: spec.name, failures, problem: fault.message } });
+    warnOwner(k, spec, jobId, `Job ${spec.name} failed ${failures} times in a row; the last time: ${fault.message}`, "JOB_FAILING");
+  }
+}
+
+function endJob(k: Kernel, jobId: JobId, spec: JobSpec, why: string): void {
+  k.run("UPDATE job SET state = 'done', why = ?, next_for = NULL, due_at = NULL WHERE id = ?", why, jobId);
+  tellOwner(k, spec, { type: "job.done", data: { jobId, name: spec.name, why } });
+}
+
+// ── looking ─────────────────────────────────────────────────────────────────────────────────
+
+/** The newest first. */
+export function jobRuns(k: Kernel, { id, after, limit }: { id: JobId; after?: number; limit: number }): { runs: Run[]; next: number | null } {
+  const rows = k.all("SELECT * FROM occurrence WHERE job_id = ? AND scheduled_for < ? ORDER BY scheduled_for DESC LIMIT ?", id, after ?? Number.MAX_SAFE_INTEGER, limit + 1);
+  const page = rows.slice(0, limit);
+  return { runs: page.map(runOf), next: rows.length > limit ? page.at(-1)!["scheduled_for"] : null };
+}
+
+/** Removes rows of occurrences that were complete before a moment, with the sessions made for them. @returns how many. */
+export function forgetRuns(k: Kernel, { completedBefore, limit }: { completedBefore: number; limit: number }): number {
+  const rows = k.all("SELECT id, job_id, session FROM occurrence WHERE completed_at < ? ORDER BY completed_at LIMIT ?", completedBefore, limit);
+  for (const { id, job_id: jobId, session } of rows) {
+    if (session !== null && isIsolated(jobId, session)) deleteSession(k, { key: session, by: "its age" });
+    k.run("DELETE FROM occurrence WHERE id = ?", id);
+  }
+  return rows.length;
+}
+
+// ── from rows ───────────────────────────────────────────────────────────────────────────────
+
+function jobRow(k: Kernel, id: JobId): Job | null {
+  return rowOrNull(k.get("SELECT * FROM job WHERE id = ?", id));
+}
+
+function rowOrNull(row: Row | undefined): Job | null {
+  return row === undefined ? null : jobOf(row);
+}
+
+function jobOf(row: Row): Job {
+  return {
+    id: row["id"], spec: JSON.parse(row["spec"]), origin: row["origin"], state: row["state"] as JobState, why: row["why"], nextFor: row["next_for"], dueAt: row["due_at"],
+    lastFor: row["last_for"], fingerprint: row["fingerprint"], failures: row["failures"], createdAt: row["created_at"],
+  };
+}
+
+function runRow(k: Kernel, id: RunId): Run | null {
+  const row = k.get("SELECT * FROM occurrence WHERE id = ?", id);
+  return row === undefined ? null : runOf(row);
+}
+
+function runOf(row: Row): Run {
+  return {
+    id: row["id"], jobId: row["job_id"], scheduledFor: row["scheduled_for"], source: String(row["source"] ?? "").startsWith("manual:") ? "manual" : row["source"], until: row["until"], state: row["state"],
+    reason: row["reason"], attempt: row["attempt"], retryAt: row["retry_at"], session: row["session"], messageId: row["message_id"], firedAt: row["fired_at"], startedAt: row["started_at"],
+    endedAt: row["ended_at"], completedAt: row["completed_at"], spawned: row["spawned"], shipped: row["shipped"], result: row["result"], fault: row["fault"] === null ? null : JSON.parse(row["fault"]),
+  };
+}
+
+// ── telling ─────────────────────────────────────────────────────────────────────────────────
+
+type JobEvent = Parameters<Kernel["emit"]>[1];
+
+/** In the log of the agent's own session, where the person looks. */
+function tellOwner(k: Kernel, spec: JobSpec, event: JobEvent): void {
+  const session = mainSession(spec.agent);
+  openSession(k, session);
+  k.emit(session, event);
+}
+
+/** In the job's own log, so that a busy job does not fill the person's. */
+function tellRun(k: Kernel, jobId: JobId, spec: JobSpec, event: JobEvent): void {
+  ownSession(k, jobSession(jobId), spec, spec.payload.kind === "agentTurn" ? spec.payload.model : null);
+  k.emit(jobSession(jobId), event);
+}
+
+function warnOwner(k: Kernel, spec: JobSpec, jobId: JobId, text: string, code: string): void {
+  const session = mainSession(spec.agent);
+  openSession(k, session);
+  appendEntry(k, session, { turnId: null, content: { role: "notice", text }, messageIds: [], provenance: "timer" });
+  k.emit(session, { type: "notice", data: { text, level: "error", code, jobId } });
+}

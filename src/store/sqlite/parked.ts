@@ -1,0 +1,69 @@
+/**
+ * Turns whose model call waits for its provider.
+ *
+ * A parked turn runs on as far as its lane is concerned, but it lends its slot to others and the
+ * deadline of its task rests. When its call is let through it takes its slot back over the pool's
+ * size if need be: the provider's limits hold it back already, and a second line would only be longer.
+ */
+import type { TurnId } from "../../base/ids.ts";
+import type { PoolName } from "../../model/lane.ts";
+import type { Parking } from "../../model/parking.ts";
+import type { TurnRef } from "../../model/turn.ts";
+import type { Kernel, Row } from "./kernel.ts";
+
+/** Slots of one pool that may be lent at a time, so that a long wall does not start every turn there is. */
+const LENT_SLOTS_MAX = 256;
+
+export function parkTurn(k: Kernel, { turn, parking }: { turn: TurnRef; parking: Parking }): boolean {
+  const row = k.get("SELECT * FROM turn WHERE id = ? AND epoch = ? AND state = 'running'", turn.turnId, turn.epoch);
+  if (row === undefined) return false;
+  const now = k.now();
+  const { deadline_at: deadlineAt } = (row["task_id"] === null ? undefined : k.get("SELECT deadline_at FROM task WHERE id = ? AND ended_at IS NULL", row["task_id"])) ?? { deadline_at: null };
+  const isNew = k.run(
+    "INSERT INTO parked VALUES (?,?,?,?,?,?) ON CONFLICT (turn_id) DO NOTHING",
+    turn.turnId, now, parking.reason, parking.model, Math.ceil(parking.until), deadlineAt === null ? null : Math.max(0, deadlineAt - now),
+  );
+  if (isNew === 0) return true;
+  k.forget();
+  if (deadlineAt !== null) k.run("UPDATE task SET deadline_at = NULL WHERE id = ?", row["task_id"]);
+  k.emit(turn.session, { type: "turn.parked", turnId: turn.turnId, taskId: row["task_id"], data: { reason: parking.reason, model: parking.model, until: Math.ceil(parking.until), ahead: parking.ahead } });
+  return true;
+}
+
+export function unparkTurn(k: Kernel, turn: TurnRef): boolean {
+  const row = k.get("SELECT * FROM turn WHERE id = ? AND epoch = ? AND state = 'running'", turn.turnId, turn.epoch);
+  const parked = row === undefined ? undefined : takeOut(k, turn.turnId);
+  if (parked === undefined) return false;
+  k.emit(turn.session, { type: "turn.resumed", turnId: turn.turnId, taskId: row!["task_id"], data: { waitedMs: k.now() - parked["since"] } });
+  return true;
+}
+
+/** After a start nothing waits any more: turns that go on ask again, and find the same wall. */
+export function unparkAll(k: Kernel): void {
+  for (const { turn_id: turnId } of k.all("SELECT turn_id FROM parked")) takeOut(k, turnId);
+}
+
+/** A turn that ends, or changes its pool, while it is parked. Costs nothing while none is. */
+export function leaveParking(k: Kernel, turnId: TurnId): void {
+  if (parkedCount(k) > 0) takeOut(k, turnId);
+}
+
+/** Slots of a pool that are lent out. */
+export function slotsLent(k: Kernel, pool: PoolName): number {
+  if (parkedCount(k) === 0) return 0;
+  return Math.min(LENT_SLOTS_MAX, k.count("SELECT count(*) FROM parked p JOIN turn t ON t.id = p.turn_id WHERE t.pool = ? AND t.state = 'running'", pool));
+}
+
+/** Remembered, because every claim and every end of a turn asks, and it is nearly always none. */
+function parkedCount(k: Kernel): number {
+  return k.remember("parked turns", () => k.count("SELECT count(*) FROM parked"));
+}
+
+function takeOut(k: Kernel, turnId: TurnId): Row | undefined {
+  const parked = k.get("DELETE FROM parked WHERE turn_id = ? RETURNING *", turnId);
+  if (parked === undefined) return undefined;
+  k.forget();
+  const leftMs = parked["deadline_left_ms"];
+  if (leftMs !== null) k.run("UPDATE task SET deadline_at = ? WHERE id = (SELECT task_id FROM turn WHERE id = ?) AND ended_at IS NULL", k.now() + leftMs, turnId);
+  return parked;
+}

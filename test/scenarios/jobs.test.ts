@@ -1,0 +1,251 @@
+/** Jobs and hooks through the real program: what a person sets up happens, once, and is told of. */
+import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import type { ApiFault, ApiJob, ApiJobRun, ApiTask, History, JobCalendar, JobList, JobRunList, MessageAccepted, SpawnAccepted, TaskList } from "../../src/api/wire.ts";
+import { startGateway, standinConfig, type Gateway } from "../support/gateway.ts";
+import { startModel } from "../support/model.ts";
+
+const MAIN = "agent:main:main";
+const HOUR_MS = 3_600_000;
+
+async function setup(t: TestContext, more: Readonly<Record<string, unknown>> = {}, env: Readonly<Record<string, string>> = {}): Promise<Gateway> {
+  const model = await startModel(t);
+  return startGateway(t, { config: standinConfig(model.url, more), env });
+}
+
+function folder(t: TestContext): string {
+  const path = mkdtempSync(join(tmpdir(), "yard-jobs-"));
+  t.after(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+const add = (gateway: Gateway, job: unknown): Promise<ApiJob> => gateway.api("POST", "/api/jobs", job);
+const later = { kind: "every", everyMs: HOUR_MS };
+const turn = (message: string) => ({ kind: "agentTurn", message });
+
+/** The run of a job once everything that it set going is over. */
+async function completed(gateway: Gateway, job: string, runId?: string): Promise<ApiJobRun> {
+  const over = await gateway.waitEvent((event) => (event.type === "job.completed" || event.type === "job.skipped" || (event.type === "job.ended" && event.data["state"] !== "ran") || (event.type === "job.ended" && event.data["reason"] !== undefined)) && event.data["name"] === job && (runId === undefined || event.data["runId"] === runId));
+  const { runs } = await gateway.api<JobRunList>("GET", `/api/jobs/${job}/runs`);
+  return runs.find((run) => run.runId === over.data["runId"])!;
+}
+
+async function runNow(gateway: Gateway, job: string): Promise<ApiJobRun> {
+  const run = await gateway.api<ApiJobRun>("POST", `/api/jobs/${job}/run`);
+  return run.completedAt === null ? completed(gateway, job, run.runId) : run;
+}
+
+const notices = async (gateway: Gateway): Promise<string[]> => (await gateway.api<History>("GET", `/api/sessions/${MAIN}/history`)).entries.filter((entry) => entry.role === "notice").map((entry) => entry.text);
+
+test("a job in the shape of the guides runs at its moment in a session of its own, tells the person once, and its calendar says what comes", async (t) => {
+  const gateway = await setup(t);
+  const made = await add(gateway, { name: "agent-auth-iteration", schedule: { kind: "every", everyMs: 1_000 }, payload: { kind: "agentTurn", message: "! say shipped", model: "m" } });
+  assert.deepEqual([made.state, made.target, made.overlap, made.nextAt! > made.createdAt], ["active", "isolated", "skip", true]);
+  const first = await completed(gateway, made.name);
+  assert.deepEqual([first.state, first.result, first.spawned], ["ran", "shipped", 0]);
+  assert.ok(first.session!.startsWith(`job:${made.jobId}.`), "a fresh session");
+  const { upcoming } = await gateway.api<JobCalendar>("GET", "/api/jobs/calendar?hours=1&limit=3");
+  assert.equal(upcoming.length, 3);
+  const paused = await gateway.api<ApiJob>("PATCH", `/api/jobs/${made.jobId}`, { enabled: false });
+  assert.deepEqual([paused.state, paused.nextAt], ["paused", null]);
+  assert.ok((await notices(gateway)).includes("agent-auth-iteration: shipped"));
+  await gateway.api("DELETE", "/api/jobs/agent-auth-iteration");
+  assert.deepEqual((await gateway.api<JobList>("GET", "/api/jobs")).jobs, []);
+});
+
+test("a moment that passed while the gateway was killed is run once after the start, and nothing is run twice", async (t) => {
+  const gateway = await setup(t);
+  await add(gateway, { name: "soon", schedule: { kind: "at", at: Date.now() + 1_200 }, payload: { kind: "systemEvent", text: "! say noted" } });
+  await add(gateway, { name: "long", schedule: later, payload: turn("! wait 500ms then say survived") });
+  const started = await gateway.api<ApiJobRun>("POST", "/api/jobs/long/run");
+  await gateway.kill9();
+  await new Promise((resolve) => setTimeout(resolve, 1_200));
+  await gateway.start();
+  assert.equal((await completed(gateway, "soon")).state, "ran");
+  assert.equal((await completed(gateway, "long", started.runId)).result, "survived");
+  await gateway.restart();
+  const { runs } = await gateway.api<JobRunList>("GET", "/api/jobs/soon/runs");
+  assert.equal(runs.length, 1);
+  const { entries } = await gateway.api<History>("GET", `/api/sessions/${MAIN}/history`);
+  assert.equal(entries.filter((entry) => entry.provenance === "timer" && entry.role === "user").length, 1);
+  assert.equal((await gateway.api<ApiJob>("GET", "/api/jobs/soon")).state, "done");
+});
+
+test("a run that spawned children is complete when they are, with the rate of those that shipped", async (t) => {
+  const gateway = await setup(t);
+  await add(gateway, { name: "publish", schedule: later, payload: turn('! call sessions_spawn {"task":"! wait 300ms then say one"} x3 then say on their way') });
+  const run = await gateway.api<ApiJobRun>("POST", "/api/jobs/publish/run");
+  const ended = await gateway.waitEvent((event) => event.type === "job.ended" && event.data["runId"] === run.runId);
+  const over = await completed(gateway, "publish", run.runId);
+  assert.deepEqual([over.spawned, over.shipped], [3, 3]);
+  assert.ok(over.completedAt! > ended.at, "the turn was over before its children");
+});
+
+test("a long job delays no other job and no person", async (t) => {
+  const gateway = await setup(t, { "jobs.maxConcurrent": 2, "agents.defaults.maxConcurrent": 1 });
+  await add(gateway, { name: "long", schedule: later, payload: turn("! wait 4s then say at last") });
+  await add(gateway, { name: "short", schedule: later, payload: turn("! say quick") });
+  await gateway.api("POST", "/api/jobs/long/run");
+  await gateway.waitEvent((event) => event.type === "job.started");
+  assert.equal((await runNow(gateway, "short")).result, "quick");
+  assert.equal(await gateway.ask("! say here"), "here");
+  const [long] = (await gateway.api<JobRunList>("GET", "/api/jobs/long/runs")).runs;
+  assert.equal(long!.state, "running");
+  const second = await gateway.api<ApiJobRun>("POST", "/api/jobs/long/run");
+  assert.deepEqual([second.state, second.reason], ["skipped", "the run before it is not complete"]);
+});
+
+test("a watchdog stops and retries what has not ended, and leaves alone what has", async (t) => {
+  const gateway = await setup(t);
+  const spawned = await gateway.api<SpawnAccepted>("POST", "/api/spawns", { task: "! stall times 1 then say done", label: "publisher" });
+  await gateway.waitEvent((event) => event.type === "task.started" || event.type === "turn.started");
+  await add(gateway, { name: "dog", schedule: { kind: "at", at: "+500ms" }, payload: { kind: "watchdog", label: "publisher", action: "cancel-and-retry" } });
+  const run = await completed(gateway, "dog");
+  assert.match(run.reason!, /stopped and started again/);
+  const { tasks } = await gateway.api<TaskList>("GET", "/api/tasks?label=publisher");
+  assert.deepEqual(tasks.map((task) => task.attempt), [2, 1]);
+  assert.equal((await gateway.api<ApiTask>("GET", `/api/tasks/${spawned.taskId}`)).state, "cancelled");
+  await gateway.waitEvent((event) => event.type === "task.ended" && event.taskId === tasks[0]!.taskId);
+  const again = await runNow(gateway, "dog");
+  assert.match(again.reason!, /nothing to do: "publisher" has ended/);
+  assert.equal(again.messageId, null, "nobody is bothered");
+});
+
+test("a heartbeat with nothing to say bothers nobody, is skipped without a file, and keeps away from a busy conversation", async (t) => {
+  const gateway = await setup(t);
+  await add(gateway, { name: "beat", schedule: later, payload: { kind: "heartbeat" } });
+  assert.equal((await runNow(gateway, "beat")).reason, "HEARTBEAT.md is empty");
+  writeFileSync(join(gateway.home, "workspace", "HEARTBEAT.md"), "# Look\n! say HEARTBEAT_OK");
+  const quiet = await runNow(gateway, "beat");
+  assert.deepEqual([quiet.state, quiet.result], ["ran", "HEARTBEAT_OK"]);
+  assert.deepEqual(await notices(gateway), []);
+  writeFileSync(join(gateway.home, "workspace", "HEARTBEAT.md"), "! say The oven is on!");
+  await runNow(gateway, "beat");
+  assert.deepEqual(await notices(gateway), ["beat: The oven is on!"]);
+  const { messageId } = await gateway.send("! wait 1500ms then say hello");
+  await gateway.waitEvent((event) => event.type === "turn.started" && event.session === MAIN);
+  assert.equal((await runNow(gateway, "beat")).reason, "the session is busy");
+  assert.equal(await gateway.waitReply(messageId), "hello");
+});
+
+test("jobs over one plan take different items, stop when it is done, and pause when one is stuck", async (t) => {
+  const gateway = await setup(t);
+  const place = folder(t);
+  const plan = join(place, "IMPLEMENTATION_PLAN.md");
+  writeFileSync(plan, "# Plan\n- [x] schema\n- [ ] auth\n- [ ] payment\n");
+  for (const name of ["alpha", "beta"]) await add(gateway, { name, schedule: later, payload: { kind: "iterate", folder: place, message: "! wait 700ms then say did it" } });
+  const both = await Promise.all([runNow(gateway, "alpha"), runNow(gateway, "beta")]);
+  const texts = await Promise.all(both.map(async (run) => (await gateway.api<History>("GET", `/api/sessions/${run.session}/history`)).entries[0]!.text));
+  assert.deepEqual(texts.map((text) => /- \[ \] (\w+)/.exec(text)![1]).sort(), ["auth", "payment"]);
+  await gateway.api("PATCH", "/api/jobs/beta", { payload: { kind: "iterate", folder: place, message: "! say STUCK: missing NOTIFICATION_KEY" } });
+  await runNow(gateway, "beta");
+  const stuck = await gateway.api<ApiJob>("GET", "/api/jobs/beta");
+  assert.deepEqual([stuck.state, stuck.why], ["paused", "STUCK: missing NOTIFICATION_KEY"]);
+  assert.ok((await notices(gateway)).some((text) => text.includes("missing NOTIFICATION_KEY")));
+  writeFileSync(plan, "- [x] schema\n- [x] auth\n- [x] payment\n");
+  await gateway.api("PATCH", "/api/jobs/alpha", { schedule: { kind: "every", everyMs: 1_000 } });
+  await gateway.waitEvent((event) => event.type === "job.done" && event.data["name"] === "alpha");
+  assert.equal((await gateway.api<ApiJob>("GET", "/api/jobs/alpha")).state, "done");
+});
+
+test("a finished task, a changed file and a branch that moved set jobs off, each once", async (t) => {
+  const gateway = await setup(t, { "jobs.watchSeconds": 1 });
+  const place = folder(t);
+  mkdirSync(join(place, ".git", "refs", "heads"), { recursive: true });
+  writeFileSync(join(place, ".git", "refs", "heads", "main"), "a".repeat(40));
+  writeFileSync(join(place, "notes.md"), "one");
+  await add(gateway, { name: "after-build", schedule: { kind: "task", label: "build" }, payload: turn("! say built") });
+  await add(gateway, { name: "on-notes", schedule: { kind: "file", path: join(place, "notes.md") }, payload: turn("! say read") });
+  await add(gateway, { name: "on-main", schedule: { kind: "file", path: place, ref: "main" }, payload: turn("! say moved") });
+  await gateway.api("POST", "/api/spawns", { task: "! say ok", label: "build", wait: true });
+  assert.equal((await completed(gateway, "after-build")).result, "built");
+  writeFileSync(join(place, "notes.md"), "two");
+  writeFileSync(join(place, ".git", "refs", "heads", "main"), "b".repeat(40));
+  assert.equal((await completed(gateway, "on-notes")).result, "read");
+  assert.equal((await completed(gateway, "on-main")).result, "moved");
+  await gateway.restart();
+  for (const name of ["after-build", "on-notes", "on-main"]) assert.equal((await gateway.api<JobRunList>("GET", `/api/jobs/${name}/runs`)).runs.length, 1, name);
+});
+
+test("a job whose errors do not pass is switched off, and the person is told", async (t) => {
+  const gateway = await setup(t, { "jobs.disableAfter": 2, "jobs.alert.after": 1 });
+  await add(gateway, { name: "broken", schedule: later, payload: { kind: "agentTurn", message: "hi", model: "nobody/knows" } });
+  assert.equal((await runNow(gateway, "broken")).state, "failed");
+  await runNow(gateway, "broken");
+  const off = await gateway.api<ApiJob>("GET", "/api/jobs/broken");
+  assert.equal(off.state, "disabled");
+  assert.match(off.why!, /no model nobody\/knows/);
+  const told = await notices(gateway);
+  assert.ok(told.some((text) => text.includes("failed 1 times in a row")) && told.some((text) => text.includes("was switched off")));
+});
+
+test("jobs of the configuration are made, changed and removed with it, and only paused by hand", async (t) => {
+  const job = { name: "brief", schedule: { kind: "cron", expr: "0 7 * * 1-5", tz: "Europe/Vienna" }, payload: turn("brief me") };
+  const gateway = await setup(t, { "jobs.list": [job] });
+  const [made] = (await gateway.api<JobList>("GET", "/api/jobs")).jobs;
+  assert.deepEqual([made!.name, made!.origin, new Date(made!.nextAt!).getUTCMinutes()], ["brief", "config", 0]);
+  const refused = await gateway.call("DELETE", "/api/jobs/brief");
+  assert.deepEqual([refused.status, refused.body.code], [409, "JOB_FROM_CONFIG"]);
+  assert.equal((await gateway.api<ApiJob>("PATCH", "/api/jobs/brief", { enabled: false })).state, "paused");
+  await gateway.api("PATCH", "/api/config", { "jobs.list": [] });
+  while ((await gateway.api<JobList>("GET", "/api/jobs")).jobs.length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+});
+
+test("an agent sets itself a job by its tool, but a child cannot", async (t) => {
+  const gateway = await setup(t);
+  const job = { name: "reminder", schedule: { kind: "at", at: "+1s" }, payload: { kind: "systemEvent", text: "! say remembered" } };
+  await gateway.ask(`! call cron ${JSON.stringify({ action: "add", job })} then say set`);
+  assert.equal((await completed(gateway, "reminder")).result, "remembered");
+  const child = await gateway.api<SpawnAccepted>("POST", "/api/spawns", { task: `! call cron ${JSON.stringify({ action: "list" })} then echo`, wait: true });
+  assert.doesNotMatch(child.task!.result!, /reminder"/);
+});
+
+test("a bad job is refused with the place and the remedy, and nothing is made", async (t) => {
+  const gateway = await setup(t);
+  const problem = async (job: unknown): Promise<string> => (await gateway.call<ApiFault>("POST", "/api/jobs", job)).body.message;
+  assert.match(await problem({ schedule: { kind: "cron", expr: "61 * * * *" }, payload: turn("x") }), /61 \* \* \* \*.*no cron expression/);
+  assert.match(await problem({ schedule: { kind: "cron", expr: "0 0 30 2 *" }, payload: turn("x") }), /never comes/);
+  assert.match(await problem({ schedule: { kind: "cron", expr: "0 7 * * *", tz: "Mars/Base" }, payload: turn("x") }), /no time zone/);
+  assert.match(await problem({ schedule: { kind: "every", everyMs: 5 }, payload: turn("x") }), /1000\.\./);
+  assert.match(await problem({ schedule: later, payload: { kind: "agentTurn", mesage: "x" } }), /did you mean message/);
+  assert.equal((await gateway.call("GET", "/api/jobs/none")).body.code, "JOB_NOT_FOUND");
+  assert.deepEqual((await gateway.api<JobList>("GET", "/api/jobs")).jobs, []);
+});
+
+test("a webhook is let in by its own secret only, becomes one message however often it is sent, and is bounded", async (t) => {
+  const secret = "correct-horse-battery";
+  const hooks = [
+    { name: "ci", secretEnv: "CI_SECRET", template: "! say build {{build.id}} of {{ repository }} is {{build.state}}", perMinute: 4 },
+    { name: "simple", secret: "another-long-secret", auth: "bearer" },
+  ];
+  const gateway = await setup(t, { "hooks.list": hooks }, { CI_SECRET: secret });
+  const body = JSON.stringify({ repository: "yard", build: { id: 7, state: "green" } });
+  const call = async (headers: Record<string, string>, text = body, name = "ci"): Promise<{ status: number; body: MessageAccepted & ApiFault }> => {
+    const answer = await fetch(`${gateway.url}/api/hooks/${name}`, { method: "POST", headers: { "content-type": "application/json", ...headers }, body: text });
+    return { status: answer.status, body: (await answer.json()) as MessageAccepted & ApiFault };
+  };
+  const signed = (at: number, text = body, key = secret) => ({ "x-yard-timestamp": String(at), "x-yard-signature": `sha256=${createHmac("sha256", key).update(`${at}.${text}`).digest("hex")}`, "x-yard-delivery": "d1" });
+  const now = Math.floor(Date.now() / 1000);
+  const first = await call(signed(now));
+  assert.equal(first.status, 202, first.body.message);
+  assert.equal(await gateway.waitReply(first.body.messageId), "build 7 of yard is green");
+  const again = await call(signed(now));
+  assert.deepEqual([again.body.messageId, again.body.duplicate], [first.body.messageId, true]);
+  for (const headers of [{}, signed(now, body, "wrong-secret-of-length"), signed(now - 4_000), { ...signed(now), "x-yard-timestamp": String(now + 1) }, { authorization: `Bearer ${gateway.token}` }]) {
+    const refused = await call(headers as Record<string, string>);
+    assert.deepEqual([refused.status, refused.body.code], [401, "HOOK_REFUSED"]);
+  }
+  assert.equal((await call(signed(now), body, "unknown")).status, 401);
+  assert.equal((await call(signed(now), `${body} `)).status, 401, "the bytes are what is signed");
+  const { entries } = await gateway.api<History>("GET", `/api/sessions/${MAIN}/history`);
+  assert.deepEqual(entries.filter((entry) => entry.role === "user").map((entry) => entry.provenance), ["webhook"]);
+  await call(signed(now));
+  await call(signed(now));
+  assert.deepEqual([(await call(signed(now))).body.code], ["HOOK_TOO_OFTEN"]);
+  assert.equal((await call({ authorization: "Bearer another-long-secret" }, "plain text", "simple")).status, 202);
+  assert.ok(!JSON.stringify(await gateway.api("GET", "/api/config")).includes("another-long-secret"));
+});
