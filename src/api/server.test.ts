@@ -353,6 +353,16 @@ test("a spawn is accepted at once, with its defaults, and waits for the end only
   assert.equal(at200.body.task.result, "done");
 });
 
+test("each child of a batch has its own supervision, or what stands beside the list", async (t) => {
+  const { client, yard } = await setup(t);
+  const answer = await client.ask("POST", "/api/spawns", { attempts: 3, category: "dig", claims: ["src"], spawns: [{ task: "a" }, { task: "b", attempts: 1, onEnd: "handUp", onConflict: "refuse", claims: ["docs"] }] });
+  assert.equal(answer.status, 202);
+  assert.deepEqual(yard.spawned.map(({ claims, supervision }) => ({ claims, supervision })), [
+    { claims: ["src"], supervision: { attempts: 3, category: "dig" } },
+    { claims: ["docs"], supervision: { attempts: 1, category: "dig", onEnd: "handUp", onConflict: "refuse" } },
+  ]);
+});
+
 test("a caller that goes away ends the waiting and not the child", async (t) => {
   const { client, yard } = await setup(t);
   const leaving = new AbortController();

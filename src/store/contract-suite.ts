@@ -717,6 +717,36 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     });
   }
 
+  promise("results wait for the turn that asked for them while it works beside its conversation, so no other turn answers in its place", async (bench) => {
+    const { messageId } = await bench.accept(ANN, "delegate");
+    const asker = await bench.start();
+    await bench.spawn(asker, "a");
+    const child = await bench.start();
+    await bench.store.promoteTurn({ session: ANN, turnId: asker.turnId });
+    await bench.done(child);
+    bench.clock.advance(5_000);
+    assert.deepEqual(await bench.started(), []);
+    await bench.accept(ANN, "quick question");
+    await bench.done(await bench.start(), "quick answer");
+    await bench.yielded(asker);
+    const digest = await bench.start();
+    assert.match(digest.messages[0]!.text, /"a" succeeded/);
+    await bench.done(digest, "summary");
+    assert.ok(bench.replies(ANN).at(-1)!.replyTo.includes(messageId));
+  });
+
+  promise("results that came while their asker worked beside the conversation wake a turn when it ends without them", async (bench) => {
+    await bench.accept(ANN, "delegate");
+    const asker = await bench.start();
+    await bench.spawn(asker, "a");
+    const child = await bench.start();
+    await bench.store.promoteTurn({ session: ANN, turnId: asker.turnId });
+    await bench.done(child);
+    await bench.done(asker, "started");
+    bench.clock.advance(5_000);
+    assert.match((await bench.start()).messages[0]!.text, /"a" succeeded/);
+  });
+
   promise("yield with nothing to wait for says so, so no session waits for nothing", async (bench) => {
     const turn = await bench.begin(ANN, "hi");
     assert.deepEqual(await bench.openBarrier(turn), { outcome: "nothing-to-wait-for" });
@@ -779,7 +809,7 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     const opened = await bench.openBarrier(turn);
     assert.ok(opened.outcome === "open");
     await bench.done(await bench.start(), "child");
-    await bench.done(await bench.start(), "the digest was taken by the lane");
+    assert.deepEqual(await bench.started(), []);
     await bench.endAt(turn, opened.barrierId);
     await bench.drain();
     assert.equal(bench.replies(ANN).filter((reply) => reply.replyTo.includes(messageId)).length, 1);

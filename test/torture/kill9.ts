@@ -33,8 +33,8 @@ export function killAtRandom(kills: number, options: OrdealOptions): Promise<Ord
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({ options: { kills: { type: "string", default: "200" }, seed: { type: "string", default: "1" }, foreground: { type: "string", default: "600000" }, keep: { type: "boolean", default: false } } });
-  const report = await killAtRandom(Number(values.kills), { seed: Number(values.seed), foregroundMs: Number(values.foreground), keep: values.keep });
+  const { values } = parseArgs({ options: { kills: { type: "string", default: "200" }, seed: { type: "string", default: "1" }, foreground: { type: "string" }, keep: { type: "boolean", default: false } } });
+  const report = await killAtRandom(Number(values.kills), { seed: Number(values.seed), ...(values.foreground === undefined ? {} : { foregroundMs: Number(values.foreground) }), keep: values.keep });
   console.log(JSON.stringify(report, null, 2));
   process.exitCode = report.broken.length === 0 ? 0 : 1;
 }

@@ -37,12 +37,6 @@ const OUTSTANDING_MAX = 2;
 const MODEL_WAIT_MAX_MS = 250;
 /** What is stopped would take this long. */
 const STOPPED_WAIT_MS = 60_000;
-/**
- * No promotions unless they are asked for, however slow the machine is: when one comes between a spawn and
- * its yield, the results reach a turn that sees a message without an answer, and a model that plays
- * scripts begins that script again.
- */
-const FOREGROUND_MS = 600_000;
 const PAUSE_MS = 20;
 const REST_MAX_MS = 120_000;
 
@@ -90,7 +84,7 @@ export async function ordeal(options: OrdealOptions, torment: (ordeal: Ordeal) =
     "agents.defaults.maxConcurrent": 16,
     "agents.defaults.subagents.maxConcurrent": 20,
     "agents.defaults.subagents.gatherMs": 30,
-    "messages.foregroundMs": options.foregroundMs ?? FOREGROUND_MS,
+    ...(options.foregroundMs === undefined ? {} : { "messages.foregroundMs": options.foregroundMs }),
   });
   const gateway = new Gateway({ home, config });
   try {

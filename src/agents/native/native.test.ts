@@ -32,14 +32,14 @@ interface Script {
 function setup({ answers, tools = [], steps = [], steering = [], stepsMax = 10 }: Script) {
   const asked: (readonly ChatMessage[])[] = [];
   const written: StepWrite[] = [];
-  const requests: { readonly toolChoice: ModelRequest["toolChoice"] }[] = [];
+  const requests: { readonly toolChoice: ModelRequest["toolChoice"]; readonly listed: readonly string[] }[] = [];
   const denials: unknown[] = [];
   const told: NewEvent[] = [];
   let superseded = false;
   const left = [...answers];
   const models = {
-    async call({ messages, toolChoice }) {
-      requests.push({ toolChoice });
+    async call({ messages, toolChoice, tools: specs }) {
+      requests.push({ toolChoice, listed: specs.map(({ name }) => name) });
       asked.push(structuredClone(messages));
       return { parts: left.shift() ?? assert.fail("the model was asked too often"), stop: "end", usage: { ...NO_USAGE, calls: 1 }, model: "m" };
     },
@@ -237,6 +237,13 @@ test("after a crash between the denial and the second call, the tool is still fo
   const { work, requests } = setup({ answers: [[call("look_up")], [say("ok")]], tools: [lookUp()], steps: [before] });
   assert.equal((await work()).text, "ok");
   assert.deepEqual(requests.map(({ toolChoice }) => toolChoice), [{ tool: "look_up" }, undefined]);
+});
+
+test("a rare tool that was denied is listed when the model is made to call it, and for the rest of the turn", async () => {
+  const tools = [tool("tool_search", async () => ({ text: "" })), { ...lookUp(), isRare: true }];
+  const { work, requests } = setup({ answers: [[DENIAL], [call("look_up")], [say("ok")]], tools });
+  assert.equal((await work()).text, "ok");
+  assert.deepEqual(requests.map(({ listed }) => listed), [["tool_search"], ["tool_search", "look_up"], ["tool_search", "look_up"]]);
 });
 
 test("a denial of a tool that was tried in this turn is believed: the model has seen it fail", async () => {

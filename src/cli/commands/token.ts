@@ -38,8 +38,8 @@ export function register(parent: Command, cli: Cli): void {
     .option("--revoke <id>", "take one of them back")
     .option("--json", "with --scope, --list, --revoke: print the gateway's answer")
     .action(async (options: TokenOptions) => {
-      const kinds = [options.rotate, options.scope, options.list, options.revoke].filter((each) => each !== undefined);
-      if (kinds.length > 1) throw new Fault("WRONG_USE", { problem: "name one of --rotate, --scope, --list and --revoke" });
+      const kinds = [options.rotate ?? options.webhook, options.scope, options.list, options.revoke].filter((each) => each !== undefined);
+      if (kinds.length > 1) throw new Fault("WRONG_USE", { problem: "name one of --rotate or --webhook, --scope, --list and --revoke" });
       if (options.scope !== undefined) return mint(cli, options);
       if (options.list) return list(cli, options);
       if (options.revoke !== undefined) return revoke(cli, options.revoke, options);

@@ -3,7 +3,7 @@
  *
  * The end of a child and the message to its parent are one transaction, whatever ended it.
  */
-import type { BarrierId, FlowId, SessionKey, TaskId } from "../../base/ids.ts";
+import type { BarrierId, FlowId, SessionKey, TaskId, TurnId } from "../../base/ids.ts";
 import type { Json } from "../../base/json.ts";
 import { Fault, type FaultRecord } from "../../model/faults.ts";
 import { fairShareMs } from "../../model/lane.ts";
@@ -121,12 +121,12 @@ function insertTask(k: Kernel, { spawn, parent, limits, depth, parentTask, flowI
   const schema = spawn.outputSchema === undefined ? null : JSON.stringify(spawn.outputSchema);
   const row = k.get(
     `INSERT INTO task (id, n, flow_id, label, task, kind, state, parent_session, parent_task, session, agent, model, depth, delivery, cleanup, claims, siblings_max, admitted, spawn_key, attempt, queued_at, deadline_at, person, budgeted, output_schema,
-       callback, batch, on_end, forked, progress_ms, attempt_last, backoff_seconds, retry_model, category, circuit_failures, circuit_open_ms)
-     VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM task), ?,?,?,?,'queued',?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?,?,?) RETURNING *`,
+       callback, batch, on_end, forked, progress_ms, attempt_last, backoff_seconds, retry_model, category, circuit_failures, circuit_open_ms, spawn_turn)
+     VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM task), ?,?,?,?,'queued',?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?,?,?,?) RETURNING *`,
     taskId, flowId, label, spawn.task, spawn.kind, spawn.parent, parentTask, session, spawn.agent, spawn.model, depth, spawn.delivery, spawn.cleanup, JSON.stringify(spawn.claims),
     limits.childrenMax, admitted ? 1 : 0, spawn.idempotencyKey, attempt, now, spawn.deadlineSeconds === null ? null : now + spawn.deadlineSeconds * 1000, person, budgeted, schema,
     spawn.callback ?? null, spawn.batch ?? spawn.turnId, watch.onEnd, spawn.context === "fork" ? 1 : 0, watch.progressSeconds === null ? null : watch.progressSeconds * 1000, attempt + watch.attempts - 1, watch.backoffSeconds, watch.retryModel,
-    watch.category, watch.circuitFailures, watch.circuitOpenSeconds * 1000,
+    watch.category, watch.circuitFailures, watch.circuitOpenSeconds * 1000, spawn.turnId,
   )!;
   const blockers = spawn.claims.length === 0 ? [] : takeClaims(k, row, fence, watch.onConflict);
   if (watch.category !== null) enterCircuit(k, row);
@@ -321,8 +321,9 @@ function announceEnd(k: Kernel, task: Row, announce: "message" | "quiet"): void 
   const taskId = task["id"] as TaskId;
   const parent = task["parent_session"] === null ? null : nearestLiving(k, task["parent_session"]);
   const barriers = parent === null ? [] : barriersFor(k, parent, taskId);
+  const isUsual = task["delivery"] === "digest" && announce === "message";
   // A parent that nothing else will wake needs it, whatever the spawn said.
-  const isAwaited = barriers.length > 0 || (parent !== null && isStranded(k, parent));
+  const isAwaited = barriers.length > 0 || (!isUsual && parent !== null && isStranded(k, parent));
   if (!isAwaited && task["delivery"] === "webhook") return; // its row was written with its end
   if (!isAwaited && task["delivery"] === "board") return markDelivered(k, task, { by: "board" });
   if (parent === null) return markDelivered(k, task, { by: "task" });
@@ -342,7 +343,11 @@ function tellParent(k: Kernel, task: Row, parent: SessionKey, barriers: readonly
   const barrier = barriers[0] ?? null;
   const gathering = k.get("SELECT ready_at FROM message WHERE session = ? AND state = 'waiting' AND child_task IS NOT NULL LIMIT 1", parent);
   const readyAt = gathering?.["ready_at"] ?? k.now() + rulesOf(k).gatherMs;
-  const messageId = insertMessage(k, parent, { text: "", provenance: "child", channel: "child", mode: "followup", readyAt, childTask: taskId, barrierId: barrier, held: barrier !== null });
+  // Whoever asked is still at work and may yet wait for it: another turn of the session would answer in its place.
+  const asker = k.get("SELECT id FROM turn WHERE id = ? AND session = ? AND state = 'running'", task["spawn_turn"], parent)?.["id"] as TurnId | undefined;
+  const messageId = insertMessage(k, parent, {
+    text: "", provenance: "child", channel: "child", mode: "followup", readyAt, childTask: taskId, barrierId: barrier, held: barrier !== null, ...(asker === undefined ? {} : { forTurn: asker }),
+  });
   k.emit(parent, { type: "message.accepted", taskId, data: { messageId, text: "", provenance: "child", channel: "child", clientMessageId: null, mode: "followup", label: task["label"] } });
   for (const waiting of barriers) checkBarrier(k, waiting);
   refreshLane(k, parent);

@@ -6,6 +6,8 @@ ALTER TABLE flow ADD COLUMN place INTEGER NOT NULL DEFAULT 0;
 UPDATE flow SET place = started_at;
 CREATE INDEX flow_place ON flow (place);
 
+-- The turn that asked for it: the result waits for that one while it still runs beside its conversation.
+ALTER TABLE task ADD COLUMN spawn_turn TEXT;
 ALTER TABLE task ADD COLUMN on_end TEXT NOT NULL DEFAULT 'wait' CHECK (on_end IN ('wait','handUp'));
 ALTER TABLE task ADD COLUMN forked INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE task ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0 CHECK (blocked = 0 OR state = 'queued' OR ended_at IS NOT NULL);
