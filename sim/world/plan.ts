@@ -13,11 +13,8 @@ import { POISON, type Moods } from "./model.ts";
 /** Actions of one seed at most. */
 const ACTIONS_MAX = 40;
 
-/**
- * How far the machine's clock is set back at most. What waits in the store waits for a moment of the
- * wall clock, so work stands still for as long as the clock was set back.
- */
-const BACKWARDS_MS_MAX = 600_000;
+/** How far the machine's clock is set, either way. */
+const JUMP_MS_MAX = 172_800_000;
 
 export type Action =
   | { readonly kind: "send"; readonly session: number; readonly text: string; readonly sourceId: string; readonly mode: MessageMode | null }
@@ -175,7 +172,7 @@ function actionOf(dice: Dice, n: number, kind: ActionKind, sessions: number): Ac
     case "slots":
       return { kind, pool: dice.pick(["main", "side", "subagent"]), size: dice.whole(1, 5) };
     case "wall-jump":
-      return { kind, byMs: dice.chance(0.5) ? dice.spread(10, 172_800_000) : -dice.spread(10, BACKWARDS_MS_MAX) };
+      return { kind, byMs: dice.spread(10, JUMP_MS_MAX) * (dice.chance(0.5) ? 1 : -1) };
     case "disk":
       return { kind, faults: Array.from({ length: dice.whole(1, 4) }, () => diskFault(dice)) };
     case "disk-full":

@@ -27,7 +27,7 @@ test("a batch that is on disk although its commit reported a failure is answered
   const clock = new ManualClock();
   const database = openDatabase(":memory:");
   const disk = new Disk(database);
-  const kernel = new Kernel(disk.connect(null), () => clock.now(), seededRandom(1));
+  const kernel = new Kernel(disk.connect(null), clock, seededRandom(1));
   const message = { session: MAIN, text: "hello", provenance: "user", channel: "api", sourceId: "s1", author: null, replyTo: null, queueMode: null };
   const accept = { id: 1, verb: "acceptMessage" as const, input: { message, rules: { waitMs: 0, defaultMode: "auto", meanTurnMs: 1, independence: "rules" } } };
 

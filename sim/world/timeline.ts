@@ -39,6 +39,9 @@ export class Timeline {
     return START_MS + this.#nowMs + this.#wallOffMs;
   }
 
+  /** Both clocks of the machine. */
+  readonly clock: Pick<Clock, "now" | "monotonic"> = { now: () => this.wallMs, monotonic: () => this.#nowMs };
+
   /** Somebody sets the machine's clock; durations go on as they were. */
   jumpWall(byMs: number): void {
     this.#wallOffMs += byMs;

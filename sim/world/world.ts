@@ -126,7 +126,7 @@ class World {
     this.#database = openDatabase(":memory:");
     options.sabotage?.prepare?.(this.#database);
     this.#disk = new Disk(this.#database, options.sabotage?.liesAboutCommits);
-    this.#observer = new Kernel(this.#disk.connect(null), () => this.#timeline.wallMs, () => new Uint8Array(16));
+    this.#observer = new Kernel(this.#disk.connect(null), this.#timeline.clock, () => new Uint8Array(16));
     const report = (violation: string): void => this.#report(violation);
     this.#model = new WorldModel({ seed, moods: this.#plan.moods, spawning: this.#plan.spawning, crash: () => this.#crash(0), report });
     this.#ledger = new Ledger(report);
@@ -184,7 +184,7 @@ class World {
       timeline: this.#timeline,
       settings: this.#settings,
       log: this.#log(),
-      kernel: (random) => new Kernel(this.#disk.connect(tamper), () => this.#timeline.wallMs, random),
+      kernel: (random) => new Kernel(this.#disk.connect(tamper), this.#timeline.clock, random),
       randomSeed: hashOf(`${seed}/ids/${number}`),
       line: {
         delays: () => {

@@ -107,6 +107,13 @@ export function changed(allowance: Allowance, change: AllowanceChange, nowMs: nu
   };
 }
 
+/** The same allowance on a clock that was set. */
+export function moved(allowance: Allowance, byMs: number): Allowance {
+  const bySlots = Math.round(byMs / SLOT_MS);
+  const meter = ({ paceAt, recent }: Meter): Meter => ({ paceAt: paceAt === 0 ? 0 : paceAt + byMs, recent: recent.map(([slot, amount]) => [slot + bySlots, amount] as const) });
+  return { ...allowance, requests: meter(allowance.requests), tokens: meter(allowance.tokens), wallUntil: allowance.wallUntil === 0 ? 0 : Math.max(0, allowance.wallUntil + byMs) };
+}
+
 /** How much was taken in the last minute. */
 export function takenIn(meter: Meter, nowMs: number): number {
   const first = Math.floor(nowMs / SLOT_MS) - WINDOW_SLOTS;

@@ -152,6 +152,7 @@ type Pick = { readonly account: Account; readonly way: Way } | { readonly reason
 
 export class Governor {
   readonly #deps: GovernorDeps;
+  readonly #startedAt: number;
   readonly #lines = new Map<string, Line>();
   readonly #ways = new Map<string, Way>();
   /** Refused credentials by provider and secret: a new secret under an old name is a new credential. */
@@ -162,6 +163,17 @@ export class Governor {
 
   constructor(deps: GovernorDeps) {
     this.#deps = deps;
+    this.#startedAt = deps.clock.now() - deps.clock.monotonic();
+  }
+
+  /** Wall time as it went on since the start, whatever the machine's clock was set to meanwhile: waits are durations. */
+  #now(): number {
+    return this.#startedAt + this.#deps.clock.monotonic();
+  }
+
+  /** The same moment by the wall clock as it stands now, which is what the book and people go by. */
+  #wallTime(at: number): number {
+    return at - this.#now() + this.#deps.clock.now();
   }
 
   /** Takes up the walls and limits that were known before a restart. */
@@ -170,7 +182,7 @@ export class Governor {
       const [provider, accountName, ...model] = key.split("/");
       const way = this.#way(provider!, model.join("/"), accountName!);
       way.learned = learned;
-      if (wallUntil > this.#deps.clock.now()) Object.assign(way, { wallUntil, window: 1, doublesTo: WINDOW_FORGOTTEN_AT, walls: 1 });
+      if (wallUntil > this.#now()) Object.assign(way, { wallUntil, window: 1, doublesTo: WINDOW_FORGOTTEN_AT, walls: 1 });
     }
   }
 
@@ -197,7 +209,7 @@ export class Governor {
   }
 
   lanes(): ProviderLanes {
-    const now = this.#deps.clock.now();
+    const now = this.#now();
     const accounts = [...this.#ways.values()].map((way): LaneToProvider => {
       const limits = this.#limits(way);
       const walled = way.wallUntil > now;
@@ -207,13 +219,13 @@ export class Governor {
         model: way.model,
         account: way.accountName,
         state: closed !== null ? "closed" : walled ? "walled" : way.window === Infinity ? "open" : "probing",
-        until: closed ?? (walled ? way.wallUntil : null),
+        until: closed ?? (walled ? this.#wallTime(way.wallUntil) : null),
         inFlight: way.inFlight,
         requestsPerMinute: limits.requestsPerMinute,
         tokensPerMinute: limits.tokensPerMinute,
       };
     });
-    const parked = [...this.#lines.values()].flatMap((line) => [...line.people, ...line.background].map((waiting, ahead): ParkedCall => ({ ...this.#parking(line, waiting, ahead), session: waiting.ask.session ?? null, since: waiting.since, person: waiting.ask.person })));
+    const parked = [...this.#lines.values()].flatMap((line) => [...line.people, ...line.background].map((waiting, ahead): ParkedCall => ({ ...this.#parking(line, waiting, ahead), session: waiting.ask.session ?? null, since: this.#wallTime(waiting.since), person: waiting.ask.person })));
     return { accounts, parked };
   }
 
@@ -223,7 +235,7 @@ export class Governor {
 
   /** True when another account can take a call of this model without waiting for a wall. */
   hasOpenAccount(provider: string, model: string, besides: Account): boolean {
-    const now = this.#deps.clock.now();
+    const now = this.#now();
     return this.#accounts(provider).some((account) => account.name !== besides.name && this.#refusal(provider, account, model) === undefined && this.#way(provider, model, account.name).wallUntil <= now);
   }
 
@@ -247,7 +259,7 @@ export class Governor {
       const waiting: Waiting = {
         ask,
         order,
-        since: this.#deps.clock.now(),
+        since: this.#now(),
         told: false,
         admit: (admission) => {
           leave();
@@ -303,7 +315,7 @@ export class Governor {
         continue;
       }
       if (!("way" in pick)) {
-        if (pick.at < Infinity) line.disarm = this.#deps.clock.after(Math.max(1, pick.at - this.#deps.clock.now()), () => void this.#pump(line));
+        if (pick.at < Infinity) line.disarm = this.#deps.clock.after(Math.max(1, pick.at - this.#now()), () => void this.#pump(line));
         return;
       }
       const limits = this.#limits(pick.way);
@@ -335,18 +347,18 @@ export class Governor {
     try {
       const { waitMs, spreadMs } = await this.#deps.book.takeAllowance({ key: way.key, limits, tokens, person });
       if (waitMs === 0) return true;
-      way.notBefore[asked] = this.#deps.clock.now() + waitMs + spreadMs * this.#deps.chance();
+      way.notBefore[asked] = this.#now() + waitMs + spreadMs * this.#deps.chance();
     } catch (cause) {
       this.#deps.log.warn("allowance.not-taken", { key: way.key, cause });
-      way.notBefore[asked] = this.#deps.clock.now() + BOOK_RETRY_MS;
+      way.notBefore[asked] = this.#now() + BOOK_RETRY_MS;
     }
     return false;
   }
 
   /** Who may serve a call now, or when the first of them can; accounts take turns. */
   #pick(line: Line, ask: CallAsk): Pick {
-    const { clock, accountsOf, limitsOf } = this.#deps;
-    const now = clock.now();
+    const { accountsOf, limitsOf } = this.#deps;
+    const now = this.#now();
     const accounts = accountsOf(line.provider);
     const { inFlight: inFlightMax } = limitsOf(line.provider);
     let soonest: { reason: ParkingReason; at: number } | undefined;
@@ -380,8 +392,7 @@ export class Governor {
   // ── a call under way ────────────────────────────────────────────────────────────────────────
 
   #start(account: Account, way: Way, order: number, tokens: number): Admission {
-    const { clock } = this.#deps;
-    const startedAt = clock.now();
+    const startedAt = this.#now();
     way.inFlight++;
     way.sent.add(startedAt);
     let over = false;
@@ -424,13 +435,13 @@ export class Governor {
       way.window += way.window < way.doublesTo ? 1 : 1 / way.window;
       if (way.window >= WINDOW_FORGOTTEN_AT) way.window = Infinity;
     }
-    if (way.wallUntil <= this.#deps.clock.now()) way.walls = 0;
+    if (way.wallUntil <= this.#now()) way.walls = 0;
     this.#grow(way);
   }
 
   #wall(way: Way, end: { is: "limited" | "overloaded"; headers: Readonly<Record<string, string>>; waitMs: number | null }, sideBySide: number, startedAt: number): number {
-    const { clock, chance } = this.#deps;
-    const now = clock.now();
+    const { chance } = this.#deps;
+    const now = this.#now();
     // Calls that were on their way when the wall went up tell of the same wall.
     const isSame = startedAt < way.wallAt;
     if (!isSame) {
@@ -446,7 +457,7 @@ export class Governor {
     const until = now + Math.round(waitMs);
     if (until > way.wallUntil) {
       way.wallUntil = until;
-      this.#adjust({ key: way.key, wallUntil: until });
+      this.#adjust({ key: way.key, wallUntil: this.#wallTime(until) });
     }
     return way.wallUntil - now;
   }
@@ -455,7 +466,7 @@ export class Governor {
 
   /** After a refusal: the limit that the headers name, or as much as went through in the last minute. */
   #learn(way: Way, headers: Readonly<Record<string, string>>, sinceLastMs: number): void {
-    const now = this.#deps.clock.now();
+    const now = this.#now();
     const named = limitsIn(headers);
     const sent = way.sent.meter(now);
     const passed = takenIn(sent, now) - 1;
@@ -481,7 +492,7 @@ export class Governor {
   #grow(way: Way): void {
     const { requestsPerMinute } = way.learned;
     if (requestsPerMinute === null || requestsPerMinute >= (way.told.requestsPerMinute ?? Infinity)) return;
-    if (this.#deps.clock.now() - Math.max(way.learnedAt, way.wallAt) < GROW_AFTER_MS) return;
+    if (this.#now() - Math.max(way.learnedAt, way.wallAt) < GROW_AFTER_MS) return;
     const grown = Math.min(way.told.requestsPerMinute ?? Infinity, requestsPerMinute + Math.min(way.growBy, Math.ceil(requestsPerMinute / 2)));
     way.growBy *= 2;
     this.#setLearned(way, { ...way.learned, requestsPerMinute: grown });
@@ -489,7 +500,7 @@ export class Governor {
 
   #setLearned(way: Way, learned: RateLimits): void {
     if (learned.requestsPerMinute === way.learned.requestsPerMinute && learned.tokensPerMinute === way.learned.tokensPerMinute) return;
-    const now = this.#deps.clock.now();
+    const now = this.#now();
     way.learned = learned;
     way.learnedAt = now;
     way.notBefore = { person: 0, background: 0 };
@@ -556,7 +567,7 @@ export class Governor {
   }
 
   #parking(line: Line, { ask }: Waiting, ahead: number): Parking {
-    const now = this.#deps.clock.now();
+    const now = this.#now();
     const { inFlight } = this.#deps.limitsOf(line.provider);
     let until = Infinity;
     let reason: ParkingReason = "rate";
@@ -569,7 +580,7 @@ export class Governor {
       perMinute += this.#limits(way).requestsPerMinute ?? Infinity;
     }
     const lineMs = perMinute > 0 ? (ahead * 60_000) / perMinute : 0;
-    return { reason, model: `${line.provider}/${line.model}`, until: Math.round((until === Infinity ? now : until) + lineMs), ahead };
+    return { reason, model: `${line.provider}/${line.model}`, until: Math.round(this.#wallTime((until === Infinity ? now : until) + lineMs)), ahead };
   }
 
   #line(provider: string, model: string): Line {
@@ -612,7 +623,7 @@ export class Governor {
 
   /** Names of models come from outside; those that nobody uses are let go. */
   #forgetIdle(): void {
-    const now = this.#deps.clock.now();
+    const now = this.#now();
     for (const [key, line] of this.#lines) if (!line.pumping && line.people.length + line.background.length === 0) this.#lines.delete(key);
     for (const [key, way] of this.#ways) if (way.inFlight === 0 && way.wallUntil <= now && way.learned === NO_LIMITS) this.#ways.delete(key);
   }

@@ -1,5 +1,5 @@
 /** Allowances of providers as rows: several gateways over one store take from the same ones. */
-import { changed, emptyAllowance, takeFrom, type Allowance, type AllowanceAnswer, type AllowanceAsk, type AllowanceChange } from "../../model/allowance.ts";
+import { changed, emptyAllowance, moved, takeFrom, type Allowance, type AllowanceAnswer, type AllowanceAsk, type AllowanceChange } from "../../model/allowance.ts";
 import type { Kernel, Row } from "./kernel.ts";
 
 /** A allowance that nobody touched for this long says nothing any more. */
@@ -24,6 +24,11 @@ export function allowances(k: Kernel): readonly Allowance[] {
 function allowanceOf(k: Kernel, key: string): Allowance {
   const row = k.get("SELECT * FROM allowance WHERE key = ?", key);
   return row === undefined ? emptyAllowance(key) : fromRow(row);
+}
+
+/** The wall clock moved by itself. */
+export function moveAllowances(k: Kernel, byMs: number): void {
+  for (const row of k.all("SELECT * FROM allowance")) write(k, moved(fromRow(row), byMs));
 }
 
 function write(k: Kernel, { key, requests, tokens, wallUntil, learned }: Allowance): void {

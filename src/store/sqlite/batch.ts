@@ -7,6 +7,7 @@
 import type { TurnId } from "../../base/ids.ts";
 import type { YardEvent } from "../../model/event.ts";
 import { Fault, type FaultRecord } from "../../model/faults.ts";
+import { followClock } from "./clock-jump.ts";
 import { storeFault } from "./database.ts";
 import type { Kernel } from "./kernel.ts";
 import { VERBS } from "./verbs.ts";
@@ -32,14 +33,19 @@ export function runBatch(k: Kernel, calls: readonly VerbCall[], file: string): B
   let answers: readonly VerbAnswer[] | null = null;
   try {
     k.db.exec("BEGIN IMMEDIATE");
+    followClock(k);
     answers = calls.map((call) => runVerb(k, call, file));
     k.db.exec("COMMIT");
+    k.clockFollowed();
     return { answers, ...k.takeNews() };
   } catch (cause) {
     if (k.db.isTransaction) k.db.exec("ROLLBACK");
     k.forget();
     const news = k.takeNews();
-    if (answers !== null && wasSaved(k, news.events)) return { answers, ...news };
+    if (answers !== null && wasSaved(k, news.events)) {
+      k.clockFollowed();
+      return { answers, ...news };
+    }
     return { answers: calls.map(({ id }) => failed(id, cause, file)), events: [], stopped: [] };
   }
 }

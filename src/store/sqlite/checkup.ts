@@ -16,11 +16,11 @@ export function checkUp(file: string, clock: Pick<Clock, "now" | "monotonic">): 
   return { file, problems, fileBytes: bytesOf(file), logBytes: bytesOf(`${file}-wal`), tookMs: Math.round(clock.monotonic() - startedAt) };
 }
 
-function problemsOf(file: string, clock: Pick<Clock, "now">): string[] {
+function problemsOf(file: string, clock: Pick<Clock, "now" | "monotonic">): string[] {
   try {
     const db = openToLook(file);
     try {
-      const kernel = new Kernel(db, () => clock.now(), () => new Uint8Array());
+      const kernel = new Kernel(db, clock, () => new Uint8Array());
       // An older file is brought to today's shape by the next start; the invariants speak of that shape.
       if (kernel.count("PRAGMA user_version") < MIGRATIONS.length) return kernel.all("PRAGMA integrity_check(5)").flatMap((row) => (row["integrity_check"] === "ok" ? [] : [`file: ${row["integrity_check"]}`]));
       db.exec("BEGIN"); // one moment for all of it

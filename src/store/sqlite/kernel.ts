@@ -3,6 +3,7 @@
  * ids, and what a transaction has to tell the outside once it is committed.
  */
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
+import type { Clock } from "../../base/clock.ts";
 import { IdMaker, type RandomBytes, type SessionKey, type TurnId } from "../../base/ids.ts";
 import type { NewEvent, YardEvent } from "../../model/event.ts";
 
@@ -24,21 +25,33 @@ function rowOf(columns: readonly string[], values: readonly unknown[]): Row {
 export class Kernel {
   readonly db: DatabaseSync;
   readonly ids: IdMaker;
-  readonly #now: () => number;
+  readonly #clock: Pick<Clock, "now" | "monotonic">;
+  /** Where both clocks stood when the last transaction was over. */
+  #followed: { readonly wall: number; readonly monotonic: number };
   readonly #statements = new Map<string, Prepared>();
   readonly #remembered = new Map<string, unknown>();
   #events: YardEvent[] = [];
   #stopped: TurnId[] = [];
 
-  constructor(db: DatabaseSync, now: () => number, random: RandomBytes) {
+  constructor(db: DatabaseSync, clock: Pick<Clock, "now" | "monotonic">, random: RandomBytes) {
     this.db = db;
-    this.#now = now;
+    this.#clock = clock;
+    this.#followed = { wall: clock.now(), monotonic: clock.monotonic() };
     this.ids = new IdMaker(random);
   }
 
   /** Wall time, whole milliseconds. */
   now(): number {
-    return Math.floor(this.#now());
+    return Math.floor(this.#clock.now());
+  }
+
+  /** By how much wall time moved by itself since {@link clockFollowed}, milliseconds. */
+  clockJump(): number {
+    return this.#clock.now() - this.#followed.wall - (this.#clock.monotonic() - this.#followed.monotonic);
+  }
+
+  clockFollowed(): void {
+    this.#followed = { wall: this.#clock.now(), monotonic: this.#clock.monotonic() };
   }
 
   get(sql: string, ...values: SQLInputValue[]): Row | undefined {

@@ -57,7 +57,7 @@ export async function openStore(file: string): Promise<Store> {
 /** The same store without a thread. */
 export function openStoreInProcess(options: { file?: string; clock: Clock; random: RandomBytes }): { store: Store; kernel: Kernel } {
   const file = options.file ?? ":memory:";
-  const kernel = new Kernel(openDatabase(file), () => options.clock.now(), options.random);
+  const kernel = new Kernel(openDatabase(file), options.clock, options.random);
   const client: StoreClient = new StoreClient((calls) => client.answer(runBatch(kernel, calls, file)), queueMicrotask);
   return {
     kernel,

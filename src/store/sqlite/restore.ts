@@ -67,7 +67,7 @@ export function restoreBackup(file: string, backup: Backup, parts: { clock: Cloc
 }
 
 function stopUnfinished(file: string, { clock, random }: { clock: Clock; random: RandomBytes }): void {
-  const kernel = new Kernel(openDatabase(file), () => clock.now(), random);
+  const kernel = new Kernel(openDatabase(file), clock, random);
   try {
     kernel.db.exec("BEGIN IMMEDIATE");
     for (const { session } of kernel.all("SELECT session FROM lane l WHERE state <> 'idle' OR EXISTS (SELECT 1 FROM turn t WHERE t.session = l.session AND t.state = 'running')")) {

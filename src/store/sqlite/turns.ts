@@ -8,6 +8,7 @@ import { ATTEMPTS_WITHOUT_PROGRESS_MAX, type StartedTurn, type StepWrite, type T
 import { armProgress } from "./attempts.ts";
 import { oweAnswers } from "./barriers.ts";
 import { spendHolds } from "./budgets.ts";
+import { followClockSinceLastRun } from "./clock-jump.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { refreshLane } from "./lane-state.ts";
@@ -79,6 +80,7 @@ function finishTurn(k: Kernel, row: Row, end: TurnEnd): void {
 export function recover(k: Kernel): { generation: number; turns: StartedTurn[]; poisoned: TurnId[] } {
   const { value: generation } = k.get("UPDATE meta SET value = value + 1 WHERE name = 'generation' RETURNING value")!;
   k.forget();
+  followClockSinceLastRun(k);
   spendHolds(k);
   unparkAll(k);
   const turns: StartedTurn[] = [];

@@ -15,7 +15,7 @@ const port = parentPort!;
 const { file } = workerData as { file: string };
 
 try {
-  const kernel = new Kernel(openDatabase(file), () => systemClock.now(), systemRandom);
+  const kernel = new Kernel(openDatabase(file), systemClock, systemRandom);
   const guard = new DiskGuard({ kernel, file, monotonic: () => systemClock.monotonic(), onState: (disk) => port.postMessage({ disk }) });
   port.postMessage({ ready: true });
   setImmediate(() => guard.prepare());

@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ManualClock } from "../../base/clock.ts";
+import { seededRandom } from "../../base/ids.ts";
+import { DEFAULT_AGENT, mainSession } from "../../model/session.ts";
+import { openStoreInProcess } from "./open-store.ts";
+
+const MAIN = mainSession(DEFAULT_AGENT);
+const TWO_DAYS_MS = 172_800_000;
+const WAIT_MS = 2_000;
+
+/** A clock whose wall time somebody sets. */
+class SetClock extends ManualClock {
+  setByMs = 0;
+  override now(): number {
+    return super.now() + this.setByMs;
+  }
+}
+
+function open() {
+  const clock = new SetClock();
+  const { store, kernel } = openStoreInProcess({ clock, random: seededRandom(1) });
+  const claim = () => store.claimTurns({ turnsMax: 9, meanTurnMs: { main: 1, side: 1, subagent: 1, acp: 1, timer: 1 } });
+  const accept = () =>
+    store.acceptMessage({
+      message: { session: MAIN, text: "hello", provenance: "user", channel: "api", sourceId: null, author: null, replyTo: null, queueMode: null },
+      rules: { waitMs: WAIT_MS, defaultMode: "auto", meanTurnMs: 1, independence: "rules" },
+    });
+  return { clock, store, kernel, claim, accept };
+}
+
+for (const { way, byMs } of [{ way: "back", byMs: -TWO_DAYS_MS }, { way: "forward", byMs: TWO_DAYS_MS }]) {
+  test(`a clock that is set ${way} by two days changes nothing about how long a message waits`, async () => {
+    const { clock, claim, accept } = open();
+    await accept();
+    clock.setByMs = byMs;
+    clock.advance(WAIT_MS / 2);
+    const { started, nextAt } = await claim();
+    assert.deepEqual([started.length, nextAt! - clock.now()], [0, WAIT_MS / 2]);
+    clock.advance(WAIT_MS / 2);
+    assert.equal((await claim()).started.length, 1);
+  });
+
+  test(`a clock that is set ${way} by two days does not end a wall of a provider early or late`, async () => {
+    const { clock, store } = open();
+    const ask = { key: "p/1/m", limits: { requestsPerMinute: 1, tokensPerMinute: null }, tokens: 0, person: true };
+    await store.adjustAllowance({ key: ask.key, wallUntil: clock.now() + 60_000 });
+    clock.setByMs = byMs;
+    clock.advance(20_000);
+    assert.equal((await store.takeAllowance(ask)).waitMs, 40_000);
+  });
+}
+
+test("a clock that was set back while no gateway ran makes nothing wait for it", async () => {
+  const { clock, store, kernel, claim, accept } = open();
+  await accept();
+  clock.setByMs = -TWO_DAYS_MS;
+  kernel.clockFollowed(); // as a new process, which knows nothing of the old one's clock
+  await store.recover();
+  clock.advance(WAIT_MS + 10);
+  assert.equal((await claim()).started.length, 1);
+});

@@ -1,0 +1,43 @@
+/**
+ * The wall clock was set, or the machine slept: what was to come in an hour still comes in an hour.
+ *
+ * Rows hold moments of wall time, because several programs and restarts share them. When that clock
+ * moves by itself, the moments still to come move along, so that no wait freezes and no deadline
+ * strikes early. What is bound to the calendar (the moments of jobs) and what is past stay as they are.
+ *
+ * Not known: how far a clock was set forward while no gateway ran; that counts as time that passed.
+ */
+import { moveAllowances } from "./allowances.ts";
+import type { Kernel } from "./kernel.ts";
+
+/** Less is no jump: clocks are corrected by a little all the time. */
+const JUMP_MS_MIN = 2_000;
+
+const MOMENTS: readonly { readonly table: string; readonly columns: readonly string[]; readonly where: string }[] = [
+  { table: "lane", columns: ["ready_at", "sort_key", "check_at"], where: "ready_at IS NOT NULL OR check_at IS NOT NULL" },
+  { table: "message", columns: ["ready_at"], where: "state IN ('waiting','held')" },
+  { table: "turn", columns: ["started_at"], where: "state = 'running'" },
+  { table: "barrier", columns: ["deadline_at"], where: "state = 'open'" },
+  { table: "flow", columns: ["place"], where: "id IN (SELECT flow_id FROM task WHERE ended_at IS NULL)" },
+  { table: "task", columns: ["deadline_at", "progress_due_at"], where: "ended_at IS NULL" },
+  { table: "circuit", columns: ["open_until"], where: "open_until IS NOT NULL" },
+  { table: "parked", columns: ["until"], where: "1" },
+  { table: "occurrence", columns: ["retry_at"], where: "retry_at IS NOT NULL" },
+];
+
+/** To be called in each transaction before anything looks at the time. */
+export function followClock(k: Kernel): void {
+  const byMs = k.clockJump();
+  if (Math.abs(byMs) >= JUMP_MS_MIN) move(k, byMs);
+}
+
+/** After a start: the clock stands before what was last written, so it was set back meanwhile. */
+export function followClockSinceLastRun(k: Kernel): void {
+  const last = k.get("SELECT at FROM event ORDER BY cursor DESC LIMIT 1")?.["at"] as number | undefined;
+  if (last !== undefined && last - k.now() >= JUMP_MS_MIN) move(k, k.now() - last);
+}
+
+function move(k: Kernel, byMs: number): void {
+  for (const { table, columns, where } of MOMENTS) k.run(`UPDATE ${table} SET ${columns.map((column) => `${column} = ${column} + ?1`).join(", ")} WHERE ${where}`, Math.round(byMs));
+  moveAllowances(k, byMs);
+}
