@@ -8,6 +8,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { Fault } from "../../model/faults.ts";
 import { ACCESS_TOKENS } from "./migrations/access-tokens.ts";
+import { DELIVERIES } from "./migrations/deliveries.ts";
 import { BUDGETS } from "./migrations/budgets.ts";
 import { GOVERNOR } from "./migrations/governor.ts";
 import { JOBS } from "./migrations/jobs.ts";
@@ -266,7 +267,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES];
 
 /**
  * Brings a database file to today's shape.
