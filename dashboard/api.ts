@@ -4,7 +4,7 @@
  * Same origin only, with the session cookie that the login sets. No address and no token is ever
  * read from the page's own address. Every request has a deadline.
  */
-import type { ApiEvent, ApiFault, ApiSession, CancelResult, ConfigAnswer, History, JobCalendar, JobList, JobRunList, LanesAnswer, MessageAccepted, PatchSession, SendMessage, SessionList, SimulationReport, StatusAnswer, TaskList } from "../src/api/wire.ts";
+import type { Board, ApiEvent, ApiFault, ApiSession, CancelResult, ConfigAnswer, History, JobCalendar, JobList, JobRunList, LanesAnswer, MessageAccepted, PatchSession, SendMessage, SessionList, SimulationReport, StatusAnswer, TaskList } from "../src/api/wire.ts";
 import { eventsIn, type ServerEvent } from "./event-stream.ts";
 
 const REQUEST_TIMEOUT_MS = 20_000;
@@ -73,6 +73,7 @@ export const api = {
   history: (key: string, before: string | null, signal?: AbortSignal) =>
     request<History>("GET", `/api/sessions/${of(key)}/history?limit=${HISTORY_PAGE_COUNT}${before === null ? "" : `&before=${of(before)}`}`, undefined, signal),
   tasks: (parent: string, signal?: AbortSignal) => request<TaskList>("GET", `/api/tasks?parent=${of(parent)}&limit=${TASKS_PAGE_COUNT}`, undefined, signal),
+  board: (search: string, signal?: AbortSignal) => request<Board>("GET", `/api/board${search === "" ? "" : `?q=${of(search)}`}`, undefined, signal),
   lanes: (signal?: AbortSignal) => request<LanesAnswer>("GET", "/api/lanes", undefined, signal),
   send: (message: SendMessage, signal?: AbortSignal) => request<MessageAccepted>("POST", "/api/messages", message, signal),
   /** Stops all that runs in a session, its children too. */

@@ -2,11 +2,12 @@
  * The page: sessions, the open conversation and its children, side by side or as tabs.
  *
  * The address names the open session after `#/`, so that reload, back and bookmarks work; `#simulate`
- * and `#jobs` are pages that no session can be taken for. Nothing else is ever read from the address.
+ * is the simulator, `#jobs` the jobs and `#board` the task board, which no session can be taken for. Nothing else is ever read from the address.
  */
 import type { VNode } from "preact";
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api, problemOf } from "./api.ts";
+import type { Board } from "./board.tsx";
 import { Chat } from "./chat.tsx";
 import { Children } from "./children.tsx";
 import { NO_CONVERSATION, type MessageItem } from "./conversation.ts";
@@ -22,9 +23,14 @@ import { useStore, type Store } from "./store.ts";
 const COMPLAINT_SHOWN_MS = 8000;
 const NEW_NAME_CHARS = 12;
 const SIMULATOR_ADDRESS = "#simulate";
+const BOARD_ADDRESS = "#board";
 const JOBS_ADDRESS = "#jobs";
 
 type Pane = "sessions" | "chat" | "children";
+/** What the middle of the page shows. */
+type Place = "chat" | "simulator" | "board" | "jobs";
+
+const PLACE_NAMES: Readonly<Record<Place, string>> = { chat: "Chat", simulator: "Simulate", board: "Board", jobs: "Jobs" };
 
 export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNode {
   const state = useStore(store);
@@ -32,15 +38,14 @@ export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNo
   const [pane, setPane] = useState<Pane>("chat");
   const [complaint, complain] = useComplaint();
   const drafts = useRef(new Map<string, string>());
-  /** The page that is shown in place of a conversation. */
   const [place, setPlace] = useState(placeInAddress);
-  const isSimulating = place === SIMULATOR_ADDRESS;
+  const isSimulating = place === "simulator";
   const simulation = useRef<Kept>({ typed: {}, report: null });
 
   const show = useCallback((session: string): void => {
     store.dispatch({ type: "open", session });
     setPane("chat");
-    setPlace(null);
+    setPlace("chat");
     if (sessionInAddress() !== session) location.hash = addressOf(session);
   }, []);
   useEffect(() => {
@@ -55,7 +60,7 @@ export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNo
   }, []);
   // Nothing was chosen: the main session.
   useEffect(() => {
-    if (open !== "" || !state.isListed || place !== null) return;
+    if (open !== "" || !state.isListed || place !== "chat") return;
     const main = `agent:${agentOf(state)}:main`;
     if (!state.sessions.has(main)) gateway.markFresh(main, false);
     show(main);
@@ -81,27 +86,30 @@ export function App({ store, gateway }: { store: Store; gateway: Gateway }): VNo
   const session = state.sessions.get(open);
 
   return (
-    <div class="page" data-pane={pane} data-children={tasks.length > 0 && place === null ? "yes" : "no"}>
+    <div class="page" data-pane={pane} data-children={tasks.length > 0 && place === "chat" ? "yes" : "no"}>
       <div class="tabs" role="group" aria-label="Panes">
         <Tab name="Sessions" isOn={pane === "sessions"} badge={unread} onClick={() => setPane("sessions")} />
-        <Tab name={isSimulating ? "Simulate" : place === JOBS_ADDRESS ? "Jobs" : "Chat"} isOn={pane === "chat"} badge={0} onClick={() => setPane("chat")} />
+        <Tab name={PLACE_NAMES[place]} isOn={pane === "chat"} badge={0} onClick={() => setPane("chat")} />
         <Tab name="Children" isOn={pane === "children"} badge={active} onClick={() => setPane("children")} />
       </div>
       <SessionsList
         sessions={state.sessions}
-        open={place === null ? open : ""}
+        open={place === "chat" ? open : ""}
+        board={{ address: BOARD_ADDRESS, isOpen: place === "board" }}
         simulator={{ address: SIMULATOR_ADDRESS, isOpen: isSimulating }}
-        jobs={{ address: JOBS_ADDRESS, isOpen: place === JOBS_ADDRESS }}
+        jobs={{ address: JOBS_ADDRESS, isOpen: place === "jobs" }}
         hasMore={state.sessionsNext !== null}
         onOpen={show}
         onNew={openNew}
-        onPage={() => setPane("chat")}
+        onPlace={() => setPane("chat")}
         onMore={() => act(gateway.loadMoreSessions())}
       />
       <main class="main">
         {isSimulating ? (
           <Simulator kept={simulation.current} back={addressOf(open)} />
-        ) : place === JOBS_ADDRESS ? (
+        ) : place === "board" ? (
+          <TaskBoard back={addressOf(open)} onOpen={show} />
+        ) : place === "jobs" ? (
           <Jobs back={addressOf(open)} onOpenSession={show} />
         ) : (
           <>
@@ -165,7 +173,15 @@ function Simulator(props: Parameters<typeof Simulate>[0]): VNode {
   return Page === null ? <p class="empty">Loading…</p> : <Page.Simulate {...props} />;
 }
 
-/** Fetched when it is first looked at, too. */
+/** The board is fetched when it is first looked at, too. */
+function TaskBoard(props: Parameters<typeof Board>[0]): VNode {
+  const [Page, setPage] = useState<{ readonly Board: typeof Board } | "failed" | null>(null);
+  useEffect(() => void import("./board.tsx").then(setPage, () => setPage("failed")), []);
+  if (Page === "failed") return <p class="empty problem">The board cannot be fetched from the gateway; reload the page to try again.</p>;
+  return Page === null ? <p class="empty">Loading…</p> : <Page.Board {...props} />;
+}
+
+/** So are the jobs. */
 function Jobs(props: Parameters<typeof JobsPage>[0]): VNode {
   const [Page, setPage] = useState<{ readonly JobsPage: typeof JobsPage } | "failed" | null>(null);
   useEffect(() => void import("./jobs.tsx").then(setPage, () => setPage("failed")), []);
@@ -187,8 +203,10 @@ function addressOf(session: string): string {
   return `#/${encodeURIComponent(session)}`;
 }
 
-function placeInAddress(): string | null {
-  return [SIMULATOR_ADDRESS, JOBS_ADDRESS].find((address) => address === location.hash) ?? null;
+function placeInAddress(): Place {
+  if (location.hash === SIMULATOR_ADDRESS) return "simulator";
+  if (location.hash === BOARD_ADDRESS) return "board";
+  return location.hash === JOBS_ADDRESS ? "jobs" : "chat";
 }
 
 function sessionInAddress(): string | null {

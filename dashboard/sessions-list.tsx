@@ -1,4 +1,4 @@
-/** All sessions by kind: conversations first, then jobs, with children folded away; below them the ways to the jobs and the simulator. */
+/** All sessions by kind: conversations first, then jobs, with children folded away; below them the ways to the task board, the jobs and the simulator. */
 import type { VNode } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { useNow } from "./clock.ts";
@@ -22,17 +22,18 @@ interface Props {
   sessions: ReadonlyMap<string, SessionRow>;
   /** Empty = none. */
   open: string;
+  board: { readonly address: string; readonly isOpen: boolean };
   simulator: { readonly address: string; readonly isOpen: boolean };
   jobs: { readonly address: string; readonly isOpen: boolean };
   hasMore: boolean;
   onOpen(key: string): void;
   onNew(): void;
   /** One of the pages below the list was chosen. */
-  onPage(): void;
+  onPlace(): void;
   onMore(): void;
 }
 
-export function SessionsList({ sessions, open, simulator, jobs, hasMore, onOpen, onNew, onPage, onMore }: Props): VNode {
+export function SessionsList({ sessions, open, board, simulator, jobs, hasMore, onOpen, onNew, onPlace, onMore }: Props): VNode {
   const [search, setSearch] = useState("");
   const [unfolded, setUnfolded] = useState<ReadonlySet<string>>(new Set());
   const now = useNow(AGO_EVERY_MS);
@@ -84,10 +85,13 @@ export function SessionsList({ sessions, open, simulator, jobs, hasMore, onOpen,
         )}
       </div>
       <p class="sessions-foot">
-        <a class="quiet" href={jobs.address} data-testid="jobs-open" aria-current={jobs.isOpen ? "page" : undefined} title="What runs by itself?" onClick={onPage}>
+        <a class="quiet" href={board.address} data-testid="board-open" aria-current={board.isOpen ? "page" : undefined} title="All tasks by their state" onClick={onPlace}>
+          Board
+        </a>
+        <a class="quiet" href={jobs.address} data-testid="jobs-open" aria-current={jobs.isOpen ? "page" : undefined} title="What runs by itself?" onClick={onPlace}>
           Jobs
         </a>
-        <a class="quiet" href={simulator.address} data-testid="simulate-open" aria-current={simulator.isOpen ? "page" : undefined} title="How long would people wait?" onClick={onPage}>
+        <a class="quiet" href={simulator.address} data-testid="simulate-open" aria-current={simulator.isOpen ? "page" : undefined} title="How long would people wait?" onClick={onPlace}>
           Simulate
         </a>
       </p>

@@ -43,6 +43,7 @@ import { taskHandlingOf } from "./sessions/background-rules.ts";
 import type { Command } from "./sessions/command.ts";
 import { conversationCommands, helpCommand } from "./sessions/commands.ts";
 import { FrontDoor } from "./sessions/front-door.ts";
+import { webhookSecretFrom } from "./model/webhook-secret.ts";
 import { makeTokenMint } from "./sessions/scoped-tokens.ts";
 import { foregroundMs, parallelModel, queueCap, sideTools, sideTurnsMax } from "./sessions/settings.ts";
 import { judgeIndependence } from "./sessions/judge-independence.ts";
@@ -63,6 +64,8 @@ import { Commands } from "./tools/commands.ts";
 import { TextFiles } from "./tools/text-files.ts";
 import { makeTools, offeredTools } from "./tools/tools.ts";
 import { Archivist } from "./trees/archivist.ts";
+import { Courier } from "./trees/courier.ts";
+import { rateModel } from "./trees/delegation-probes.ts";
 import { Grove } from "./trees/grove.ts";
 import { sessionTools } from "./trees/session-tools.ts";
 import { childModel, gatherMs, maxSpawnDepth, toolRulesAt, toolsByDepth } from "./trees/settings.ts";
@@ -157,6 +160,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
         await removeGatewayFile(config.home, process.pid);
       },
     },
+    { name: "deliveries", start: () => yard.courier.start(), stop: () => yard.courier.stop() },
     { name: "jobs", start: () => yard.timekeeper.start(), stop: () => yard.timekeeper.stop() },
     { name: "acknowledgements", start: () => {}, stop: () => yard.acknowledger.stop() },
     { name: "keeper", start: () => yard.keeper.start(), stop: () => yard.keeper.stop() },
@@ -252,8 +256,15 @@ function build({ config, store, files, clock, log, status }: Parts) {
     endTurn: (turn: TurnId) => commands.endTurn(turn),
   };
   const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, commands: endings, acp, harnesses: catalogue });
-  const { frontDoor, grove, scheduler, timekeeper, model } = conversations;
+  const { frontDoor, grove, scheduler, timekeeper, model, allTools } = conversations;
+  const courier = new Courier({ store, settings: config, clock, random, log, ownSecret: () => webhookSecretFrom(config.token()) });
+  store.onEvents((events) => {
+    if (events.some((event) => event.type === "task.ended" && event.data["delivery"] === "webhook")) courier.kick();
+  });
   const api = makeApi({
+    courier,
+    rateModel: (name, signal) => rateModel({ models, tools: offeredTools(allTools, config), nowMs: () => clock.monotonic() }, name, signal),
+    nowMs: () => clock.now(),
     store,
     sessions: frontDoor,
     trees: grove,
@@ -293,6 +304,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     workspace,
     models,
     api,
+    courier,
     async sweep() {
       swept = endLeftovers(processes, store, await store.ownedProcesses(), installation, log);
       void harnesses.tidy().catch((cause: unknown) => log.warn("harnesses.not-tidied", { cause }));
@@ -396,7 +408,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
   });
 
   const acknowledger = new Acknowledger({ store, settings, clock, log, meanTurnMs: () => scheduler.meanTurnMs.main });
-  return { frontDoor, grove, runner, scheduler, timekeeper, acknowledger, rules, rulesKeeper, model, archivist: new Archivist({ store, settings, clock, log }) };
+  return { frontDoor, grove, allTools, runner, scheduler, timekeeper, acknowledger, rules, rulesKeeper, model, archivist: new Archivist({ store, settings, clock, log }) };
 }
 
 /** Tells of a disk that fills or fails: in the log, to the owner's own session, and to whoever runs the gateway. */

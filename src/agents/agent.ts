@@ -32,6 +32,8 @@ export interface AgentTurn {
   readonly budgeted: BudgetedCall | null;
   /** Output as it comes; provisional. */
   onFrame(frame: ModelFrame): void;
+  /** The model denied a tool which it has, and was made to call it; `mended` = it did. */
+  onDenial(denial: { readonly model: string; readonly tool: string; readonly mended: boolean }): void;
   /** Something really moved on. */
   progress(): void;
 }

@@ -12,7 +12,7 @@ import type { NewSpawn, Task } from "../model/task.ts";
 import type { Entry } from "../model/turn.ts";
 import { makeTokenMint } from "../sessions/scoped-tokens.ts";
 import type { Incoming, Sessions, Watcher } from "../sessions/sessions.ts";
-import type { Cancelled, SessionRow, Store } from "../store/store.ts";
+import type { Cancelled, Health, SessionRow, Store } from "../store/store.ts";
 import type { Trees } from "../trees/trees.ts";
 import { makeApi, type ApiDeps, type ApiServer } from "./server.ts";
 
@@ -22,6 +22,9 @@ export const TASK = "task_1" as TaskId;
 export const FLOW = "flow_1" as FlowId;
 
 const NOTHING: Cancelled = { turns: [], tasks: [], messages: 0 };
+const NO_SPREAD = { count: 0, p50: 0, p90: 0, p99: 0, max: 0 };
+const NO_HEALTH: Health = { announceMs: NO_SPREAD, spawnWaitMs: NO_SPREAD, undelivered: 0, oldestUndeliveredMs: 0, deliveries: {}, deliveryRetries: 0, taskRetries: 0, denials: [] };
+const NO_REPORT = { value: "all", startedAt: null, total: 0, active: 0, succeeded: 0, failed: 0, cancelled: 0, completion: null, failedTasks: [] };
 const POOL_ROW = { name: "main", size: 4, used: 1, waiting: 0 } as const;
 
 interface Follower {
@@ -57,7 +60,7 @@ export class FakeYard {
     return {
       taskId: TASK, flowId: FLOW, label: "one", task: "do it", kind: "subagent", state: "succeeded", parentSession: MAIN, parentTask: null,
       session: "agent:main:subagent:abc" as SessionKey, agent: "main", model: null, depth: 1, delivery: "digest", queuedAt: 1, startedAt: 2, endedAt: 3,
-      deadlineAt: null, result: "done", fault: null, usage: NO_USAGE, claims: [], budget: null, output: null, attempt: 1, attemptLast: 1, onEnd: "wait", category: null,
+      deadlineAt: null, result: "done", fault: null, usage: NO_USAGE, claims: [], budget: null, output: null, attempt: 1, attemptLast: 1, onEnd: "wait", category: null, batch: null, deliveredAt: 4,
     };
   }
 
@@ -153,6 +156,12 @@ export class FakeYard {
     accessTokens: async () => [this.token1],
     revokeAccessToken: async (id: string) => (id === this.token1.id ? { ...this.token1, revokedAt: 2 } : null),
     totals: async () => ({ sessions: this.rows.size }),
+    health: async () => NO_HEALTH,
+    missed: async (session: SessionKey) => (this.rows.has(session) ? { seenSeq: 0, seenAt: null, events: [] } : null),
+    markSeen: async ({ session }: { session: SessionKey }) => this.rows.has(session),
+    board: async () => [{ name: "done", total: 1, isMore: false, tasks: [this.task] }],
+    report: async ({ since }: { since: number }) => ({ since, total: NO_REPORT, batches: [], flows: [], days: [], health: NO_HEALTH }),
+    deliveries: async () => ({ deliveries: [], next: null }),
     usage: async () => ({ rows: [{ name: "test/m", usage: { ...NO_USAGE, input: 10, output: 2, calls: 1, unpriced: 1 } }], total: { ...NO_USAGE, input: 10, output: 2, calls: 1, unpriced: 1 }, more: false }),
   } as unknown as Store;
 
@@ -160,6 +169,10 @@ export class FakeYard {
     spawn: async (spawn) => {
       this.spawned.push(spawn);
       return { task: this.task, created: true };
+    },
+    spawnAll: async (spawns) => {
+      this.spawned.push(...spawns);
+      return spawns.map(() => ({ task: { ...this.task, batch: "batch_1" }, created: true }));
     },
     waitFor: async (_task, { signal }) => this.waiting(signal),
     cancelTask: async (task) => this.#did("cancelTask", task),
@@ -190,6 +203,9 @@ export class FakeYard {
           return { changed: [] };
         },
       },
+      courier: { resend: async (id) => ({ deliveryId: id, taskId: TASK, url: "https://example.org/", state: "prepared", attempts: 0, nextAt: 0, httpStatus: null, problem: null, createdAt: 0, endedAt: null }) },
+      rateModel: async (model) => ({ model, rating: "good", probes: [] }),
+      nowMs: () => clock.now(),
       random: seededRandom(7),
       tokens: makeTokenMint({ store, clock, random: seededRandom(9) }),
       proxy: { forward: async () => { throw new Fault("PROXY_NO_PROVIDER", { family: "openai", model: "", known: "" }); } },

@@ -6,10 +6,12 @@
  */
 import type { Method, Route, RouteDeps } from "./route.ts";
 import { gatewayRoutes } from "./routes/gateway.ts";
+import { healthRoutes } from "./routes/health.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { messageRoutes } from "./routes/messages.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
 import { simulateRoutes } from "./routes/simulate.ts";
+import { spawnRoutes } from "./routes/spawns.ts";
 import { stateRoutes } from "./routes/state.ts";
 import { taskRoutes } from "./routes/tasks.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
@@ -19,8 +21,10 @@ export function routeTable(deps: RouteDeps): readonly Route[] {
   return [
     ...messageRoutes(deps),
     ...sessionRoutes(deps),
+    ...spawnRoutes(deps),
     ...taskRoutes(deps),
     ...jobRoutes(deps),
+    ...healthRoutes(deps),
     ...gatewayRoutes(deps),
     ...usageRoutes(deps),
     ...stateRoutes(deps),

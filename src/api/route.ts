@@ -12,6 +12,8 @@ import type { Backup, StoreFiles } from "../store/store-files.ts";
 import type { LanesView, Store } from "../store/store.ts";
 import type { Hooks } from "../timers/hooks.ts";
 import type { Jobs } from "../timers/jobs.ts";
+import type { Courier } from "../trees/courier.ts";
+import type { ModelRating } from "../trees/delegation-probes.ts";
 import type { Trees } from "../trees/trees.ts";
 import type { ConfigAccess } from "./config-access.ts";
 import { asObject, readFields, type Fields, type Values } from "./read-body.ts";
@@ -32,6 +34,10 @@ export interface RouteDeps {
   readonly jobs?: Jobs;
   readonly hooks?: Pick<Hooks, "call">;
   readonly models: ModelClient;
+  readonly courier: Pick<Courier, "resend">;
+  /** Measures how well a model delegates. @throws {Fault} MODEL_UNKNOWN, PROVIDER_*; the signal's reason. */
+  readonly rateModel: (model: string, signal: AbortSignal) => Promise<ModelRating>;
+  readonly nowMs: () => number;
   readonly tokens: TokenMint;
   readonly config: ConfigAccess;
   /** Lanes and pools with estimates. */
@@ -60,6 +66,8 @@ export const CALLER = "operator";
 export interface Call {
   /** Aborts when the caller has gone or the gateway stops; made when first asked for. */
   untilGone(): AbortSignal;
+  /** What the header `Idempotency-Key` says; null without one, and on the socket. */
+  readonly idempotencyKey: string | null;
 }
 
 export interface Answer {

@@ -20,8 +20,8 @@ async function setup(t: TestContext, prepare: (yard: FakeYard) => void = () => {
   return { yard, client };
 }
 
-const SAMPLE: Readonly<Record<string, string>> = { tokenId: "tok_1", session: MAIN, taskId: TASK, flowId: "flow_1", handle: "T7" };
-const BODIES: Readonly<Record<string, unknown>> = { "messages.send": { text: "hi" }, "sessions.steer": { text: "hi" }, "tasks.steer": { text: "hi" }, "spawns.create": { task: "x" }, "tokens.mint": { scope: "proxy" } };
+const SAMPLE: Readonly<Record<string, string>> = { tokenId: "tok_1", session: MAIN, taskId: TASK, flowId: "flow_1", handle: "T7", deliveryId: "dlv_1" };
+const BODIES: Readonly<Record<string, unknown>> = { "messages.send": { text: "hi" }, "sessions.steer": { text: "hi" }, "tasks.steer": { text: "hi" }, "spawns.create": { task: "x" }, "tokens.mint": { scope: "proxy" }, "models.rate": { model: "a/b" }, "sessions.seen": { seq: 1 } };
 const routes = routeTable({} as RouteDeps);
 const filled = (path: string): string => path.replace(/:(\w+)/g, (_all, name: string) => encodeURIComponent(SAMPLE[name]!));
 
@@ -343,14 +343,24 @@ test("a spawn is accepted at once, with its defaults, and waits for the end only
   const { client, yard } = await setup(t);
   const at202 = await client.ask("POST", "/api/spawns", { task: "look", parent: "agent:reviewer:main", claims: ["src"] });
   assert.equal(at202.status, 202);
-  assert.deepEqual(at202.body, { status: "accepted", taskId: TASK, flowId: "flow_1", childSessionKey: "agent:main:subagent:abc" });
+  assert.deepEqual(at202.body, { status: "accepted", taskId: TASK, flowId: "flow_1", childSessionKey: "agent:main:subagent:abc", duplicate: false });
   assert.deepEqual(yard.spawned[0], {
     task: "look", label: null, parent: "agent:reviewer:main", turnId: null, agent: "reviewer", kind: "subagent", model: null, context: "isolated", cwd: null,
-    deadlineSeconds: null, delivery: "digest", cleanup: "keep", claims: ["src"], idempotencyKey: null,
+    deadlineSeconds: null, delivery: "digest", cleanup: "keep", claims: ["src"], idempotencyKey: null, callback: null,
   });
   const at200 = await client.ask("POST", "/api/spawns", { task: "look", wait: true });
   assert.equal(at200.status, 200);
   assert.equal(at200.body.task.result, "done");
+});
+
+test("each child of a batch has its own supervision, or what stands beside the list", async (t) => {
+  const { client, yard } = await setup(t);
+  const answer = await client.ask("POST", "/api/spawns", { attempts: 3, category: "dig", claims: ["src"], spawns: [{ task: "a" }, { task: "b", attempts: 1, onEnd: "handUp", onConflict: "refuse", claims: ["docs"] }] });
+  assert.equal(answer.status, 202);
+  assert.deepEqual(yard.spawned.map(({ claims, supervision }) => ({ claims, supervision })), [
+    { claims: ["src"], supervision: { attempts: 3, category: "dig" } },
+    { claims: ["docs"], supervision: { attempts: 1, category: "dig", onEnd: "handUp", onConflict: "refuse" } },
+  ]);
 });
 
 test("a caller that goes away ends the waiting and not the child", async (t) => {

@@ -280,7 +280,9 @@ function serveRoute(app: FastifyInstance, route: Route, stopping: AbortSignal): 
 }
 
 function callOf(reply: FastifyReply, stopping: AbortSignal): Call {
+  const key = reply.request.headers["idempotency-key"];
   return {
+    idempotencyKey: typeof key === "string" && key !== "" ? key : null,
     untilGone() {
       const gone = new AbortController();
       reply.raw.once("close", () => gone.abort(new Fault("WRONG_USE", { problem: "the caller closed its connection" })));

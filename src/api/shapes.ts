@@ -9,14 +9,18 @@ import type { ProviderLanes } from "../model/parking.ts";
 import type { Task } from "../model/task.ts";
 import type { Entry } from "../model/turn.ts";
 import type { Received } from "../sessions/sessions.ts";
-import type { Cancelled, FlowRow, LaneRow, LanesView, Promotion, SessionRow, TurnRow } from "../store/store.ts";
+import type { Delivery } from "../model/delivery.ts";
+import type { BoardColumn, Cancelled, FlowRow, LaneRow, LanesView, Missed, Promotion, Report, ReportGroup, SessionRow, TurnRow } from "../store/store.ts";
 import type {
   ApiAmounts,
+  ApiBoardColumn,
   ApiBudget,
+  ApiDelivery,
   ApiEvent,
   ApiFault,
   ApiFlow,
   ApiLane,
+  ApiReportGroup,
   ApiSession,
   ApiTask,
   ApiTurn,
@@ -25,7 +29,9 @@ import type {
   HistoryEntry,
   LanesAnswer,
   MessageAccepted,
+  MissedAnswer,
   PromoteResult,
+  ReportAnswer,
 } from "./wire.ts";
 
 const MICROS_PER_DOLLAR = 1_000_000;
@@ -132,7 +138,31 @@ export function toApiTask(task: Task): ApiTask {
     attemptLast: task.attemptLast,
     onEnd: task.onEnd,
     category: task.category,
+    delivery: task.delivery,
+    batch: task.batch,
+    deliveredAt: task.deliveredAt,
   };
+}
+
+export function toBoardColumn({ name, total, isMore, tasks }: BoardColumn): ApiBoardColumn {
+  return { name, total, isMore, cards: tasks.map(toApiTask) };
+}
+
+/** Without what stands behind a `?`: it may be a secret. */
+export function toApiDelivery({ url, ...delivery }: Delivery): ApiDelivery {
+  return { ...delivery, url: url.replace(/[?#].*$/s, "") };
+}
+
+export function toApiReport({ since, total, batches, flows, days, health }: Report): ReportAnswer {
+  return { since, total: toReportGroup(total), batches: batches.map(toReportGroup), flows: flows.map(toReportGroup), days: days.map(toReportGroup), health: { ...health, denials: health.denials.map((one) => ({ ...one })) } };
+}
+
+function toReportGroup({ value, failedTasks, ...counts }: ReportGroup): ApiReportGroup {
+  return { name: value, ...counts, failedTasks: failedTasks.map((one) => ({ ...one })) };
+}
+
+export function toMissedAnswer(session: string, { seenSeq, seenAt, events }: Missed): MissedAnswer {
+  return { seenSeq, seenAt, events: events.map(({ taskId, ...event }) => ({ ...event, session, ...(taskId === null ? {} : { taskId }) })) };
 }
 
 export function toApiFlow(flow: FlowRow): ApiFlow {

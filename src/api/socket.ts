@@ -65,7 +65,7 @@ export function serveSocket(deps: SocketDeps, socket: WebSocket, opened: Pass | 
   let pausedBeats: number | null = null;
   const subscriptions = new Map<string, () => void>();
   const gone = new AbortController();
-  const call: Call = { untilGone: () => gone.signal };
+  const call: Call = { untilGone: () => gone.signal, idempotencyKey: null };
 
   const disarmAuth = opened === null ? deps.clock.after(AUTH_WITHIN_MS, () => leave(CLOSE.unauthorized, "no token in time")) : () => {};
   const forget = deps.connections.add({ isStranger: () => pass === null, onBeat, close: () => leave(CLOSE.goingAway, "the gateway stops") });

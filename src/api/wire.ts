@@ -123,8 +123,14 @@ export interface PatchSession {
   model?: string | null;
   queueMode?: ApiQueueMode | null;
 }
+export interface ApiGroup {
+  readonly value: string | null;
+  readonly count: number;
+}
 export interface SessionList {
   sessions: ApiSession[];
+  /** With `?group`: how many share each value, the largest first. */
+  groups?: readonly ApiGroup[];
   next?: string;
 }
 
@@ -147,9 +153,23 @@ export interface History {
   next?: string;
 }
 
-/** POST /api/spawns */
+/** GET /api/sessions/K/missed: what happened since the person last looked. */
+export interface MissedAnswer {
+  seenSeq: number;
+  /** Milliseconds since 1970; null = nobody ever looked. */
+  seenAt: number | null;
+  events: ApiEvent[];
+}
+/** POST /api/sessions/K/seen */
+export interface SeenAnswer {
+  session: string;
+  seq: number;
+}
+
+/** POST /api/spawns: `task`, or `spawns` for many at once with what they share beside it. */
 export interface SpawnRequest {
-  task: string;
+  task?: string;
+  spawns?: Omit<SpawnRequest, "spawns" | "idempotencyKey" | "wait" | "waitSeconds">[];
   label?: string;
   /** A session key: its agent gets the result. Without it the result waits in the task. */
   parent?: string;
@@ -175,7 +195,9 @@ export interface SpawnRequest {
   category?: string;
   /** When it is done before its own children: `wait` for them (when absent), or `handUp` to its parent. */
   onEnd?: "wait" | "handUp";
-  delivery?: "digest" | "notify";
+  delivery?: "digest" | "notify" | "board" | "webhook";
+  /** The result is posted to this address, signed; the delivery is then webhook. */
+  callback?: string;
   cleanup?: "keep" | "delete";
   /** What it may spend, with everything below it. `seconds` becomes the deadline. */
   budget?: ApiAmounts & { seconds?: number };
@@ -193,8 +215,18 @@ export interface SpawnAccepted {
   taskId: string;
   flowId: string;
   childSessionKey: string;
+  /** True when the idempotency key was known: nothing was spawned then. */
+  duplicate: boolean;
   /** With `wait`: the task as it ended. */
   task?: ApiTask;
+}
+
+/** The same for `spawns`: all were accepted, and form one tree. */
+export interface SpawnsAccepted {
+  status: "accepted";
+  flowId: string;
+  batch: string;
+  spawns: SpawnAccepted[];
 }
 
 export type ApiTaskState = "queued" | "running" | "waiting" | "succeeded" | "failed" | "timed_out" | "cancelled" | "lost";
@@ -228,6 +260,11 @@ export interface ApiTask {
   attemptLast: number;
   onEnd: "wait" | "handUp";
   category: string | null;
+  delivery: "digest" | "notify" | "board" | "webhook";
+  /** Names the children that were asked for together. */
+  batch: string | null;
+  /** When its result first reached somebody. */
+  deliveredAt: number | null;
 }
 /** GET /api/tasks/ID */
 export interface TaskDetail extends ApiTask {
@@ -241,8 +278,100 @@ export interface RetryRequest {
 }
 export interface TaskList {
   tasks: ApiTask[];
+  groups?: readonly ApiGroup[];
   next?: string;
 }
+
+/** GET /api/board */
+export interface Board {
+  at: number;
+  columns: ApiBoardColumn[];
+}
+export interface ApiBoardColumn {
+  name: "queued" | "running" | "waiting" | "done" | "failed" | "cancelled";
+  total: number;
+  /** True when there are more than `total`. */
+  isMore: boolean;
+  /** The newest. */
+  cards: ApiTask[];
+}
+
+/** A result that is posted to a callback. */
+export interface ApiDelivery {
+  /** The receiver's idempotency key: the same at every attempt. */
+  deliveryId: string;
+  taskId: string;
+  url: string;
+  state: "prepared" | "dispatching" | "delivered" | "rejected" | "unknown";
+  attempts: number;
+  nextAt: number | null;
+  httpStatus: number | null;
+  problem: string | null;
+  createdAt: number;
+  endedAt: number | null;
+}
+export interface DeliveryList {
+  deliveries: ApiDelivery[];
+  next?: string;
+}
+
+/** GET /api/report */
+export interface ReportAnswer {
+  since: number;
+  total: ApiReportGroup;
+  batches: ApiReportGroup[];
+  flows: ApiReportGroup[];
+  /** By the day of the spawn, UTC. */
+  days: ApiReportGroup[];
+  health: ApiHealth;
+}
+export interface ApiReportGroup {
+  name: string;
+  startedAt: number | null;
+  total: number;
+  active: number;
+  succeeded: number;
+  failed: number;
+  cancelled: number;
+  /** Succeeded of those that succeeded or failed, 0 to 1; null while none has. */
+  completion: number | null;
+  failedTasks: { taskId: string; label: string; state: string; code: string | null }[];
+}
+export interface ApiHealth {
+  announceMs: ApiSpread;
+  spawnWaitMs: ApiSpread;
+  undelivered: number;
+  oldestUndeliveredMs: number;
+  deliveries: Readonly<Record<string, number>>;
+  deliveryRetries: number;
+  taskRetries: number;
+  denials: { model: string; tool: string; denied: number; mended: number; lastAt: number }[];
+}
+/** Milliseconds, of the newest thousand children that ended. */
+export interface ApiSpread {
+  readonly count: number;
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+/** POST /api/models/rate */
+export interface ModelRatingAnswer {
+  readonly model: string;
+  readonly rating: "good" | "usable" | "poor";
+  readonly probes: readonly {
+    readonly name: string;
+    readonly passed: boolean;
+    readonly children: number;
+    readonly childrenMin: number;
+    readonly denied: boolean;
+    readonly mended: boolean;
+    readonly ms: number;
+    readonly text: string;
+  }[];
+}
+
 export interface SteerRequest {
   text: string;
 }
@@ -261,6 +390,7 @@ export interface ApiFlow {
 }
 export interface FlowList {
   flows: ApiFlow[];
+  groups?: readonly ApiGroup[];
   next?: string;
 }
 export interface FlowTask extends ApiTask {

@@ -103,7 +103,8 @@ test("what a leader leaves behind is ended with it, so nothing outlives its owne
 
 test("what ends by itself right after its leader is not ended by us", async (t) => {
   const { shell } = setup(t);
-  const tree = await shell(`(sleep 0.05; echo late) & exit 0`);
+  // It ends as soon as it finds its leader gone.
+  const tree = await shell(`(while kill -0 $$ 2>/dev/null; do :; done; echo late) & exit 0`);
   const output = lines(tree.child.stdout, 1);
 
   assert.equal((await tree.ended).leftBehind, 0);
@@ -137,7 +138,7 @@ test("a sweep ends the trees of its own installation only, by mark, after their 
 
 test("a sweep spares what was started here meanwhile, because it runs beside the first turns", ON_LINUX, async (t) => {
   const { trees, shell, installation } = setup(t);
-  const tree = await shell(`setsid sleep 300 & echo up; sleep 300`);
+  const tree = await shell(`setsid sleep 300 & sleep 300 & echo up; wait`);
   await lines(tree.child.stdout, 1);
 
   assert.deepEqual(await trees.sweep(installation), { ended: 0, survivors: [] });

@@ -37,8 +37,9 @@ export class GatewayClient {
   get<T>(path: string, query: Query = {}): Promise<T> {
     return this.#request<T>("GET", path + queryText(query));
   }
-  post<T>(path: string, body: unknown = {}): Promise<T> {
-    return this.#request<T>("POST", path, body);
+  /** @param timeoutMs  for what takes the gateway longer than a look into its store. */
+  post<T>(path: string, body: unknown = {}, timeoutMs = REQUEST_TIMEOUT_MS): Promise<T> {
+    return this.#request<T>("POST", path, body, timeoutMs);
   }
   patch<T>(path: string, body: unknown): Promise<T> {
     return this.#request<T>("PATCH", path, body);
@@ -79,8 +80,8 @@ export class GatewayClient {
     }
   }
 
-  async #request<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const response = await this.#fetch(method, path, body, AbortSignal.timeout(REQUEST_TIMEOUT_MS));
+  async #request<T>(method: string, path: string, body?: unknown, timeoutMs = REQUEST_TIMEOUT_MS): Promise<T> {
+    const response = await this.#fetch(method, path, body, AbortSignal.timeout(timeoutMs));
     if (!response.ok) throw await answeredFault(response);
     return (response.status === 204 ? {} : await response.json()) as T;
   }

@@ -13,6 +13,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   spawn: () => import("./commands/spawn.ts"),
   sessions: () => import("./commands/sessions.ts"),
   tasks: () => import("./commands/tasks.ts"),
+  board: () => import("./commands/board.ts"),
   jobs: () => import("./commands/jobs.ts"),
   lanes: () => import("./commands/lanes.ts"),
   usage: () => import("./commands/usage.ts"),

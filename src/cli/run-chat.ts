@@ -8,13 +8,14 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import type { MessageAccepted } from "../api/wire.ts";
+import type { MessageAccepted, MissedAnswer, SeenAnswer } from "../api/wire.ts";
 import { lastSeqOf } from "./await-end.ts";
 import { ChatScreen } from "./chat-screen.ts";
 import type { GatewayClient } from "./client.ts";
-import type { Cli } from "./command.ts";
-import { Conversation } from "./conversation.ts";
+import { inPath, type Cli } from "./command.ts";
+import { Conversation, type Piece } from "./conversation.ts";
 import { faultOf } from "./failure.ts";
+import { date } from "./table.ts";
 import { isInteractive } from "./terminal.ts";
 
 const LEAVE = ["/quit", "/exit"];
@@ -67,6 +68,8 @@ export async function runChat(cli: Cli, gateway: GatewayClient, session: string)
     inputEnded = true;
     leaveWhenDone();
   });
+  let lastSeen = after;
+  if (after !== null) for (const piece of await whatWasMissed(gateway, session)) screen.show(piece);
   if (interactive) lines.prompt();
 
   try {
@@ -74,10 +77,20 @@ export async function runChat(cli: Cli, gateway: GatewayClient, session: string)
     await Promise.race([exists, once(left.signal, "abort")]);
     for await (const event of gateway.follow({ session, after: after ?? 0, onLost }, left.signal)) {
       for (const piece of conversation.take(event)) screen.show(piece);
+      lastSeen = event.seq ?? lastSeen;
       leaveWhenDone();
     }
   } finally {
     lines.close();
     if (interactive) terminal.output.write("\n");
+    if (lastSeen !== null) await gateway.post<SeenAnswer>(`/api/sessions/${inPath(session)}/seen`, { seq: lastSeen }).catch(() => {}); // the gateway went away: the same is shown again
   }
+}
+
+/** What happened in the session since a chat with it was last left. */
+async function whatWasMissed(gateway: GatewayClient, session: string): Promise<readonly Piece[]> {
+  const { seenAt, events } = await gateway.get<MissedAnswer>(`/api/sessions/${inPath(session)}/missed`);
+  if (events.length === 0) return [];
+  const reader = new Conversation();
+  return [{ kind: "note", text: `since ${date(seenAt!)}:` }, ...events.flatMap((event) => reader.take(event))];
 }

@@ -30,6 +30,15 @@ function oneLine(text: string, lengthMax: number): string {
   return line.length > lengthMax ? `${line.slice(0, lengthMax - 1)}…` : line;
 }
 
+/** A moment as `2026-11-21 06:50`, UTC. */
+export function date(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 16).replace("T", " ");
+}
+
+export function sayGroups(terminal: Terminal, groups: readonly { readonly value: string | null; readonly count: number }[]): void {
+  sayTable(terminal, ["count", "group"], groups.map(({ value, count }) => [String(count), value ?? "(none)"]), "nothing to count");
+}
+
 const UNITS: readonly (readonly [unit: string, ms: number])[] = [
   ["d", 86_400_000],
   ["h", 3_600_000],

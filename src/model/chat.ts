@@ -112,6 +112,8 @@ export interface ModelAnswer {
   readonly usage: Usage;
   /** The model that really answered. */
   readonly model: string;
+  /** A tool that the model has and said it had not; what it said was dropped, and it was asked again. */
+  readonly denied?: string;
 }
 
 /** Calls models. Implemented in `providers/`; retries and waits inside it are bounded. */

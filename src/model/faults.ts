@@ -434,6 +434,21 @@ export const FAULTS = {
     httpStatus: 400,
     text: ({ seconds }) => `the simulation was ended after ${seconds} s or for its size; ask for fewer customers, messages, children or runs, or run it with "yard simulate"`,
   }),
+  WEBHOOK_NOT_DELIVERED: fault<{ label: string; problem: string; attempts: number; delivery: string }>({
+    kind: "outside",
+    httpStatus: 502,
+    text: ({ label, problem, attempts, delivery }) => `the result of "${label}" could not be posted to its callback (${problem}; ${attempts} attempts); it stands in the task, and "yard tasks deliveries retry ${delivery}" sends it again`,
+  }),
+  DELIVERY_NOT_FOUND: fault<{ delivery: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ delivery }) => `no delivery ${delivery}; "yard tasks deliveries list" shows them`,
+  }),
+  DELIVERY_NOT_OVER: fault<{ delivery: string; state: string }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ delivery, state }) => `delivery ${delivery} is ${state}; only one that was rejected, or whose outcome is unknown, can be sent again`,
+  }),
   BACKUP_FAILED: fault<{ folder: string; problem: string }>({
     kind: "busy",
     httpStatus: 507,

@@ -36,8 +36,11 @@ export function hasEnded(state: TaskState): boolean {
 export const TASK_KINDS = ["subagent", "acp"] as const;
 export type TaskKind = (typeof TASK_KINDS)[number];
 
-/** How a child's result reaches its parent. */
-export const DELIVERIES = ["digest", "notify"] as const;
+/**
+ * Where a child's result goes: into a message to its parent, into a notice to the person, onto the
+ * task board alone, or to a web address. A parent that waits for the child gets it in any case.
+ */
+export const DELIVERIES = ["digest", "notify", "board", "webhook"] as const;
 export type Delivery = (typeof DELIVERIES)[number];
 
 /** Largest task text, bytes of UTF-8. */
@@ -65,6 +68,10 @@ export interface NewSpawn {
   readonly supervision?: Partial<Supervision>;
   /** The same key never spawns twice: the first task is returned. */
   readonly idempotencyKey: string | null;
+  /** For `delivery: webhook`: where the result is posted. */
+  readonly callback?: string | null;
+  /** Children that were asked for together; those of one turn are a batch without it. */
+  readonly batch?: string | null;
   /** What it may spend, with everything below it; set aside in its parent's budget. */
   readonly budget?: Budget;
   /** Its result must be JSON that fits this schema. */
@@ -112,4 +119,8 @@ export interface Task {
   readonly attemptLast: number;
   readonly onEnd: OnEnd;
   readonly category: string | null;
+  /** Names the children that were asked for together; null for one that was asked for alone. */
+  readonly batch: string | null;
+  /** When its result first reached somebody. */
+  readonly deliveredAt: number | null;
 }

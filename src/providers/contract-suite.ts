@@ -151,6 +151,14 @@ export function providerContract(flavour: Flavour): void {
       assert.equal(usage.calls, 1);
     });
 
+    test("a tool that must be called is named to the provider, so that an answer without the call is not even possible", async () => {
+      const providers = providersFor(flavour, standin.url);
+      await providers.call(ask("! say hi", { toolChoice: { tool: "look" } }), ignore);
+      assert.equal(standin.log().at(-1)?.forced, "look");
+      await providers.call(ask("! say hi"), ignore);
+      assert.equal(standin.log().at(-1)?.forced, null);
+    });
+
     test("parallel tool calls keep their order and inputs, and their results make a valid history", async () => {
       const providers = providersFor(flavour, standin.url);
       const text = '! say looking then call look {"what":"a"} & look {"what":"b & {c}"} then say done <last>';

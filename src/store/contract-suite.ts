@@ -549,6 +549,96 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     assert.equal(bench.eventsOf(ANN, "task.delivered").length, 1);
   });
 
+  promise("a result with a callback is on its way out with the end of its child, under one id, and is told as delivered once", async (bench) => {
+    const parent = await bench.begin(ANN, "delegate");
+    const task = await bench.spawn(parent, "solar", { delivery: "webhook", callback: "https://example.org/hook" });
+    await bench.done(parent);
+    assert.deepEqual((await bench.store.claimDeliveries({ limit: 9 })).claimed, [], "not before its end");
+    await bench.done(await bench.start(), "the sun is hot");
+    assert.deepEqual(await bench.drain(), [], "the parent has no turn for it");
+    const [first] = (await bench.store.claimDeliveries({ limit: 9 })).claimed;
+    assert.deepEqual([first!.delivery.url, first!.task.result, first!.delivery.attempts], ["https://example.org/hook", "the sun is hot", 1]);
+    assert.deepEqual((await bench.store.claimDeliveries({ limit: 9 })).claimed, [], "it is on its way");
+    const id = first!.delivery.deliveryId;
+    assert.equal(await bench.store.settleDelivery({ id, attempt: 1, end: { outcome: "later", nextAt: bench.clock.now() + 1000, httpStatus: 500, problem: "500", inDoubt: false } }), true);
+    assert.deepEqual(await bench.store.claimDeliveries({ limit: 9 }), { claimed: [], nextAt: bench.clock.now() + 1000 });
+    bench.clock.advance(1000);
+    assert.equal((await bench.store.claimDeliveries({ limit: 9 })).claimed[0]!.delivery.deliveryId, id);
+    await bench.crash();
+    assert.equal(await bench.store.recoverDeliveries(), 1);
+    const [third] = (await bench.store.claimDeliveries({ limit: 9 })).claimed;
+    assert.equal(await bench.store.settleDelivery({ id, attempt: 2, end: { outcome: "delivered", httpStatus: 200 } }), false, "an attempt of before the crash says nothing any more");
+    assert.deepEqual([third!.delivery.deliveryId, third!.delivery.attempts], [id, 3]);
+    assert.equal(await bench.store.settleDelivery({ id, attempt: 3, end: { outcome: "delivered", httpStatus: 200 } }), true);
+    assert.deepEqual(bench.eventsOf(ANN, "task.delivered").map(({ data }) => data), [{ by: "webhook", deliveryId: id, attempts: 3 }]);
+    await assert.rejects(bench.store.retryDelivery(id), fault("DELIVERY_NOT_OVER"));
+    assert.equal(await bench.store.recoverDeliveries(), 0);
+    assert.notEqual((await bench.store.task(task.taskId))!.deliveredAt, null);
+  });
+
+  promise("a result that may have arrived before the gateway died is given up as unknown, never as rejected", async (bench) => {
+    const spawned = { delivery: "webhook", callback: "https://example.org/hook" } as const;
+    await bench.spawn(null, "sure", spawned);
+    await bench.spawn(null, "unsure", spawned);
+    await bench.drain();
+    await bench.store.claimDeliveries({ limit: 1 });
+    await bench.crash();
+    assert.equal(await bench.store.recoverDeliveries(), 1);
+    const { claimed } = await bench.store.claimDeliveries({ limit: 9 });
+    for (const { delivery } of claimed) await bench.store.settleDelivery({ id: delivery.deliveryId, attempt: delivery.attempts, end: { outcome: "given up", httpStatus: 503, problem: "503", inDoubt: false } });
+    const { deliveries } = await bench.store.deliveries({ limit: 9 });
+    assert.deepEqual(deliveries.map(({ state }) => state).toSorted(), ["rejected", "unknown"]);
+    const unknown = deliveries.find(({ state }) => state === "unknown")!;
+    assert.deepEqual(await bench.store.retryDelivery(unknown.deliveryId), { ...unknown, state: "prepared", attempts: 0, nextAt: bench.clock.now(), endedAt: null });
+  });
+
+  promise("a cancelled child's callback hears of it, also when its whole tree is stopped", async (bench) => {
+    const parent = await bench.begin(ANN, "delegate");
+    const task = await bench.spawn(parent, "solar", { delivery: "webhook", callback: "https://example.org/hook" });
+    await bench.done(parent);
+    await bench.start();
+    await bench.store.cancelSession({ key: ANN, by: "a person", tree: true, queue: true });
+    const { claimed } = await bench.store.claimDeliveries({ limit: 9 });
+    assert.deepEqual(claimed.map((one) => [one.task.taskId, one.task.state]), [[task.taskId, "cancelled"]]);
+  });
+
+  promise("a parent that waits for a child gets its result whatever its delivery says, so a barrier cannot hang", async (bench) => {
+    const parent = await bench.begin(ANN, "delegate");
+    for (const delivery of ["notify", "board"] as const) await bench.spawn(parent, delivery, { delivery });
+    await bench.yielded(parent);
+    for (const child of await bench.started()) await bench.done(child, `result of ${child.sessionInfo.label}`);
+    const digest = await bench.start();
+    assert.match(digest.messages[0]!.text, /> result of notify[\s\S]*> result of board/);
+    await bench.done(digest);
+  });
+
+  promise("a batch is admitted whole or not at all, and is one flow", async (bench) => {
+    const parent = await bench.begin(ANN, "delegate");
+    const spawn = { task: "t", label: null, parent: ANN, turnId: null, agent: "main", kind: "subagent", model: null, context: "isolated", cwd: null, deadlineSeconds: null, delivery: "board", cleanup: "keep", claims: [], idempotencyKey: null } as const;
+    const limits = { depthMax: 1, childrenMax: 5 };
+    await assert.rejects(bench.store.admitSpawns({ spawns: [spawn, { ...spawn, parent: "agent:main:nobody" as typeof ANN }], limits }), fault("SESSION_NOT_FOUND"));
+    assert.deepEqual((await bench.store.tasks({ limit: 9 })).tasks, []);
+    const admitted = await bench.store.admitSpawns({ spawns: [spawn, spawn, spawn], limits });
+    assert.equal(new Set(admitted.map(({ task }) => `${task.flowId} ${task.batch}`)).size, 1);
+    const { tasks, groups } = await bench.store.tasks({ batch: admitted[0]!.task.batch!, group: "state", limit: 9 });
+    assert.deepEqual([tasks.length, groups], [3, [{ value: "queued", count: 3 }]]);
+    await bench.done(parent);
+    await bench.drain();
+  });
+
+  promise("people's conversations that nobody uses are put away, an agent's main one never, and a message brings one back", async (bench) => {
+    for (const session of [ANN, BOB, MAIN]) await bench.accept(session, "hi");
+    await bench.drain();
+    bench.clock.advance(10_000);
+    await bench.accept(BOB, "again");
+    await bench.drain();
+    assert.equal(await bench.store.archiveIdle({ childrenEndedBefore: null, unusedSince: bench.clock.now() - 5_000, limit: 10 }), 1);
+    assert.deepEqual((await bench.store.sessions({ archived: true, limit: 10 })).rows.map(({ key }) => key), [ANN]);
+    await bench.accept(ANN, "back");
+    assert.equal((await bench.store.session(ANN))!.state, "queued");
+    await bench.drain();
+  });
+
   promise("a spawn with the same key is the same child, so a repeated tool call makes no second one", async (bench) => {
     const parent = await bench.begin(ANN, "delegate");
     const first = await bench.spawn(parent, "solar", { idempotencyKey: "k" });
@@ -956,8 +1046,8 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     await bench.done(parent);
     await bench.drain();
     bench.clock.advance(60_000);
-    assert.equal(await bench.store.archiveIdle({ childrenEndedBefore: bench.clock.now(), limit: 10 }), 1);
-    assert.equal(await bench.store.archiveIdle({ childrenEndedBefore: bench.clock.now(), limit: 10 }), 0);
+    assert.equal(await bench.store.archiveIdle({ childrenEndedBefore: bench.clock.now(), unusedSince: null, limit: 10 }), 1);
+    assert.equal(await bench.store.archiveIdle({ childrenEndedBefore: bench.clock.now(), unusedSince: null, limit: 10 }), 0);
     assert.deepEqual((await bench.store.sessions({ archived: true, limit: 10 })).rows.map((row) => row.key), [task.session]);
     assert.equal((await bench.transcript(task.session)).length, 2);
   });

@@ -25,7 +25,8 @@ import type { Allowance, AllowanceAnswer, AllowanceAsk, AllowanceChange } from "
 import type { Usage } from "../model/chat.ts";
 import type { FaultRecord } from "../model/faults.ts";
 import type { Claim, ClaimRules, PromotedTurn, Rules } from "../model/claim.ts";
-import type { NewEvent, YardEvent } from "../model/event.ts";
+import type { AttemptEnd, Delivery, DeliveryState } from "../model/delivery.ts";
+import type { EventType, NewEvent, YardEvent } from "../model/event.ts";
 import type { HarnessRecord } from "../model/harness.ts";
 import type { Firing, Job, JobSpec, JobState, Run, RunRules, Schedule } from "../model/job.ts";
 import type { LaneState, PoolName, QueueMode } from "../model/lane.ts";
@@ -33,7 +34,7 @@ import type { Accepted, NewMessage } from "../model/message.ts";
 import type { Parking } from "../model/parking.ts";
 import type { SessionKind } from "../model/session.ts";
 import type { Attempt } from "../model/supervision.ts";
-import type { NewSpawn, SpawnLimits, Task, TaskState } from "../model/task.ts";
+import type { NewSpawn, SpawnLimits, Task, TaskKind, TaskState } from "../model/task.ts";
 import type { Entry, StartedTurn, StepWrite, Track, TurnAt, TurnEnd, TurnRef } from "../model/turn.ts";
 
 // ── what goes in ────────────────────────────────────────────────────────────────────────────
@@ -199,6 +200,12 @@ export interface TaskQuery {
   readonly flow?: FlowId;
   readonly states?: readonly TaskState[];
   readonly label?: string;
+  readonly kind?: TaskKind;
+  readonly batch?: string;
+  /** Only those whose label, id or session holds this. */
+  readonly search?: string;
+  /** Counts what the filters leave by this, too. */
+  readonly group?: "kind" | "state" | "agent" | "parent" | "label" | "flow" | "batch" | "day";
   /** Only tasks below this session, at any depth. */
   readonly below?: SessionKey;
   readonly after?: string;
@@ -208,10 +215,126 @@ export interface TaskQuery {
 export interface SessionQuery {
   readonly kind?: SessionKind;
   readonly parent?: SessionKey;
+  readonly label?: string;
+  readonly state?: "idle" | "queued" | "running" | "waiting";
+  /** Only those whose key or label holds this. */
   readonly search?: string;
+  readonly group?: "kind" | "state" | "agent" | "parent" | "label" | "day";
   readonly archived?: boolean;
   readonly after?: string;
   readonly limit: number;
+}
+
+export interface FlowQuery {
+  readonly root?: SessionKey;
+  readonly state?: FlowRow["state"];
+  /** Only trees with a task of this label. */
+  readonly label?: string;
+  /** Only trees whose id, or the label of one of whose tasks, holds this. */
+  readonly search?: string;
+  readonly group?: "state" | "root" | "day";
+  readonly after?: string;
+  readonly limit: number;
+}
+
+/** How many rows of a listing share a value; null = those without one. Days are in UTC. */
+export interface Group {
+  readonly value: string | null;
+  readonly count: number;
+}
+
+export interface ClaimedDelivery {
+  readonly delivery: Delivery;
+  readonly task: Task;
+}
+
+export interface DeliveryQuery {
+  readonly state?: DeliveryState;
+  readonly task?: TaskId;
+  readonly after?: string;
+  readonly limit: number;
+}
+
+export type BoardQuery = Pick<TaskQuery, "parent" | "flow" | "batch" | "kind" | "label" | "search"> & {
+  /** The most cards of one column. */
+  readonly limit: number;
+};
+
+export interface BoardColumn {
+  readonly name: "queued" | "running" | "waiting" | "done" | "failed" | "cancelled";
+  readonly total: number;
+  /** True when there are more than `total`, which is not counted further. */
+  readonly isMore: boolean;
+  /** The newest cards. */
+  readonly tasks: readonly Task[];
+}
+
+export interface FailedTask {
+  readonly taskId: TaskId;
+  readonly label: string;
+  readonly state: TaskState;
+  readonly code: string | null;
+}
+
+export interface ReportGroup {
+  readonly value: string;
+  readonly startedAt: number | null;
+  readonly total: number;
+  readonly active: number;
+  readonly succeeded: number;
+  readonly failed: number;
+  readonly cancelled: number;
+  /** Succeeded of those that succeeded or failed, 0 to 1; null while none has. */
+  readonly completion: number | null;
+  readonly failedTasks: readonly FailedTask[];
+}
+
+export interface Report {
+  readonly since: number;
+  readonly total: ReportGroup;
+  readonly batches: readonly ReportGroup[];
+  readonly flows: readonly ReportGroup[];
+  readonly days: readonly ReportGroup[];
+  readonly health: Health;
+}
+
+/** Of the newest thousand, milliseconds. */
+export interface Spread {
+  readonly count: number;
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+export interface Health {
+  /** From a child's end to when somebody first had its result. */
+  readonly announceMs: Spread;
+  /** From a spawn to the child's first turn. */
+  readonly spawnWaitMs: Spread;
+  /** Results that nobody has yet. */
+  readonly undelivered: number;
+  readonly oldestUndeliveredMs: number;
+  readonly deliveries: Readonly<Record<string, number>>;
+  readonly deliveryRetries: number;
+  readonly taskRetries: number;
+  readonly denials: readonly ToolDenial[];
+}
+
+/** Replies of a model that denied a tool which it had; `mended` = it called the tool when it was made to. */
+export interface ToolDenial {
+  readonly model: string;
+  readonly tool: string;
+  readonly denied: number;
+  readonly mended: number;
+  readonly lastAt: number;
+}
+
+export interface Missed {
+  readonly seenSeq: number;
+  /** When the person last looked; null = never, and then nothing counts as missed. */
+  readonly seenAt: number | null;
+  readonly events: readonly { readonly seq: number; readonly at: number; readonly type: EventType; readonly taskId: TaskId | null; readonly data: JsonObject }[];
 }
 
 /** A moment of a job that comes next. */
@@ -376,7 +499,7 @@ export interface StoreVerbs {
   lanes(input: { meanTurnMs: Readonly<Record<PoolName, number>> }): LanesView;
 
   session(key: SessionKey): SessionRow | null;
-  sessions(query: SessionQuery): { readonly rows: readonly SessionRow[]; readonly next: string | null };
+  sessions(query: SessionQuery): { readonly rows: readonly SessionRow[]; readonly next: string | null; readonly groups: readonly Group[] };
   /** Makes the session when it is not there yet. */
   openSession(key: SessionKey): SessionRow;
   patchSession(input: { key: SessionKey; patch: SessionPatch }): SessionRow | null;
@@ -386,7 +509,7 @@ export interface StoreVerbs {
   deleteSession(input: { key: SessionKey; by: string }): Cancelled | null;
   /** Removes the sessions of ended children that were spawned to be deleted; their tasks and results stay. */
   removeSpent(input: { limit: number }): number;
-  archiveIdle(input: { childrenEndedBefore: number; limit: number }): number;
+  archiveIdle(input: { childrenEndedBefore: number | null; unusedSince: number | null; limit: number }): number;
   /**
    * Replaces the entries after `from` up to `upTo` by a summary, in what the model is told.
    * False: the session was reset, compacted or made anew since the summary was begun; nothing was written.
@@ -409,12 +532,14 @@ export interface StoreVerbs {
    * @throws {Fault} SPAWN_TOO_DEEP, SPAWN_PARENT_GONE, FLOW_CANCELLED, CIRCUIT_OPEN, CLAIM_TAKEN, CLAIM_DEADLOCK, TURN_NOT_FOUND (the turn that asked has ended), BUDGET_EXHAUSTED (no more children), BUDGET_TOO_LARGE.
    */
   admitSpawn(input: { spawn: NewSpawn; limits: SpawnLimits }): { readonly task: Task; readonly created: boolean };
+  /** All of them or none. @throws {Fault} as {@link admitSpawn} */
+  admitSpawns(input: { spawns: readonly NewSpawn[]; limits: SpawnLimits }): readonly { readonly task: Task; readonly created: boolean }[];
   openBarrier(request: BarrierRequest): BarrierOpened;
   task(id: TaskId): Task | null;
   taskOfSession(key: SessionKey): Task | null;
-  tasks(query: TaskQuery): { readonly tasks: readonly Task[]; readonly next: string | null };
+  tasks(query: TaskQuery): { readonly tasks: readonly Task[]; readonly next: string | null; readonly groups: readonly Group[] };
   flow(id: FlowId): { readonly flow: FlowRow; readonly tasks: readonly (Task & { readonly waitsFor: TaskWait | null })[] } | null;
-  flows(query: { after?: string; limit: number }): { readonly flows: readonly FlowRow[]; readonly next: string | null };
+  flows(query: FlowQuery): { readonly flows: readonly FlowRow[]; readonly next: string | null; readonly groups: readonly Group[] };
   /**
    * Starts an ended child again, as a task of its own with the next number of attempt. With `restart`
    * one that has not ended is stopped and begins its next attempt at once, under the same id.
@@ -430,6 +555,25 @@ export interface StoreVerbs {
   /** Stops one child and everything below it. Null: no such task. */
   cancelTask(input: { task: TaskId; by: string }): Cancelled | null;
   cancelFlow(input: { flow: FlowId; by: string }): Cancelled | null;
+
+  /** Takes results that are due to be sent, and says when the next one is. */
+  claimDeliveries(input: { limit: number }): { readonly claimed: readonly ClaimedDelivery[]; readonly nextAt: number | null };
+  /** Writes down what an attempt came to. False: it is not that attempt that is on its way. */
+  settleDelivery(input: { id: string; attempt: number; end: AttemptEnd }): boolean;
+  /** After a start: what was on its way is due again. @returns how many. */
+  recoverDeliveries(): number;
+  /** Sends one that was given up again, under its old id. @throws {Fault} DELIVERY_NOT_OVER */
+  retryDelivery(id: string): Delivery | null;
+  deliveries(query: DeliveryQuery): { readonly deliveries: readonly Delivery[]; readonly next: string | null };
+
+  board(query: BoardQuery): readonly BoardColumn[];
+  report(input: { since: number }): Report;
+  health(): Health;
+  /** Counts a reply that denied a tool which the model had. */
+  countDenial(input: { model: string; tool: string; mended: boolean }): void;
+  /** A person has read the events up to a number. False: no such session. */
+  markSeen(input: { session: SessionKey; seq: number }): boolean;
+  missed(session: SessionKey): Missed | null;
 
   /** Posts something that the person should know, as an event and (with `entry`) in the transcript. */
   notice(input: { session: SessionKey; text: string; level: "info" | "warn" | "error"; code: string | null; entry: boolean; data?: JsonObject }): void;

@@ -44,6 +44,15 @@ export function treesContract(name: string, open: (t: TestContext) => Promise<Op
     await bench.done(digest);
   });
 
+  promise("an attempt that is not the last leaves nothing to deliver, so a callback hears of the end alone", async (bench) => {
+    const child = await bench.spawn(null, "c", { supervision: { ...WATCHED, attempts: 2 }, delivery: "webhook", callback: "https://example.org/hook" });
+    await bench.failed(await bench.start());
+    assert.deepEqual((await bench.store.deliveries({ limit: 9 })).deliveries, []);
+    await bench.done(await bench.start(), "at last");
+    const { claimed } = await bench.store.claimDeliveries({ limit: 9 });
+    assert.deepEqual(claimed.map(({ task }) => [task.taskId, task.attempt, task.result]), [[child.taskId, 2, "at last"]]);
+  });
+
   promise("a further attempt knows nothing of the one before, so that what misled it does not mislead it again", async (bench) => {
     const child = await bench.spawn(null, "c", { supervision: { ...WATCHED, attempts: 2 } });
     const first = await bench.start();
@@ -196,6 +205,17 @@ export function treesContract(name: string, open: (t: TestContext) => Promise<Op
     assert.equal((await bench.store.task(child.taskId))!.state, "waiting");
     await bench.drain((one) => (one.session === child.session ? "all of it" : "part"));
     assert.equal((await bench.store.task(child.taskId))!.result, "all of it");
+  });
+
+  promise("an orchestrator whose children's results go elsewhere gets the last one all the same, since nothing else would wake it", async (bench) => {
+    for (const delivery of ["board", "webhook"] as const) {
+      const child = await bench.spawn(null, "orchestrator");
+      const turn = await bench.start();
+      await bench.spawn(turn, delivery, delivery === "board" ? { delivery } : { delivery, callback: "https://example.org/hook" });
+      await bench.done(turn, "I have started one");
+      await bench.drain((one) => (one.session === child.session ? "all of it" : "part"));
+      assert.equal((await bench.store.task(child.taskId))!.result, "all of it");
+    }
   });
 
   promise("an orchestrator that hands up ends at once, and its parent gets the results once", async (bench) => {

@@ -24,7 +24,8 @@ import { makeMemoryTool } from "./memory.ts";
 import { makeMessageTool } from "./message.ts";
 import { makeReadTool } from "./read.ts";
 import { denied, execEnabled, webEnabled } from "./settings.ts";
-import { makeWebFetchTool, type Resolve } from "./web-fetch.ts";
+import type { Resolve } from "./checked-address.ts";
+import { makeWebFetchTool } from "./web-fetch.ts";
 import { makeWriteTool } from "./write.ts";
 
 export interface ToolsDeps {

@@ -5,7 +5,8 @@ import { test, type TestContext } from "node:test";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { ManualClock } from "../base/clock.ts";
 import { makeBench, until, type BenchOptions } from "./tool-bench.test-support.ts";
-import { FETCH_MAX_MS, type ResolvedAddress } from "./web-fetch.ts";
+import type { ResolvedAddress } from "./checked-address.ts";
+import { FETCH_MAX_MS } from "./web-fetch.ts";
 
 const HOME: ResolvedAddress = { address: "127.0.0.1", family: 4 };
 

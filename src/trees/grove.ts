@@ -8,17 +8,21 @@ import { Fault } from "../model/faults.ts";
 import { schemaProblem } from "../model/output-schema.ts";
 import type { HarnessCatalogue } from "../model/harness.ts";
 import type { Accepted } from "../model/message.ts";
-import { LABEL_LENGTH_MAX, TASK_BYTES_MAX, hasEnded, type NewSpawn, type Task } from "../model/task.ts";
+import { LABEL_LENGTH_MAX, TASK_BYTES_MAX, hasEnded, type NewSpawn, type SpawnLimits, type Task } from "../model/task.ts";
 import { claimProblem } from "../model/path-claims.ts";
 import { parseSessionKey } from "../model/session.ts";
 import type { Supervision } from "../model/supervision.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Cancelled, Store } from "../store/store.ts";
+import { checkedAddresses, checkedUrl, systemResolve } from "../tools/checked-address.ts";
 import { scopeBudgets, treeSeconds } from "../turns/budget-settings.ts";
 import { agentIds, agentsList, findAgent } from "../turns/agents-list.ts";
 import { acpEnabled } from "../agents/acp/settings.ts";
-import { attemptsOfChildren, backoffSeconds, circuitFailures, circuitOpenSeconds, maxChildrenPerAgent, maxSpawnDepth, onConflict, onEnd, progressSeconds, retryModel, runTimeoutSeconds } from "./settings.ts";
+import { attemptsOfChildren, backoffSeconds, circuitFailures, circuitOpenSeconds, maxChildrenPerAgent, maxSpawnDepth, onConflict, onEnd, progressSeconds, retryModel, runTimeoutSeconds, webhookAllowPrivate } from "./settings.ts";
 import type { Trees } from "./trees.ts";
+
+/** How long a spawn waits for the look-up of its callback's host. */
+const CALLBACK_LOOKUP_MS_MAX = 2_000;
 
 export interface GroveDeps {
   readonly store: Store;
@@ -42,20 +46,50 @@ export class Grove implements Trees {
   }
 
   async spawn(spawn: NewSpawn): Promise<{ task: Task; created: boolean }> {
-    const { store, settings, sessions, kick } = this.#deps;
+    const admitted = this.#deps.store.admitSpawn({ spawn: await this.#ready(spawn), limits: this.#limits() });
+    this.#deps.kick();
+    return admitted;
+  }
+
+  async spawnAll(spawns: readonly NewSpawn[]): Promise<readonly { task: Task; created: boolean }[]> {
+    const ready = await Promise.all(spawns.map((spawn) => this.#ready(spawn)));
+    const admitted = this.#deps.store.admitSpawns({ spawns: ready, limits: this.#limits() });
+    this.#deps.kick();
+    return admitted;
+  }
+
+  #limits(): SpawnLimits {
+    const { settings } = this.#deps;
+    return { depthMax: settings.get(maxSpawnDepth), childrenMax: settings.get(maxChildrenPerAgent), tree: scopeBudgets(settings)?.tree ?? {} };
+  }
+
+  /** The spawn as the store takes it. @throws {Fault} what is wrong with it. */
+  async #ready(spawn: NewSpawn): Promise<NewSpawn> {
+    const { settings, sessions } = this.#deps;
     // What a running turn asks for is kept and done after the next start: a drain must not change its answer.
     if (sessions.draining && spawn.turnId === null) throw new Fault("DRAINING", {});
     this.#check(spawn);
+    if (spawn.callback) await this.#checkCallback(spawn.callback);
     const longest = settings.get(treeSeconds);
     const seconds = Math.min(spawn.deadlineSeconds ?? (settings.get(runTimeoutSeconds) || Infinity), longest || Infinity);
     const supervision = supervisionBy(settings, spawn.supervision ?? {});
     const workspace = spawn.claims.length === 0 ? undefined : await this.#workspaceOf(spawn);
-    const admitted = store.admitSpawn({
-      spawn: { ...spawn, deadlineSeconds: Number.isFinite(seconds) ? seconds : null, supervision, ...(workspace === undefined ? {} : { workspace }) },
-      limits: { depthMax: settings.get(maxSpawnDepth), childrenMax: settings.get(maxChildrenPerAgent), tree: scopeBudgets(settings)?.tree ?? {} },
-    });
-    kick();
-    return admitted;
+    return { ...spawn, deadlineSeconds: Number.isFinite(seconds) ? seconds : null, supervision, ...(workspace === undefined ? {} : { workspace }) };
+  }
+
+  /** A host that cannot be looked up now may be there when the child has ended; one that lies inside is refused at once. */
+  async #checkCallback(callback: string): Promise<void> {
+    const { settings, clock } = this.#deps;
+    const url = checkedUrl(callback);
+    const late = new AbortController();
+    const disarm = clock.after(CALLBACK_LOOKUP_MS_MAX, () => late.abort());
+    try {
+      await checkedAddresses(url, { allowed: settings.get(webhookAllowPrivate), setting: webhookAllowPrivate.key, resolve: systemResolve, signal: late.signal });
+    } catch (error) {
+      if (error instanceof Fault) throw error;
+    } finally {
+      disarm();
+    }
   }
 
   #check(spawn: NewSpawn): void {
@@ -63,6 +97,7 @@ export class Grove implements Trees {
     if (spawn.task.trim() === "") throw new Fault("BAD_REQUEST", { where: "task", problem: "is empty; say what the child is to do" });
     if (bytes > TASK_BYTES_MAX) throw new Fault("BODY_TOO_LARGE", { bytes, bytesMax: TASK_BYTES_MAX });
     if (spawn.label !== null && (spawn.label.trim() === "" || spawn.label.length > LABEL_LENGTH_MAX)) throw new Fault("BAD_REQUEST", { where: "label", problem: `must have 1 to ${LABEL_LENGTH_MAX} characters` });
+    if ((spawn.delivery === "webhook") !== (typeof spawn.callback === "string")) throw new Fault("BAD_REQUEST", { where: "callback", problem: "and delivery webhook go together; give both or neither" });
     if (spawn.cwd !== null && !isAbsolute(spawn.cwd)) throw new Fault("BAD_REQUEST", { where: "cwd", problem: "must be an absolute path" });
     for (const claim of spawn.claims) {
       const problem = claimProblem(claim);

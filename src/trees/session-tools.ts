@@ -76,7 +76,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
         context: optional(oneOf("isolated", "fork")),
         mode: optional(oneOf("background")),
         deadlineSeconds: optional(wholeNumber({ min: 1, max: DEADLINE_SECONDS_MAX })),
-        delivery: optional(oneOf("digest", "notify")),
+        delivery: optional(oneOf("digest", "notify", "board")),
         cleanup: optional(oneOf("keep", "delete")),
         claims: optional(described(textOrList({ max: CLAIM_LENGTH_MAX, itemsMax: CLAIMS_MAX }), "paths that only it may change")),
         onConflict: optional(oneOf(...ON_CONFLICT)),

@@ -1,5 +1,5 @@
-/** Settings of children: how many, how deep, how long, with which tools, and how they are watched. */
-import { BadValue, oneOf, text, wholeNumber, type Setting } from "../base/setting.ts";
+/** Settings of children: how many, how deep, how long, with which tools, how they are watched, and where their results go. */
+import { BadValue, listOf, oneOf, text, wholeNumber, type Setting } from "../base/setting.ts";
 import { ATTEMPTS_MAX, BACKOFF_SECONDS_MAX, ON_CONFLICT, ON_END, type OnConflict, type OnEnd } from "../model/supervision.ts";
 import { parseTools, type ToolRules } from "../turns/agents-list.ts";
 
@@ -154,7 +154,72 @@ export const onConflict: Setting<OnConflict> = {
   doc: "A spawn whose claims overlap with another child's: wait = it waits in line; refuse = it is refused.",
 };
 
+export const sweepMinutes: Setting<number> = {
+  key: "sessions.sweepMinutes",
+  unit: "minutes",
+  fallback: 1,
+  ...wholeNumber({ min: 1, max: 1440 }),
+  takesEffect: "at once",
+  doc: "How often the gateway looks for sessions that are to be put away or removed.",
+};
+
+export const archiveUnusedDays: Setting<number> = {
+  key: "sessions.archiveUnusedDays",
+  unit: "count",
+  fallback: 0,
+  ...wholeNumber({ min: 0, max: 3650 }),
+  takesEffect: "at once",
+  doc: "After how many days without a message a person's conversation is put away; the next message brings it back. 0 = never. An agent's main session always stays.",
+};
+
+export const webhookSecret: Setting<string> = {
+  key: "deliveries.webhook.secret",
+  unit: "text",
+  fallback: "",
+  ...text({ max: 500, pattern: /^(.{16,})?$/, what: "at least 16 characters, or empty" }),
+  takesEffect: "at once",
+  secret: true,
+  doc: "What results that are posted to a callback are signed with; `whsec_` and base64, or any text. Empty = a secret made from the gateway's token, which `yard token --webhook` prints.",
+};
+
+export const webhookAllowPrivate: Setting<readonly string[]> = {
+  key: "deliveries.webhook.allowPrivate",
+  unit: "list",
+  fallback: [],
+  ...listOf(text({ max: 300 }), { max: 100 }),
+  takesEffect: "at once",
+  doc: 'Receivers that need not be in the public internet, as host:port, e.g. ["127.0.0.1:8080"]. Every other callback must have public addresses only.',
+};
+
+export const webhookAttempts: Setting<number> = {
+  key: "deliveries.webhook.attempts",
+  unit: "count",
+  fallback: 12,
+  ...wholeNumber({ min: 1, max: 100 }),
+  takesEffect: "at once",
+  doc: "How often a result is posted to its callback before it is given up.",
+};
+
+export const webhookRetryMs: Setting<number> = {
+  key: "deliveries.webhook.retryMs",
+  unit: "ms",
+  fallback: 1000,
+  ...wholeNumber({ min: 10, max: 3_600_000 }),
+  takesEffect: "at once",
+  doc: "The pause before the second attempt. It doubles with each further one, up to ten minutes; a receiver's Retry-After counts when it is longer.",
+};
+
+export const webhookTimeoutSeconds: Setting<number> = {
+  key: "deliveries.webhook.timeoutSeconds",
+  unit: "s",
+  fallback: 15,
+  ...wholeNumber({ min: 1, max: 300 }),
+  takesEffect: "at once",
+  doc: "How long a receiver may take to answer one attempt.",
+};
+
 export const SETTINGS: readonly Setting<unknown>[] = [
-  maxSpawnDepth, maxChildrenPerAgent, runTimeoutSeconds, archiveAfterMinutes, childModel, gatherMs,
+  maxSpawnDepth, maxChildrenPerAgent, runTimeoutSeconds, archiveAfterMinutes, childModel, gatherMs, sweepMinutes, archiveUnusedDays,
   toolsByDepth, progressSeconds, attemptsOfChildren, backoffSeconds, retryModel, circuitFailures, circuitOpenSeconds, onEnd, onConflict,
+  webhookSecret, webhookAllowPrivate, webhookAttempts, webhookRetryMs, webhookTimeoutSeconds,
 ] as readonly Setting<unknown>[];

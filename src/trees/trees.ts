@@ -7,9 +7,11 @@ import type { Cancelled } from "../store/store.ts";
 export interface Trees {
   /**
    * Admits a child. Over a cap it waits in line; it is not refused.
-   * @throws {Fault} SPAWN_TOO_DEEP, SPAWN_PARENT_GONE, AGENT_NOT_FOUND, MODEL_UNKNOWN, BUDGET_EXHAUSTED, BUDGET_TOO_LARGE, BAD_REQUEST, CLAIM_TAKEN, CLAIM_DEADLOCK, CIRCUIT_OPEN, FLOW_CANCELLED, DRAINING.
+   * @throws {Fault} SPAWN_TOO_DEEP, SPAWN_PARENT_GONE, AGENT_NOT_FOUND, MODEL_UNKNOWN, BUDGET_EXHAUSTED, BUDGET_TOO_LARGE, BAD_REQUEST, CLAIM_TAKEN, CLAIM_DEADLOCK, CIRCUIT_OPEN, FLOW_CANCELLED, DRAINING, ADDRESS_REFUSED (its callback).
    */
   spawn(spawn: NewSpawn): Promise<{ readonly task: Task; readonly created: boolean }>;
+  /** Admits all of them or none; they are one flow. @throws {Fault} as {@link spawn} */
+  spawnAll(spawns: readonly NewSpawn[]): Promise<readonly { readonly task: Task; readonly created: boolean }[]>;
   /** Resolves when the task has ended, or with its present state at the time-out. @throws {Fault} TASK_NOT_FOUND */
   waitFor(task: TaskId, options: { timeoutMs: number; signal?: AbortSignal }): Promise<Task>;
   /** Stops a child, named by id or label, and everything below it. @throws {Fault} TASK_NOT_FOUND */

@@ -4,10 +4,10 @@
  * They stay the same, byte for byte, while agent, files and summary do, so that a provider can keep
  * them in its cache. What changes from turn to turn is `runningNow`, which is told after everything else.
  */
-import type { RunningBeside, StartedTurn } from "../model/turn.ts";
+import type { RunningBeside, StartedTurn, TurnSession } from "../model/turn.ts";
 
 export interface PromptParts {
-  readonly started: StartedTurn;
+  readonly started: Pick<StartedTurn, "besides"> & { readonly sessionInfo: Pick<TurnSession, "depth"> };
   readonly agentPrompt: string;
   readonly files: string;
   readonly canSpawn: boolean;

@@ -213,6 +213,10 @@ export class TurnRunner {
       signal: controller.signal,
       budgeted: budgeted === null ? null : (request, onCallFrame) => budgeted.call(request, onCallFrame),
       onFrame,
+      onDenial: (denial) => {
+        this.#deps.log.warn("model.denied-tool", denial);
+        this.#deps.store.countDenial(denial).catch((cause: unknown) => this.#deps.log.warn("denial.not-counted", { cause }));
+      },
       progress: () => watch.progress(),
     });
   }

@@ -132,3 +132,25 @@ test("a person sees in the page when a job comes next, runs it now, reads what b
   await page.locator('[data-testid=job][data-state="paused"]').waitFor({ timeout: WAIT_MS });
   assert.deepEqual(problems, [], "no script error in the page");
 });
+
+test("the task board shows each child as a card in the column of its state, and a card leads to its conversation", { skip, timeout: 150_000 }, async (t) => {
+  const gateway = await startGateway(t, { config: { "messages.messageWaitMs": 0 } });
+  const page = await (await openBrowser(t)).newPage({ viewport: { width: 1360, height: 850 } });
+  const problems: string[] = [];
+  page.on("pageerror", (error) => problems.push(error.message));
+  await gateway.api("POST", "/api/spawns", { spawns: [{ task: "research solar for 1s", label: "solar" }, { task: "research wind for 1s", label: "wind" }], wait: true });
+
+  await logIn(page, gateway.url, gateway.token);
+  await page.getByTestId("board-open").click();
+  const done = page.locator('[data-column="done"]');
+  await done.getByTestId("card").nth(1).waitFor({ timeout: WAIT_MS });
+  assert.equal(await page.getByTestId("card").count(), 2);
+  await page.getByPlaceholder("Find by label").fill("wind");
+  await page.getByTestId("card").filter({ hasText: "solar" }).waitFor({ state: "detached", timeout: WAIT_MS });
+  const screenshot = process.env["YARD_SCREENSHOT_BOARD"];
+  if (screenshot !== undefined) await page.screenshot({ path: screenshot });
+  await page.getByTestId("card").click();
+  await page.getByTestId("composer").waitFor({ timeout: WAIT_MS });
+  assert.match(decodeURIComponent(page.url()), /agent:main:subagent:/);
+  assert.deepEqual(problems, []);
+});

@@ -1,13 +1,13 @@
-/** Which tools a call lists: the usual ones, and the rare ones that a search in this conversation found. */
+/** Which tools a call lists: the usual ones, the rare ones that a search in this conversation found, and those that the model denied to have. */
 import { isJsonObject } from "../../base/json.ts";
 import type { ChatMessage } from "../../model/chat.ts";
 import { TOOL_SEARCH, type Tool, type Toolbox, type ToolSpec } from "../../model/tool.ts";
 
 /** What was found stands behind the usual ones, in the order of finding, so that the beginning stays the same. */
-export function listedTools(tools: Toolbox, messages: readonly ChatMessage[]): ToolSpec[] {
+export function listedTools(tools: Toolbox, messages: readonly ChatMessage[], denied: ReadonlySet<string> = new Set()): ToolSpec[] {
   const all = [...tools.values()];
   if (!tools.has(TOOL_SEARCH)) return all.map(specOf);
-  const found = [...foundIn(messages)].flatMap((name) => tools.get(name) ?? []);
+  const found = [...new Set([...foundIn(messages), ...denied])].flatMap((name) => tools.get(name) ?? []);
   return [...all.filter((tool) => tool.isRare !== true), ...found.filter((tool) => tool.isRare === true)].map(specOf);
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { NO_USAGE, type AssistantPart, type ChatMessage, type ModelClient } from "../../model/chat.ts";
+import { NO_USAGE, type AssistantPart, type ChatMessage, type ModelClient, type ModelRequest } from "../../model/chat.ts";
 import type { NewEvent } from "../../model/event.ts";
 import { Fault } from "../../model/faults.ts";
 import type { Tool, ToolOutcome } from "../../model/tool.ts";
@@ -32,11 +32,14 @@ interface Script {
 function setup({ answers, tools = [], steps = [], steering = [], stepsMax = 10 }: Script) {
   const asked: (readonly ChatMessage[])[] = [];
   const written: StepWrite[] = [];
+  const requests: { readonly toolChoice: ModelRequest["toolChoice"]; readonly listed: readonly string[] }[] = [];
+  const denials: unknown[] = [];
   const told: NewEvent[] = [];
   let superseded = false;
   const left = [...answers];
   const models = {
-    async call({ messages }) {
+    async call({ messages, toolChoice, tools: specs }) {
+      requests.push({ toolChoice, listed: specs.map(({ name }) => name) });
       asked.push(structuredClone(messages));
       return { parts: left.shift() ?? assert.fail("the model was asked too often"), stop: "end", usage: { ...NO_USAGE, calls: 1 }, model: "m" };
     },
@@ -58,9 +61,9 @@ function setup({ answers, tools = [], steps = [], steering = [], stepsMax = 10 }
   const turn = {
     started: { turnId: "turn_1", session: "agent:main:main", sessionInfo: { agent: "main", taskId: null, depth: 0 }, messages: [{ provenance: "user" }] } as unknown as StartedTurn,
     model: "test/m", now: "", system: "", history: [], messages: [{ role: "user", text: "hi" }], tools: new Map(tools.map((each) => [each.name, each])), workspace: "/w",
-    stepsMax, toolOutputMaxBytes: 1000, journal, signal: controller.signal, budgeted: null, onFrame() {}, progress() {},
+    stepsMax, toolOutputMaxBytes: 1000, journal, signal: controller.signal, budgeted: null, onFrame() {}, onDenial: (denial) => void denials.push(denial), progress() {},
   } satisfies AgentTurn;
-  return { asked, written, told, controller, supersede: () => (superseded = true), work: () => makeNativeAgent({ models, nowMs: () => 0 }).work(turn) };
+  return { asked, written, told, requests, denials, controller, supersede: () => (superseded = true), work: () => makeNativeAgent({ models, nowMs: () => 0 }).work(turn) };
 }
 
 function done(key: string, kind: "model" | "tool", result: StepRecord["result"], name = "m"): StepRecord {
@@ -216,4 +219,35 @@ test("a tool that was stopped ends the turn, it does not become a failure for th
     })],
   });
   await assert.rejects(bench.work(), /stopped/);
+});
+
+const DENIAL = say("I don't have permission to use look_up.");
+const lookUp = (): Tool => tool("look_up", async () => ({ text: "seen" }));
+
+test("a reply that denies a tool which the model has is asked again with the tool forced, and leaves no trace", async () => {
+  const { work, asked, written, requests, denials } = setup({ answers: [[DENIAL], [call("look_up")], [say("ok")]], tools: [lookUp()] });
+  const end = await work();
+  assert.deepEqual([end.text, requests.map(({ toolChoice }) => toolChoice)], ["ok", [undefined, { tool: "look_up" }, undefined]]);
+  assert.doesNotMatch(JSON.stringify([asked, written]), /permission/, "a model that reads its own denial repeats it");
+  assert.deepEqual(denials, [{ model: "test/m", tool: "look_up", mended: true }]);
+});
+
+test("after a crash between the denial and the second call, the tool is still forced, because the journal holds that it was denied", async () => {
+  const before = done(modelStepKey(1), "model", { kind: "model", answer: { parts: [], stop: "end", usage: NO_USAGE, model: "m", denied: "look_up" } });
+  const { work, requests } = setup({ answers: [[call("look_up")], [say("ok")]], tools: [lookUp()], steps: [before] });
+  assert.equal((await work()).text, "ok");
+  assert.deepEqual(requests.map(({ toolChoice }) => toolChoice), [{ tool: "look_up" }, undefined]);
+});
+
+test("a rare tool that was denied is listed when the model is made to call it, and for the rest of the turn", async () => {
+  const tools = [tool("tool_search", async () => ({ text: "" })), { ...lookUp(), isRare: true }];
+  const { work, requests } = setup({ answers: [[DENIAL], [call("look_up")], [say("ok")]], tools });
+  assert.equal((await work()).text, "ok");
+  assert.deepEqual(requests.map(({ listed }) => listed), [["tool_search"], ["tool_search", "look_up"], ["tool_search", "look_up"]]);
+});
+
+test("a denial of a tool that was tried in this turn is believed: the model has seen it fail", async () => {
+  const { work, requests } = setup({ answers: [[call("look_up")], [DENIAL]], tools: [lookUp()] });
+  assert.match((await work()).text, /permission/);
+  assert.equal(requests.length, 2);
 });

@@ -6,11 +6,14 @@
  *   - a committed answer is never asked for again, a committed tool result never computed again
  *   - a call whose intent is on disk is on its way to exactly one result; `once` calls that a crash
  *     cut off get "outcome unknown" and are not run again
+ *   - a reply that denies a tool which the model has is not shown as an answer: the model is asked once
+ *     more and made to call it, and when it does not, the person is told what is true
  */
 import type { ModelAnswer, ModelClient, ModelFrame, ToolCallPart, ToolResult } from "../../model/chat.ts";
 import { addUsage, NO_USAGE, textOf, toolCallsOf, type ChatMessage } from "../../model/chat.ts";
 import { Fault, asFault, type FaultRecord } from "../../model/faults.ts";
 import type { Tool, ToolOutcome } from "../../model/tool.ts";
+import { deniedTool } from "../../model/tool-denial.ts";
 import { isForPerson } from "../../model/turn.ts";
 import { OUTCOME_UNKNOWN, modelStepKey, toolStepKey } from "../../model/transcript.ts";
 import type { Agent, AgentEnd, AgentTurn } from "../agent.ts";
@@ -38,12 +41,25 @@ async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => n
   const messages: ChatMessage[] = [...turn.history, ...turn.messages];
   const said: string[] = [];
   let usage = NO_USAGE;
+  const called = new Set<string>();
+  /** What was denied in this turn is offered from then on, also when it is rare. */
+  const denied = new Set<string>();
+  /** The tool that the next answer must call. */
+  let forced: string | null = null;
   for (let round = 1; round <= turn.stepsMax; round++) {
-    const { answer, last } = await answerOf(round);
+    const { answer, last } = await answerOf(round, forced);
     usage = addUsage(usage, answer.usage);
     said.push(textOf(answer.parts));
     if (last !== null) return { outcome: "done", text: finalText(answer), usage, fault: last };
+    if (answer.denied !== undefined) {
+      forced = answer.denied;
+      denied.add(forced);
+      messages.push({ role: "user", text: youHave(answer.denied) });
+      continue;
+    }
+    forced = null;
     const calls = toolCallsOf(answer.parts);
+    for (const call of calls) called.add(call.tool);
     if (calls.length === 0) return { outcome: "done", text: finalText(answer), usage };
     messages.push({ role: "assistant", parts: answer.parts });
     const { results, barrierId } = await runTools(turn, round, calls, deps.nowMs);
@@ -55,11 +71,11 @@ async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => n
   }
   throw new Fault("TURN_TOO_MANY_STEPS", { steps: turn.stepsMax });
 
-  async function answerOf(round: number): Promise<Answered> {
+  async function answerOf(round: number, toolChoice: string | null): Promise<Answered> {
     const known = turn.journal.answer(round);
     if (known !== null) return { answer: known, last: turn.journal.lastBecause(round) };
     try {
-      return await ask(round);
+      return await ask(round, toolChoice);
     } catch (cause) {
       // No room for another word: what was said on the way is all there is.
       const text = said.filter((words) => words.trim() !== "").join("\n\n");
@@ -68,17 +84,41 @@ async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => n
     }
   }
 
-  async function ask(round: number): Promise<Answered> {
+  async function ask(round: number, toolChoice: string | null): Promise<Answered> {
     const key = modelStepKey(round);
     turn.journal.intent({ key, kind: "model", name: turn.model, effect: "pure", input: null });
     await turn.journal.flush();
-    const request = { model: turn.model, system: turn.system, now: turn.now, messages, tools: listedTools(turn.tools, messages), cacheKey: turn.started.session, person: isForPerson(turn.started), signal: turn.signal };
+    const request = {
+      model: turn.model, system: turn.system, now: turn.now, messages, tools: listedTools(turn.tools, messages, denied), ...(toolChoice === null ? {} : { toolChoice: { tool: toolChoice } }),
+      cacheKey: turn.started.session, person: isForPerson(turn.started), signal: turn.signal,
+    };
     const onFrame = (frame: ModelFrame): void => turn.onFrame(frame);
-    const { answer, last } = turn.budgeted === null ? { answer: await deps.models.call(request, onFrame) } : await turn.budgeted(request, onFrame);
+    const { answer: given, last } = turn.budgeted === null ? { answer: await deps.models.call(request, onFrame), last: undefined } : await turn.budgeted(request, onFrame);
+    const answer = last === undefined ? withoutDenial(given, toolChoice) : given;
     turn.progress();
     turn.journal.result(key, { kind: "model", answer, ...(last === undefined ? {} : { last }) });
     return { answer, last: last ?? null };
   }
+
+  /** The answer as it counts: one that denies a tool is void the first time, and told truly the second. */
+  function withoutDenial(answer: ModelAnswer, toolChoice: string | null): ModelAnswer {
+    const calls = toolCallsOf(answer.parts);
+    if (toolChoice !== null) turn.onDenial({ model: turn.model, tool: toolChoice, mended: calls.length > 0 });
+    if (calls.length > 0) return answer;
+    const tool = deniedTool(textOf(answer.parts), [...turn.tools.keys()].filter((name) => !called.has(name)));
+    if (tool === null) return answer;
+    turn.onFrame({ type: "restart", attempt: 1, reason: `it denied ${tool}, which it has` });
+    if (toolChoice === null) return { ...answer, parts: [], denied: tool };
+    return { ...answer, parts: [{ type: "text", text: stillDenies(turn.model, tool) }] };
+  }
+}
+
+function youHave(tool: string): string {
+  return `[You do have the tool ${tool}, and you may use it. Use it now for what was asked.]`;
+}
+
+function stillDenies(model: string, tool: string): string {
+  return `[${model} answered twice that it cannot use ${tool}, which is not so: it has the tool, and nothing was done. Ask again, or choose another model; "yard doctor --model ${model}" measures how well it delegates.]`;
 }
 
 function finalText(answer: ModelAnswer): string {

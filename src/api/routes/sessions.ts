@@ -7,8 +7,8 @@ import type { SessionQuery } from "../../store/store.ts";
 import { bad, choice, count, may, mayBeNull, must, prose, sessionKey, text, word, yesNo } from "../read-body.ts";
 import { accepted, API_CHANNEL, CALLER, ok, route, TEXT_BODY_BYTES_MAX, type Route, type RouteDeps } from "../route.ts";
 import { noSession, sessionRow } from "../session-row.ts";
-import { toApiSession, toCancelResult, toHistoryEntry, toMessageAccepted, toPromoteResult } from "../shapes.ts";
-import type { CompactBegun } from "../wire.ts";
+import { toApiSession, toCancelResult, toHistoryEntry, toMessageAccepted, toMissedAnswer, toPromoteResult } from "../shapes.ts";
+import type { CompactBegun, SeenAnswer } from "../wire.ts";
 import { pageFields, present } from "./page-of.ts";
 
 const MODEL_LENGTH_MAX = 200;
@@ -31,13 +31,17 @@ export function sessionRoutes(deps: RouteDeps): readonly Route[] {
         ...pageFields,
         kind: may(choice(SESSION_KINDS), "Only this kind."),
         parent: may(sessionKey(), "Only children of this session."),
-        search: may(text({ max: SEARCH_LENGTH_MAX }), "Only those whose key or label holds this."),
+        state: may(choice(["idle", "queued", "running", "waiting"]), "Only those in this state."),
+        label: may(text({ max: LABEL_LENGTH_MAX }), "Only those with this label."),
+        q: may(text({ max: SEARCH_LENGTH_MAX }), "Only those whose key or label holds this."),
+        search: may(text({ max: SEARCH_LENGTH_MAX }), "The same as q."),
+        group: may(choice(["kind", "state", "agent", "parent", "label", "day"]), "Counts the sessions by this, too."),
         archived: may(yesNo(), "true = those that were put away; false or absent = the others."),
       },
-      async run({ limit, ...rest }) {
-        const query: SessionQuery = { ...present(rest), limit };
-        const { rows, next } = await store.sessions(query);
-        return ok({ sessions: rows.map(toApiSession), ...(next === null ? {} : { next }) });
+      async run({ limit, q, search, ...rest }) {
+        const query: SessionQuery = { ...present({ ...rest, search: q ?? search }), limit };
+        const { rows, next, groups } = await store.sessions(query);
+        return ok({ sessions: rows.map(toApiSession), ...(query.group === undefined ? {} : { groups }), ...(next === null ? {} : { next }) });
       },
     }),
     route({
@@ -67,6 +71,32 @@ export function sessionRoutes(deps: RouteDeps): readonly Route[] {
         const found = await store.history({ key: session, ...from, limit });
         if (found === null) throw noSession(session);
         return ok({ entries: found.entries.map(toHistoryEntry), ...(found.next === null ? {} : { next: String(found.next) }) });
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/api/sessions/:session/missed",
+      rpc: "sessions.missed",
+      doc: "What happened since the person last looked: ends of children, notices and answers, the newest fifty. Nothing while nobody ever looked.",
+      answer: "MissedAnswer",
+      inPath,
+      async run({ session }) {
+        const missed = await store.missed(session);
+        if (missed === null) throw noSession(session);
+        return ok(toMissedAnswer(session, missed));
+      },
+    }),
+    route({
+      method: "POST",
+      path: "/api/sessions/:session/seen",
+      rpc: "sessions.seen",
+      doc: "Says that the person has read the events up to a number.",
+      answer: "SeenAnswer",
+      inPath,
+      body: { seq: must(count({ min: 0, max: Number.MAX_SAFE_INTEGER }), "The number of the last event that was read.") },
+      async run({ session, seq }) {
+        if (!(await store.markSeen({ session, seq }))) throw noSession(session);
+        return ok<SeenAnswer>({ session, seq });
       },
     }),
     route({

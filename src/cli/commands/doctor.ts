@@ -8,7 +8,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
-import type { ApiBackup, ApiCheckup, StatusAnswer } from "../../api/wire.ts";
+import type { ApiBackup, ApiCheckup, ModelRatingAnswer, ReportAnswer, StatusAnswer } from "../../api/wire.ts";
 import { openConfig } from "../../config/config.ts";
 import { checkStateDir, configFileIn } from "../../config/state-dir.ts";
 import { asJson, type Cli } from "../command.ts";
@@ -18,6 +18,8 @@ import { duration, sayTable, size } from "../table.ts";
 import { isInteractive, say, sayJson } from "../terminal.ts";
 import { isRehearsal, modelText } from "./status.ts";
 
+/** The probes are up to sixteen calls of a model. */
+const RATING_TIMEOUT_MS = 600_000;
 const NODE_MAJOR_MIN = 24;
 /** Older ones have a bug in WAL mode that can damage a database. */
 const SQLITE_MIN = [3, 51, 3] as const;
@@ -31,21 +33,41 @@ interface Finding {
 
 interface DoctorOptions {
   readonly json?: boolean;
+  readonly model?: string;
   readonly repair?: boolean;
   readonly yes?: boolean;
 }
 
 export function register(parent: Command, cli: Cli): void {
   asJson(parent.command("doctor").description("look at this installation and say what to mend"))
+    .option("--model <model>", "instead, measure how well this model delegates; it is asked about eight times")
     .option("--repair", "put the last good backup in the place of a damaged database")
     .option("--yes", "with --repair: do it without asking")
-    .action(async ({ json, repair: isRepair, yes }: DoctorOptions) => {
+    .action(async ({ json, model, repair: isRepair, yes }: DoctorOptions) => {
+      if (model !== undefined) return rate(cli, model, json === true);
       if (isRepair) return repair(cli, { json: json === true, yes: yes === true });
       const findings = [node(), sqlite(), await stateDir(cli), await settings(cli), ...(await gateway(cli))];
       if (json) sayJson(cli.terminal, { findings });
       else sayTable(cli.terminal, ["", "check", "found"], findings.map(({ level, check, text }) => [level, check, text]), "");
       if (findings.some(({ level }) => level === "bad")) cli.fail();
     });
+}
+
+const RATINGS: Readonly<Record<ModelRatingAnswer["rating"], string>> = {
+  good: "it delegates by itself",
+  usable: "it delegates when the gateway makes it; expect a second model call at times",
+  poor: "do not let it orchestrate; it is still good for children's work",
+};
+
+async function rate(cli: Cli, model: string, json: boolean): Promise<void> {
+  const answer = await (await cli.connect()).post<ModelRatingAnswer>("/api/models/rate", { model }, RATING_TIMEOUT_MS);
+  if (json) sayJson(cli.terminal, answer);
+  else {
+    const how = (probe: ModelRatingAnswer["probes"][number]): string => (probe.passed ? "passed" : probe.mended ? "when made to" : probe.denied ? "denied its tool" : "did not delegate");
+    sayTable(cli.terminal, ["probe", "result", "children", "took", "said"], answer.probes.map((probe) => [probe.name, how(probe), `${probe.children} of ${probe.childrenMin}`, `${probe.ms} ms`, probe.text]), "");
+    say(cli.terminal, `\n${answer.model}: ${answer.rating}; ${RATINGS[answer.rating]}`);
+  }
+  if (answer.rating === "poor") cli.fail();
 }
 
 function node(): Finding {
@@ -90,12 +112,16 @@ async function gateway(cli: Cli): Promise<readonly Finding[]> {
   try {
     const client = await cli.connect();
     const status = await client.get<StatusAnswer>("/api/status");
+    const { health } = await client.get<ReportAnswer>("/api/report", { days: 1 });
+    const givenUp = (health.deliveries["rejected"] ?? 0) + (health.deliveries["unknown"] ?? 0);
     return [
       { check: "gateway", level: "ok", text: `${client.url}, version ${status.version}, process ${status.pid}` },
       disk(status),
       ...database(await client.get<ApiCheckup>("/api/integrity")),
       backups((await client.get<{ backups: ApiBackup[] }>("/api/backups")).backups, cli.clock.now()),
       { check: "model", level: isRehearsal(status) ? "note" : "ok", text: isRehearsal(status) ? `${modelText(status)}; set ANTHROPIC_API_KEY, OPENAI_API_KEY or GEMINI_API_KEY, or models.providers` : status.model! },
+      { check: "deliveries", level: givenUp > 0 ? "note" : "ok", text: givenUp > 0 ? `${givenUp} results could not be posted to their callback; see "yard tasks deliveries list"` : `${health.undelivered} results wait for their parent or receiver` },
+      ...health.denials.map((one): Finding => ({ check: "delegation", level: "note", text: `${one.model} denied ${one.tool} ${one.denied} times though it has it, and used it ${one.mended} times when made to; "yard doctor --model ${one.model}" measures it` })),
     ];
   } catch (thrown) {
     const fault = faultOf(thrown);

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import type { ApiSession, CancelResult, CompactBegun, History, HistoryEntry, SessionList } from "../../api/wire.ts";
 import { asJson, asListing, inPath, sessionArgument, type Cli, type ListOptions } from "../command.ts";
-import { duration, sayFields, sayTable, tokens } from "../table.ts";
+import { date, duration, sayFields, sayGroups, sayTable, tokens } from "../table.ts";
 import { colour, plain, say, sayJson, type Terminal } from "../terminal.ts";
 
 export function register(parent: Command, cli: Cli): void {
@@ -11,13 +11,17 @@ export function register(parent: Command, cli: Cli): void {
   asListing(sessions.command("list").description("list them, the one that was used last first"))
     .option("--kind <kind>", "only main, direct, group, subagent, acp or job")
     .option("--parent <session>", "only children of this one", sessionArgument)
-    .option("--search <text>", "only those with this in their key or label")
+    .option("--state <state>", "only idle, queued, running or waiting")
+    .option("--label <label>", "only those with this label")
+    .option("--q <text>", "only those with this in their key or label")
+    .option("--search <text>", "the same as --q")
+    .option("--group <by>", "count them by kind, state, agent, parent, label or day")
     .option("--archived", "those that were put away")
-    .action(async ({ json, ...query }: ListOptions & { kind?: string; parent?: string; search?: string; archived?: boolean }) => {
+    .action(async ({ json, ...query }: ListOptions & { archived?: boolean } & Readonly<Record<string, string | boolean>>) => {
       const answer = await (await cli.connect()).get<SessionList>("/api/sessions", query);
       if (json) return sayJson(cli.terminal, answer);
-      const now = cli.clock.now();
-      const rows = answer.sessions.map((one) => [one.key, one.state, String(one.waitingMessages), duration(now - one.lastAt), tokens(one.usage), one.label ?? ""]);
+      if (answer.groups !== undefined) return sayGroups(cli.terminal, answer.groups);
+      const rows = answer.sessions.map((one) => [one.key, one.state, String(one.waitingMessages), date(one.lastAt), tokens(one.usage), one.label ?? ""]);
       sayTable(cli.terminal, ["session", "state", "waiting", "last", "tokens", "label"], rows, "no sessions");
       sayNext(cli.terminal, answer.next);
     });

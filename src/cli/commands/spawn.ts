@@ -28,6 +28,9 @@ interface SpawnOptions {
   readonly backoff?: number;
   readonly retryModel?: string;
   readonly category?: string;
+  readonly delivery?: string;
+  readonly callback?: string;
+  readonly cleanup?: string;
   readonly budgetTokens?: number;
   readonly budgetCost?: number;
   readonly budgetCalls?: number;
@@ -55,6 +58,9 @@ export function register(parent: Command, cli: Cli): void {
     .option("--retry-model <model>", "the model of further attempts")
     .option("--category <name>", "the kind of task; many failures in a row of one kind stop further ones for a while")
     .addOption(new Option("--on-end <how>", "when it is done before its own children").choices(ON_END))
+    .option("--delivery <way>", "digest, notify, board or webhook")
+    .option("--callback <url>", "post the result to this address, signed")
+    .option("--cleanup <what>", "keep its session after its end, or delete it")
     .option("--budget-tokens <tokens>", "what it may use with all below it, in tokens", wholeNumberArgument({ min: 1, max: SPAWN_BUDGET_MAX.tokens }))
     .option("--budget-cost <dollars>", "the same in US dollars", dollarsArgument)
     .option("--budget-calls <calls>", "the same in model calls", wholeNumberArgument({ min: 1, max: SPAWN_BUDGET_MAX.calls }))

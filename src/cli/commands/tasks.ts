@@ -1,8 +1,8 @@
 /** `yard tasks`: the records of spawned children, and `yard tasks flow`: the trees that they form. */
 import type { Command } from "commander";
-import type { ApiTask, CancelResult, FlowDetail, FlowList, FlowTask, History, MessageAccepted, TaskDetail, TaskList } from "../../api/wire.ts";
-import { asJson, asListing, inPath, sessionArgument, type Cli, type ListOptions } from "../command.ts";
-import { budgetLeft, duration, money, sayFields, sayTable, tokens } from "../table.ts";
+import type { ApiDelivery, ApiReportGroup, ApiTask, CancelResult, DeliveryList, FlowDetail, FlowList, FlowTask, History, MessageAccepted, ReportAnswer, TaskDetail, TaskList } from "../../api/wire.ts";
+import { asJson, asListing, inPath, sessionArgument, wholeNumberArgument, type Cli, type ListOptions } from "../command.ts";
+import { budgetLeft, date, duration, money, sayFields, sayGroups, sayTable, tokens } from "../table.ts";
 import { plain, say, sayJson } from "../terminal.ts";
 import { sayCancelled, sayHistory, sayNext } from "./sessions.ts";
 
@@ -15,11 +15,17 @@ export function register(parent: Command, cli: Cli): void {
     .option("--parent <session>", "only children of this session", sessionArgument)
     .option("--flow <flow>", "only those of this tree")
     .option("--state <states>", "only those in these states, e.g. queued,running")
+    .option("--batch <batch>", "only those that were asked for together")
+    .option("--kind <kind>", "only subagent or acp")
     .option("--label <label>", "only those with this label")
-    .action(async ({ json, ...query }: ListOptions & { parent?: string; flow?: string; state?: string; label?: string }) => {
+    .option("--q <text>", "only those with this in their label, id or session")
+    .option("--group <by>", "count them by kind, state, agent, parent, label, flow, batch or day")
+    .action(async ({ json, ...query }: ListOptions & Readonly<Record<string, string>>) => {
       const answer = await (await cli.connect()).get<TaskList>("/api/tasks", query);
       if (json) return sayJson(cli.terminal, answer);
-      sayTable(cli.terminal, ["task", "state", "for", "tokens", "label", "claims"], answer.tasks.map((task) => [...rowOf(task, cli.clock.now()), task.claims.join(", ")]), "no tasks");
+      if (answer.groups !== undefined) return sayGroups(cli.terminal, answer.groups);
+      const rows = answer.tasks.map((task) => [task.taskId, task.state, date(task.queuedAt), ...rowOf(task, cli.clock.now()).slice(2), task.claims.join(", ")]);
+      sayTable(cli.terminal, ["task", "state", "asked", "for", "tokens", "label", "claims"], rows, "no tasks");
       sayNext(cli.terminal, answer.next);
     });
 
@@ -38,6 +44,9 @@ export function register(parent: Command, cli: Cli): void {
       ["attempt", task.attemptLast > 1 ? `${task.attempt} of ${task.attemptLast}` : task.attempt],
       ["claims", task.claims.length === 0 ? null : task.claims.join(", ")],
       ["category", task.category],
+      ["asked", date(task.queuedAt)],
+      ["batch", task.batch],
+      ["delivery", task.deliveredAt === null ? task.delivery : `${task.delivery}, ${date(task.deliveredAt)}`],
       ["took", duration((task.endedAt ?? cli.clock.now()) - task.queuedAt)],
       ["tokens", tokens(task.usage)],
       ["cost", money(task.usage)],
@@ -76,17 +85,65 @@ export function register(parent: Command, cli: Cli): void {
   });
 
   registerFlow(tasks, cli);
+  registerReport(tasks, cli);
+  registerDeliveries(tasks, cli);
+}
+
+function registerReport(tasks: Command, cli: Cli): void {
+  asJson(tasks.command("report").description("how many succeeded, per batch, tree and day, and which failed"))
+    .option("--days <n>", "how many days back", wholeNumberArgument({ min: 1, max: 90 }), 7)
+    .action(async ({ json, days }: { json?: boolean; days: number }) => {
+      const report = await (await cli.connect()).get<ReportAnswer>("/api/report", { days });
+      if (json) return sayJson(cli.terminal, report);
+      const { health, total } = report;
+      say(cli.terminal, `${completion(total)} of the last ${days} days, ${total.active} active, ${total.cancelled} cancelled`);
+      say(cli.terminal, `results reach somebody after ${health.announceMs.p50} ms (p50), ${health.announceMs.p99} ms (p99); ${health.undelivered} have not yet; children wait ${health.spawnWaitMs.p50} ms (p50), ${health.spawnWaitMs.p99} ms (p99)`);
+      for (const [what, groups] of [["day", report.days], ["flow", report.flows], ["batch", report.batches]] as const) {
+        say(cli.terminal, "");
+        sayTable(cli.terminal, [what, "asked", "completed", "active", "failed"], groups.map((one) => [one.name, date(one.startedAt ?? 0), completion(one), String(one.active), one.failedTasks.map(({ label, state }) => `${label} (${state})`).join(", ")]), `no ${what}`);
+      }
+    });
+}
+
+function registerDeliveries(tasks: Command, cli: Cli): void {
+  const deliveries = tasks.command("deliveries").description("results that are posted to a callback");
+  asListing(deliveries.command("list").description("list them, the newest first"))
+    .option("--state <state>", "only prepared, dispatching, delivered, rejected or unknown")
+    .option("--task <task>", "only that of this task")
+    .action(async ({ json, ...query }: ListOptions & { state?: string; task?: string }) => {
+      const answer = await (await cli.connect()).get<DeliveryList>("/api/deliveries", query);
+      if (json) return sayJson(cli.terminal, answer);
+      const rows = answer.deliveries.map((one) => [one.deliveryId, one.state, date(one.createdAt), String(one.attempts), one.taskId, one.problem ?? one.url]);
+      sayTable(cli.terminal, ["delivery", "state", "ended", "attempts", "task", "problem or address"], rows, "no deliveries");
+      sayNext(cli.terminal, answer.next);
+    });
+  asJson(deliveries.command("retry").description("post one that was given up again, under its old id").argument("<delivery>", "its id")).action(async (id: string, { json }: { json?: boolean }) => {
+    const delivery = await (await cli.connect()).post<ApiDelivery>(`/api/deliveries/${inPath(id)}/retry`);
+    if (json) sayJson(cli.terminal, delivery);
+    else say(cli.terminal, `${delivery.deliveryId} is posted again`);
+  });
+}
+
+function completion({ completion: rate, succeeded, failed }: ApiReportGroup): string {
+  return rate === null ? "none ended" : `${succeeded} of ${succeeded + failed} (${Math.floor(rate * 100)} %)`;
 }
 
 function registerFlow(tasks: Command, cli: Cli): void {
   const flow = tasks.command("flow").description("the trees of tasks under one root");
   const withId = (name: string, description: string): Command => asJson(flow.command(name).description(description).argument("<flow>", "its id"));
 
-  asListing(flow.command("list").description("list them, the newest first")).action(async ({ json, ...query }: ListOptions) => {
+  const listing = asListing(flow.command("list").description("list them, the newest first"))
+    .option("--root <session>", "only those below this session", sessionArgument)
+    .option("--state <state>", "only running, ended or cancelled")
+    .option("--label <label>", "only those with a task of this label")
+    .option("--q <text>", "only those with this in their id or a task's label")
+    .option("--group <by>", "count them by state, root or day");
+  listing.action(async ({ json, ...query }: ListOptions & Readonly<Record<string, string>>) => {
     const answer = await (await cli.connect()).get<FlowList>("/api/flows", query);
     if (json) return sayJson(cli.terminal, answer);
-    const rows = answer.flows.map((one) => [one.flowId, one.state, `${one.succeeded} of ${one.total}`, String(one.active), String(one.failed), tokens(one.usage), one.root ?? ""]);
-    sayTable(cli.terminal, ["flow", "state", "succeeded", "active", "failed", "tokens", "root"], rows, "no flows");
+    if (answer.groups !== undefined) return sayGroups(cli.terminal, answer.groups);
+    const rows = answer.flows.map((one) => [one.flowId, one.state, date(one.startedAt), `${one.succeeded} of ${one.total}`, String(one.active), String(one.failed), tokens(one.usage), one.root ?? ""]);
+    sayTable(cli.terminal, ["flow", "state", "asked", "succeeded", "active", "failed", "tokens", "root"], rows, "no flows");
     sayNext(cli.terminal, answer.next);
   });
 

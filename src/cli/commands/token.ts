@@ -5,6 +5,7 @@ import { openConfig, tokenFrom } from "../../config/config.ts";
 import { readGatewayFile } from "../../config/gateway-file.ts";
 import { openStateDir, readOrMakeToken } from "../../config/state-dir.ts";
 import { Fault } from "../../model/faults.ts";
+import { webhookSecretFrom } from "../../model/webhook-secret.ts";
 import { inPath, sessionArgument, wholeNumberArgument, type Cli } from "../command.ts";
 import { sayTable } from "../table.ts";
 import { say, sayJson } from "../terminal.ts";
@@ -13,6 +14,7 @@ const SECONDS_MAX = 366 * 86_400;
 
 interface TokenOptions {
   readonly rotate?: boolean;
+  readonly webhook?: boolean;
   readonly scope?: string;
   readonly label?: string;
   readonly session?: string;
@@ -27,6 +29,7 @@ export function register(parent: Command, cli: Cli): void {
     .command("token")
     .description("print the token that the page and other programs log in with, or handle tokens for one part of the gateway")
     .option("--rotate", "make a new one; the old one is refused from then on")
+    .option("--webhook", "print the secret that posted results are signed with, when deliveries.webhook.secret is not set")
     .option("--scope <part>", "make a token that opens only this: proxy = model calls through /proxy/*")
     .option("--label <text>", "with --scope: what it is for")
     .option("--session <key>", "with --scope: the session that its usage counts for; it ends with it")
@@ -35,12 +38,13 @@ export function register(parent: Command, cli: Cli): void {
     .option("--revoke <id>", "take one of them back")
     .option("--json", "with --scope, --list, --revoke: print the gateway's answer")
     .action(async (options: TokenOptions) => {
-      const kinds = [options.rotate, options.scope, options.list, options.revoke].filter((each) => each !== undefined);
-      if (kinds.length > 1) throw new Fault("WRONG_USE", { problem: "name one of --rotate, --scope, --list and --revoke" });
+      const kinds = [options.rotate ?? options.webhook, options.scope, options.list, options.revoke].filter((each) => each !== undefined);
+      if (kinds.length > 1) throw new Fault("WRONG_USE", { problem: "name one of --rotate or --webhook, --scope, --list and --revoke" });
       if (options.scope !== undefined) return mint(cli, options);
       if (options.list) return list(cli, options);
       if (options.revoke !== undefined) return revoke(cli, options.revoke, options);
-      say(cli.terminal, options.rotate ? await rotated(cli) : await current(cli));
+      const token = options.rotate ? await rotated(cli) : await current(cli);
+      say(cli.terminal, options.webhook ? webhookSecretFrom(token) : token);
     });
 }
 

@@ -128,7 +128,10 @@ function startTurn(k: Kernel, session: SessionKey, origin: TurnOrigin, messages:
     "INSERT INTO turn (id, session, handle, track, origin, pool, state, epoch, generation, task_id, about, context_upto, owed, started_at, person, tree) VALUES (?,?,?,?,?,?,'running',?,?,?,?,?,?,?,?,?)",
     turnId, session, handle, track, origin, pool, epoch, generation, task?.["id"] ?? null, about, contextUpTo, JSON.stringify(owed), now, task?.["person"] ?? personOf(k, messages), task?.["flow_id"] ?? "",
   );
-  for (const message of messages) k.run("UPDATE message SET state = 'taken', turn_id = ? WHERE id = ?", turnId, message["id"]);
+  for (const message of messages) {
+    k.run("UPDATE message SET state = 'taken', turn_id = ? WHERE id = ?", turnId, message["id"]);
+    if (message["child_task"] !== null) k.run("UPDATE task SET delivered_at = coalesce(delivered_at, ?) WHERE id = ?", now, message["child_task"]);
+  }
   const taken = takenTexts(k, session, turnId, messages);
   k.run("INSERT INTO step (turn_id, n, key, kind, name, effect, state, started_at) VALUES (?, 1, ?, 'model', 'model', 'pure', 'intent', ?)", turnId, modelStepKey(1), now);
   k.run("UPDATE session SET last_at = ?, archived_at = NULL WHERE key = ?", now, session);
@@ -136,7 +139,7 @@ function startTurn(k: Kernel, session: SessionKey, origin: TurnOrigin, messages:
   const messageIds = messages.map((message) => message["id"] as MessageId);
   k.emit(
     session,
-    ...messages.filter((message) => message["child_task"] !== null).map((message) => ({ type: "task.delivered" as const, turnId, taskId: message["child_task"] as TaskId, data: {} })),
+    ...messages.filter((message) => message["child_task"] !== null).map((message) => ({ type: "task.delivered" as const, turnId, taskId: message["child_task"] as TaskId, data: { by: "digest" } })),
     { type: "turn.started", turnId, taskId: task?.["id"] ?? null, data: { messageIds, track, attempt: 1, handle: handleText(handle), agent: row["agent"], model: row["model"], about, ...(messages[0]!["child_task"] === null ? {} : { digest: taken[0]!.text }) } },
   );
   if (task !== undefined) wakeTask(k, task);

@@ -49,6 +49,22 @@ for (const { way, byMs } of [{ way: "back", byMs: -TWO_DAYS_MS }, { way: "forwar
     clock.advance(20_000);
     assert.equal((await store.takeAllowance(ask)).waitMs, 40_000);
   });
+
+  test(`a clock that is set ${way} by two days does not post a result early or late`, async () => {
+    const { clock, store } = open();
+    const spawn = {
+      task: "t", label: null, parent: null, turnId: null, agent: DEFAULT_AGENT, kind: "subagent", model: null, context: "isolated", cwd: null, deadlineSeconds: null,
+      delivery: "webhook", callback: "https://example.org/hook", cleanup: "keep", claims: [], idempotencyKey: null,
+    } as const;
+    const { task } = await store.admitSpawn({ spawn, limits: { depthMax: 1, childrenMax: 1 } });
+    await store.cancelTask({ task: task.taskId, by: "a person" });
+    const [first] = (await store.claimDeliveries({ limit: 1 })).claimed;
+    await store.settleDelivery({ id: first!.delivery.deliveryId, attempt: 1, end: { outcome: "later", nextAt: clock.now() + 60_000, httpStatus: 500, problem: "500", inDoubt: false } });
+    clock.setByMs = byMs;
+    clock.advance(20_000);
+    const { claimed, nextAt } = await store.claimDeliveries({ limit: 1 });
+    assert.deepEqual([claimed, nextAt! - clock.now()], [[], 40_000]);
+  });
 }
 
 test("a clock that was set back while no gateway ran makes nothing wait for it", async () => {

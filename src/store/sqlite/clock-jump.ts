@@ -23,6 +23,7 @@ const MOMENTS: readonly { readonly table: string; readonly columns: readonly str
   { table: "circuit", columns: ["open_until"], where: "open_until IS NOT NULL" },
   { table: "parked", columns: ["until"], where: "1" },
   { table: "occurrence", columns: ["retry_at"], where: "retry_at IS NOT NULL" },
+  { table: "delivery", columns: ["next_at"], where: "state = 'prepared'" },
 ];
 
 /** To be called in each transaction before anything looks at the time. */

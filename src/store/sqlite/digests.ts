@@ -26,6 +26,7 @@ export function deliverQuietly(k: Kernel, session: SessionKey, { waiting }: { wa
   writeDigest(k, session, null, announcements);
   for (const message of announcements) {
     k.run("UPDATE message SET state = 'answered' WHERE id = ?", message["id"]);
+    k.run("UPDATE task SET delivered_at = coalesce(delivered_at, ?) WHERE id = ?", k.now(), message["child_task"]);
     k.emit(session, { type: "task.delivered", taskId: message["child_task"], data: { quiet: true } });
   }
 }

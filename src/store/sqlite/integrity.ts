@@ -33,6 +33,8 @@ export const INVARIANTS: readonly Invariant[] = [
   { name: "a child that waits for claims waits for an older one", sql: "SELECT t.id AS what FROM task t WHERE t.blocked = 1 AND t.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM claim c JOIN task o ON o.id = c.task_id WHERE o.n < t.n AND o.ended_at IS NULL)" },
   { name: "a child that waits for claims has not started", sql: "SELECT t.id AS what FROM task t JOIN turn r ON r.session = t.session AND r.state = 'running' WHERE t.blocked = 1 AND t.ended_at IS NULL" },
   { name: "each attempt of a child but its last has its record", sql: "SELECT a.task_id AS what FROM attempt a JOIN task t ON t.id = a.task_id WHERE a.attempt >= t.attempt" },
+  { name: "the result of a child with a callback is on its way out exactly once it has ended", sql: "SELECT t.id AS what FROM task t WHERE t.callback IS NOT NULL AND (t.ended_at IS NOT NULL) <> EXISTS (SELECT 1 FROM delivery d WHERE d.task_id = t.id)" },
+  { name: "what was delivered to a web address is marked as delivered", sql: "SELECT d.id AS what FROM delivery d JOIN task t ON t.id = d.task_id WHERE d.state = 'delivered' AND t.delivered_at IS NULL" },
   {
     name: "a budget has reserved what calls on their way and the budgets below it may take",
     sql: `SELECT b.scope || ' ' || b.name || ' ' || b.unit AS what FROM budget b WHERE b.reserved

@@ -1,18 +1,19 @@
 /** What others may look at: transcripts, events, tasks, flows, lanes, totals. Changes nothing. */
 import type { FlowId, MessageId, SessionKey, TaskId, TurnId } from "../../base/ids.ts";
-import { Fault } from "../../model/faults.ts";
 import { POOLS, type PoolName } from "../../model/lane.ts";
 import type { Task } from "../../model/task.ts";
 import type { Entry } from "../../model/turn.ts";
 import type { YardEvent } from "../../model/event.ts";
-import type { FlowRow, LaneRow, LanesView, PoolRow, SessionContext, TaskQuery, TaskWait, TurnRow } from "../store.ts";
+import type { FlowRow, LaneRow, LanesView, PoolRow, SessionContext, TaskWait, TurnRow } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { budgetView } from "./budgets.ts";
 import { placeOf } from "./claim.ts";
 import { slotsUsed, waitsForBeside } from "./lane-state.ts";
 import { blockersOf } from "./path-claims.ts";
 import { generationOf, poolSize } from "./rules.ts";
-import { entryOf, taskOf, turnOf, usageOf } from "./rows.ts";
+import { FLOW_SELECT } from "./listings.ts";
+import { entryOf, flowOf, turnOf } from "./rows.ts";
+import { taskWithBudget } from "./task-row.ts";
 
 /** Lanes that one listing shows; the pools count all of them. */
 const LANES_SHOWN_MAX = 1_000;
@@ -72,30 +73,6 @@ export function taskOfSession(k: Kernel, key: SessionKey): Task | null {
   return row === undefined ? null : taskWithBudget(k, row);
 }
 
-function taskWithBudget(k: Kernel, row: Row): Task {
-  return taskOf(row, row["budgeted"] === 2 ? budgetView(k, "task", row["id"]) : null);
-}
-
-/** Newest first. */
-export function tasks(k: Kernel, query: TaskQuery): { tasks: Task[]; next: string | null } {
-  if (query.after !== undefined && !/^\d{1,15}$/.test(query.after)) throw new Fault("BAD_REQUEST", { where: "after", problem: "is not a `next` value of this listing" });
-  const rows = k.all(
-    `SELECT * FROM task WHERE n < ?1 AND (?2 IS NULL OR parent_session = ?2) AND (?3 IS NULL OR flow_id = ?3) AND (?4 IS NULL OR label = ?4)
-       AND (?5 IS NULL OR state IN (SELECT value FROM json_each(?5)))
-       AND (?6 IS NULL OR session IN (WITH RECURSIVE tree(key) AS (SELECT key FROM session WHERE parent = ?6 UNION ALL SELECT s.key FROM session s JOIN tree ON s.parent = tree.key) SELECT key FROM tree))
-     ORDER BY n DESC LIMIT ?7`,
-    query.after === undefined ? Number.MAX_SAFE_INTEGER : Number(query.after), query.parent ?? null, query.flow ?? null, query.label ?? null,
-    query.states === undefined ? null : JSON.stringify(query.states), query.below ?? null, query.limit + 1,
-  );
-  const page = rows.slice(0, query.limit);
-  return { tasks: page.map((row) => taskWithBudget(k, row)), next: rows.length > query.limit ? String(page.at(-1)!["n"]) : null };
-}
-
-const FLOW_SELECT = `
-  SELECT f.*, count(t.id) AS tasks, sum(t.ended_at IS NULL) AS active, sum(t.state = 'succeeded') AS succeeded, sum(t.state IN ('failed','timed_out','lost')) AS failed, max(t.ended_at) AS ended_at,
-         sum(t.input) AS input, sum(t.output) AS output, sum(t.cache_read) AS cache_read, sum(t.cache_write) AS cache_write, sum(t.reasoning) AS reasoning, sum(t.calls) AS calls, sum(t.cost_micros) AS cost_micros, sum(t.unpriced) AS unpriced
-  FROM flow f JOIN task t ON t.flow_id = f.id`;
-
 export function flow(k: Kernel, id: FlowId): { flow: FlowRow; tasks: (Task & { waitsFor: TaskWait | null })[] } | null {
   const row = k.get(`${FLOW_SELECT} WHERE f.id = ? GROUP BY f.id`, id);
   if (row === undefined) return null;
@@ -113,31 +90,6 @@ function waitOf(k: Kernel, task: Row): TaskWait | null {
   const barrier = k.get("SELECT id, deadline_at FROM barrier WHERE session = ? AND state = 'open' ORDER BY id LIMIT 1", task["session"]);
   if (barrier === undefined) return wait("children", k.all("SELECT id FROM task WHERE parent_session = ? AND ended_at IS NULL ORDER BY n", task["session"]));
   return wait("children", k.all("SELECT t.id FROM barrier_task b JOIN task t ON t.id = b.task_id WHERE b.barrier_id = ? AND t.ended_at IS NULL ORDER BY t.n", barrier["id"]), barrier["deadline_at"]);
-}
-
-export function flows(k: Kernel, { after, limit }: { after?: string; limit: number }): { flows: FlowRow[]; next: string | null } {
-  const [at, id] = (after ?? `${Number.MAX_SAFE_INTEGER}~`).split("~");
-  if (!/^\d{1,16}$/.test(at ?? "") || id === undefined) throw new Fault("BAD_REQUEST", { where: "after", problem: "is not a `next` value of this listing" });
-  const rows = k.all(`${FLOW_SELECT} WHERE f.started_at < ?1 OR (f.started_at = ?1 AND f.id > ?2) GROUP BY f.id ORDER BY f.started_at DESC, f.id LIMIT ?3`, Number(at), id, limit + 1);
-  const page = rows.slice(0, limit);
-  const last = page.at(-1);
-  return { flows: page.map(flowOf), next: rows.length > limit && last !== undefined ? `${last["started_at"]}~${last["id"]}` : null };
-}
-
-function flowOf(row: Row): FlowRow {
-  return {
-    flowId: row["id"],
-    root: row["root"],
-    state: row["active"] > 0 ? "running" : row["cancelled_at"] !== null ? "cancelled" : "ended",
-    startedAt: row["started_at"],
-    endedAt: row["active"] > 0 ? null : row["ended_at"],
-    tasks: row["tasks"],
-    active: row["active"],
-    succeeded: row["succeeded"],
-    failed: row["failed"],
-    usage: usageOf(row),
-    budget: null,
-  };
 }
 
 export function lanes(k: Kernel, { meanTurnMs }: { meanTurnMs: Readonly<Record<PoolName, number>> }): LanesView {

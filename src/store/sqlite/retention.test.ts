@@ -74,7 +74,7 @@ test("an archived child goes whole after its time, its result stays until its ow
   await bench.done(parent);
   await bench.drain();
   bench.clock.advance(DAY_MS);
-  await bench.store.archiveIdle({ childrenEndedBefore: bench.clock.now(), limit: 10 });
+  await bench.store.archiveIdle({ childrenEndedBefore: bench.clock.now(), unusedSince: null, limit: 10 });
   bench.clock.advance(100 * DAY_MS);
   await pass(bench, { archivedAfter: bench.clock.now() - 90 * DAY_MS });
   assert.equal(await bench.store.session(task.session), null);

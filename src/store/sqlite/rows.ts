@@ -4,7 +4,7 @@ import type { BudgetView } from "../../model/budget.ts";
 import type { Usage } from "../../model/chat.ts";
 import type { Entry, EntryContent, StepRecord } from "../../model/turn.ts";
 import type { Task } from "../../model/task.ts";
-import type { SessionRow, TurnRow } from "../store.ts";
+import type { FlowRow, SessionRow, TurnRow } from "../store.ts";
 import type { Row } from "./kernel.ts";
 
 export const USAGE_COLUMNS = "input, output, cache_read, cache_write, reasoning, calls, cost_micros, unpriced";
@@ -82,6 +82,24 @@ export function taskOf(row: Row, budget: BudgetView | null): Task {
     attemptLast: row["attempt_last"],
     onEnd: row["on_end"],
     category: row["category"],
+    batch: row["batch"],
+    deliveredAt: row["delivered_at"],
+  };
+}
+
+export function flowOf(row: Row): FlowRow {
+  return {
+    flowId: row["id"],
+    root: row["root"],
+    state: row["active"] > 0 ? "running" : row["cancelled_at"] !== null ? "cancelled" : "ended",
+    startedAt: row["started_at"],
+    endedAt: row["active"] > 0 ? null : row["ended_at"],
+    tasks: row["tasks"],
+    active: row["active"],
+    succeeded: row["succeeded"],
+    failed: row["failed"],
+    usage: usageOf(row),
+    budget: null,
   };
 }
 

@@ -1,43 +1,15 @@
-/** Sessions: listed, changed, reset, put away, removed. */
+/** Sessions: looked up, changed, reset, put away, removed. */
 import type { SessionKey } from "../../base/ids.ts";
-import { Fault } from "../../model/faults.ts";
-import type { Cancelled, SessionPatch, SessionQuery, SessionRow } from "../store.ts";
+import type { Cancelled, SessionPatch, SessionRow } from "../store.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel } from "./kernel.ts";
+import { SESSION_SELECT } from "./listings.ts";
 import { sessionOf } from "./rows.ts";
 import { cancelSession } from "./tasks.ts";
 
-const SELECT = `
-  SELECT s.*, l.state, l.last_seq, l.last_entry, l.waiting,
-         (SELECT count(*) FROM turn t WHERE t.session = s.key AND t.state = 'running') AS running
-  FROM session s JOIN lane l ON l.session = s.key`;
-
 export function session(k: Kernel, key: SessionKey): SessionRow | null {
-  const row = k.get(`${SELECT} WHERE s.key = ?`, key);
+  const row = k.get(`${SESSION_SELECT} WHERE s.key = ?`, key);
   return row === undefined ? null : sessionOf(row);
-}
-
-export function sessions(k: Kernel, query: SessionQuery): { rows: SessionRow[]; next: string | null } {
-  const [afterAt, afterKey] = afterOf(query.after);
-  const search = query.search === undefined ? null : `%${query.search.replace(/[\\%_]/g, (character) => `\\${character}`)}%`;
-  const rows = k.all(
-    `${SELECT} WHERE (?1 IS NULL OR s.kind = ?1) AND (?2 IS NULL OR s.parent = ?2)
-       AND (?3 IS NULL OR s.key LIKE ?3 ESCAPE '\\' OR s.label LIKE ?3 ESCAPE '\\')
-       AND (s.archived_at IS NOT NULL) = ?4
-       AND (?5 IS NULL OR s.last_at < ?5 OR (s.last_at = ?5 AND s.key > ?6))
-     ORDER BY s.last_at DESC, s.key LIMIT ?7`,
-    query.kind ?? null, query.parent ?? null, search, query.archived === true ? 1 : 0, afterAt, afterKey, query.limit + 1,
-  );
-  const page = rows.slice(0, query.limit);
-  const last = page.at(-1);
-  return { rows: page.map(sessionOf), next: rows.length > query.limit && last !== undefined ? `${last["last_at"]}~${last["key"]}` : null };
-}
-
-function afterOf(after: string | undefined): [number | null, string | null] {
-  if (after === undefined) return [null, null];
-  const [at, key] = after.split("~");
-  if (!/^\d{1,16}$/.test(at ?? "") || key === undefined) throw new Fault("BAD_REQUEST", { where: "after", problem: "is not a `next` value of this listing" });
-  return [Number(at), key];
 }
 
 export function patchSession(k: Kernel, { key, patch }: { key: SessionKey; patch: SessionPatch }): SessionRow | null {
@@ -86,11 +58,18 @@ export function removeSpent(k: Kernel, { limit }: { limit: number }): number {
   return rows.length;
 }
 
-/** Puts away the sessions of children that ended before a moment. @returns how many. */
-export function archiveIdle(k: Kernel, { childrenEndedBefore, limit }: { childrenEndedBefore: number; limit: number }): number {
+/**
+ * Puts away the sessions of children that ended before one moment, and other conversations but the
+ * agents' main ones that nothing was said in since another; null = leave these. @returns how many.
+ */
+export function archiveIdle(k: Kernel, { childrenEndedBefore, unusedSince, limit }: { childrenEndedBefore: number | null; unusedSince: number | null; limit: number }): number {
   const rows = k.all(
-    `SELECT s.key FROM task t JOIN session s ON s.key = t.session WHERE t.ended_at < ? AND s.archived_at IS NULL AND s.last_at < ? LIMIT ?`,
-    childrenEndedBefore, childrenEndedBefore, limit,
+    `SELECT s.key FROM session s JOIN lane l ON l.session = s.key
+     WHERE s.archived_at IS NULL AND l.state = 'idle' AND NOT EXISTS (SELECT 1 FROM turn u WHERE u.session = s.key AND u.state = 'running')
+       AND ((s.task_id IS NOT NULL AND s.last_at < ?1 AND NOT EXISTS (SELECT 1 FROM task t WHERE t.session = s.key AND (t.ended_at IS NULL OR t.ended_at >= ?1)))
+         OR (s.kind IN ('direct','group','job') AND s.last_at < ?2 AND NOT EXISTS (SELECT 1 FROM task t WHERE t.parent_session = s.key AND t.ended_at IS NULL)))
+     ORDER BY s.last_at, s.key DESC LIMIT ?3`,
+    childrenEndedBefore, unusedSince, limit,
   );
   for (const { key } of rows) {
     k.run("UPDATE session SET archived_at = ? WHERE key = ?", k.now(), key);

@@ -3,7 +3,7 @@
  *
  * The end of a child and the message to its parent are one transaction, whatever ended it.
  */
-import type { FlowId, SessionKey, TaskId, TurnId } from "../../base/ids.ts";
+import type { BarrierId, FlowId, SessionKey, TaskId, TurnId } from "../../base/ids.ts";
 import type { Json } from "../../base/json.ts";
 import { Fault, type FaultRecord } from "../../model/faults.ts";
 import { fairShareMs } from "../../model/lane.ts";
@@ -18,6 +18,7 @@ import { SCHEMA_REQUEST, beginNextAttempt, hasStalled, mayTryAgain, taskText } f
 import { barriersFor, cancelBarriers, checkBarrier } from "./barriers.ts";
 import { budgetChild, budgetView, closeBudget, limitsOf } from "./budgets.ts";
 import { enterCircuit, passCircuit, tellCircuit } from "./circuits.ts";
+import { markDelivered, prepareDelivery } from "./deliveries.ts";
 import { deliverQuietly } from "./digests.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
@@ -55,6 +56,12 @@ export function admitSpawn(k: Kernel, { spawn, limits }: { spawn: NewSpawn; limi
   return { task, created: true };
 }
 
+/** All of them or none: one that is refused takes the others with it. */
+export function admitSpawns(k: Kernel, { spawns, limits }: { spawns: readonly NewSpawn[]; limits: SpawnLimits }): { task: Task; created: boolean }[] {
+  const batch = `batch_${k.ids.bare()}`;
+  return spawns.map((spawn) => admitSpawn(k, { spawn: { ...spawn, batch }, limits }));
+}
+
 function livingParent(k: Kernel, key: SessionKey): Row {
   const parent = k.get("SELECT * FROM session WHERE key = ?", key);
   if (parent === undefined) throw new Fault("SESSION_NOT_FOUND", { session: key });
@@ -62,9 +69,11 @@ function livingParent(k: Kernel, key: SessionKey): Row {
   return parent;
 }
 
-/** Children of a child belong to its flow; children of one turn of a root session are one flow. */
+/** Children of a child belong to its flow; children of one turn of a root session, or of one batch, are one flow. */
 function flowFor(k: Kernel, spawn: NewSpawn, parentTask: string | null): FlowId {
   if (parentTask !== null) return k.get("SELECT flow_id FROM task WHERE id = ?", parentTask)!["flow_id"];
+  const batch = spawn.batch ? k.get("SELECT flow_id FROM task WHERE batch = ? LIMIT 1", spawn.batch) : undefined;
+  if (batch !== undefined) return batch["flow_id"];
   const turn = spawn.turnId === null ? undefined : k.get("SELECT flow_id FROM turn WHERE id = ?", spawn.turnId);
   if (turn?.["flow_id"]) {
     if (k.get("SELECT 1 FROM flow WHERE id = ? AND cancelled_at IS NOT NULL", turn["flow_id"]) !== undefined) throw new Fault("FLOW_CANCELLED", { flow: turn["flow_id"] });
@@ -112,11 +121,11 @@ function insertTask(k: Kernel, { spawn, parent, limits, depth, parentTask, flowI
   const schema = spawn.outputSchema === undefined ? null : JSON.stringify(spawn.outputSchema);
   const row = k.get(
     `INSERT INTO task (id, n, flow_id, label, task, kind, state, parent_session, parent_task, session, agent, model, depth, delivery, cleanup, claims, siblings_max, admitted, spawn_key, attempt, queued_at, deadline_at, person, budgeted, output_schema,
-       on_end, forked, progress_ms, attempt_last, backoff_seconds, retry_model, category, circuit_failures, circuit_open_ms, spawn_turn)
-     VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM task), ?,?,?,?,'queued',?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?,?) RETURNING *`,
+       callback, batch, on_end, forked, progress_ms, attempt_last, backoff_seconds, retry_model, category, circuit_failures, circuit_open_ms, spawn_turn)
+     VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM task), ?,?,?,?,'queued',?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?, ?,?,?,?,?,?,?,?,?,?,?,?) RETURNING *`,
     taskId, flowId, label, spawn.task, spawn.kind, spawn.parent, parentTask, session, spawn.agent, spawn.model, depth, spawn.delivery, spawn.cleanup, JSON.stringify(spawn.claims),
     limits.childrenMax, admitted ? 1 : 0, spawn.idempotencyKey, attempt, now, spawn.deadlineSeconds === null ? null : now + spawn.deadlineSeconds * 1000, person, budgeted, schema,
-    watch.onEnd, spawn.context === "fork" ? 1 : 0, watch.progressSeconds === null ? null : watch.progressSeconds * 1000, attempt + watch.attempts - 1, watch.backoffSeconds, watch.retryModel,
+    spawn.callback ?? null, spawn.batch ?? spawn.turnId, watch.onEnd, spawn.context === "fork" ? 1 : 0, watch.progressSeconds === null ? null : watch.progressSeconds * 1000, attempt + watch.attempts - 1, watch.backoffSeconds, watch.retryModel,
     watch.category, watch.circuitFailures, watch.circuitOpenSeconds * 1000, spawn.turnId,
   )!;
   const blockers = spawn.claims.length === 0 ? [] : takeClaims(k, row, fence, watch.onConflict);
@@ -128,9 +137,9 @@ function insertTask(k: Kernel, { spawn, parent, limits, depth, parentTask, flowI
   refreshLane(k, session);
   const log = spawn.parent ?? session;
   const data = { label, session, state: "queued", flowId, depth, agent: spawn.agent, model: spawn.model };
-  k.emit(log, { type: "task.accepted", taskId, data });
-  if (!admitted) k.emit(log, { type: "task.queued", taskId, data: { label, session, state: "queued", active: siblings, activeMax: limits.childrenMax } });
-  if (blockers.length > 0) k.emit(log, { type: "task.queued", taskId, data: { label, session, state: "queued", claims: [...spawn.claims], behind: blockers.map((one) => one["id"]) } });
+  const why = blockers.length > 0 ? "claims" : admitted ? "slot" : "siblings";
+  const queued = { label, session, state: "queued", why, active: siblings, activeMax: limits.childrenMax, ...(blockers.length === 0 ? {} : { claims: [...spawn.claims], behind: blockers.map((one) => one["id"]) }) };
+  k.emit(log, { type: "task.accepted", taskId, data }, { type: "task.queued", taskId, data: queued });
   return taskOf(row, budgeted === 2 ? budgetView(k, "task", taskId) : null);
 }
 
@@ -173,7 +182,7 @@ export function startAgain(k: Kernel, old: Row, by: string): Task {
   const spawn: NewSpawn = {
     task: old["task"], label: old["label"], parent: old["parent_session"], turnId: null, agent: old["agent"], kind: old["kind"], model: old["model"], context: "isolated",
     cwd: session?.["cwd"] ?? null, deadlineSeconds: seconds, delivery: old["delivery"], cleanup: old["cleanup"], claims: JSON.parse(old["claims"]), idempotencyKey: null,
-    budget: limitsOf(k, id), ...(old["output_schema"] === null ? {} : { outputSchema: JSON.parse(old["output_schema"]) }),
+    budget: limitsOf(k, id), ...(old["output_schema"] === null ? {} : { outputSchema: JSON.parse(old["output_schema"]) }), callback: old["callback"], batch: old["batch"],
     workspace: session === undefined ? "" : (authorityOf(session).fences.at(-1)?.workspace ?? ""),
     supervision: {
       progressSeconds: old["progress_ms"] === null ? null : old["progress_ms"] / 1000, attempts: old["attempt_last"] - first + 1, backoffSeconds: old["backoff_seconds"], retryModel: old["retry_model"],
@@ -298,31 +307,40 @@ function finishTask(k: Kernel, task: Row, { state, result, output, fault, announ
   const parent = task["parent_session"] as SessionKey | null;
   const ended = k.get("UPDATE task SET state = ?, result = ?, output_json = ?, fault = ?, ended_at = ? WHERE id = ? RETURNING *", state, result, output === undefined ? null : JSON.stringify(output), fault === null ? null : JSON.stringify(fault), now, taskId)!;
   if (ended["budgeted"] === 2) closeBudget(k, taskId);
-  const data = { label: task["label"], session: task["session"], state, ms: now - task["queued_at"], result: result === null ? null : result.slice(0, 2000), fault: fault === null ? null : ({ ...fault } as never) };
+  const data = { label: task["label"], session: task["session"], state, ms: now - task["queued_at"], delivery: task["delivery"], result: result === null ? null : result.slice(0, 2000), fault: fault === null ? null : ({ ...fault } as never) };
   k.emit(parent ?? (task["session"] as SessionKey), { type: "task.ended", taskId, data });
   if (task["claims"] !== "[]") releaseClaims(k, taskId);
   if (task["category"] !== null) tellCircuit(k, task, state);
-  if (parent !== null) {
-    tellParent(k, ended, announce);
-    admitNextSibling(k, parent);
-  }
+  if (task["delivery"] === "webhook") prepareDelivery(k, ended);
+  if (announce !== "none") announceEnd(k, ended, announce);
+  if (parent !== null) admitNextSibling(k, parent);
 }
 
-function tellParent(k: Kernel, task: Row, announce: "message" | "quiet" | "none"): void {
-  if (announce === "none") return;
+/** The result goes to a parent that waits for it, and else where the spawn said. */
+function announceEnd(k: Kernel, task: Row, announce: "message" | "quiet"): void {
   const taskId = task["id"] as TaskId;
-  const parent = nearestLiving(k, task["parent_session"]);
-  if (parent === null) return;
-  const barriers = barriersFor(k, parent, taskId);
-  const barrier = barriers[0] ?? null;
-  if (barrier === null && task["delivery"] === "notify" && !isStranded(k, parent)) {
+  const parent = task["parent_session"] === null ? null : nearestLiving(k, task["parent_session"]);
+  const barriers = parent === null ? [] : barriersFor(k, parent, taskId);
+  const isUsual = task["delivery"] === "digest" && announce === "message";
+  // A parent that nothing else will wake needs it, whatever the spawn said.
+  const isAwaited = barriers.length > 0 || (!isUsual && parent !== null && isStranded(k, parent));
+  if (!isAwaited && task["delivery"] === "webhook") return; // its row was written with its end
+  if (!isAwaited && task["delivery"] === "board") return markDelivered(k, task, { by: "board" });
+  if (parent === null) return markDelivered(k, task, { by: "task" });
+  if (!isAwaited && task["delivery"] === "notify") {
     k.emit(parent, { type: "notice", taskId, data: { text: `${task["label"]}: ${task["state"]}`, level: "info", code: "TASK_ENDED" } });
-    return;
+    return markDelivered(k, task, { by: "notify" });
   }
-  if (barrier === null && announce === "quiet" && !isStranded(k, parent)) {
+  if (!isAwaited && announce === "quiet") {
     appendEntry(k, parent, { turnId: null, content: { role: "notice", text: `background task ${JSON.stringify(task["label"])} (${taskId}) was stopped` }, messageIds: [], provenance: "system" });
-    return;
+    return markDelivered(k, task, { quiet: true });
   }
+  tellParent(k, task, parent, barriers);
+}
+
+function tellParent(k: Kernel, task: Row, parent: SessionKey, barriers: readonly BarrierId[]): void {
+  const taskId = task["id"] as TaskId;
+  const barrier = barriers[0] ?? null;
   const gathering = k.get("SELECT ready_at FROM message WHERE session = ? AND state = 'waiting' AND child_task IS NOT NULL LIMIT 1", parent);
   const readyAt = gathering?.["ready_at"] ?? k.now() + rulesOf(k).gatherMs;
   // Whoever asked is still at work and may yet wait for it: another turn of the session would answer in its place.

@@ -8,19 +8,22 @@ import { openBarrier } from "./barriers.ts";
 import { reserveCall, settleCall } from "./budgets.ts";
 import { adjustAllowance, allowances, takeAllowance } from "./allowances.ts";
 import { claimTurns, promoteTurn } from "./claim.ts";
+import { claimDeliveries, deliveries, recoverDeliveries, retryDelivery, settleDelivery } from "./deliveries.ts";
 import { appendEntry, summariseSession } from "./entries.ts";
 import { harnessSession, harnessSessions, saveHarnessSession } from "./harness-sessions.ts";
+import { board, countDenial, health, markSeen, missed, report } from "./health.ts";
 import { checkIntegrity } from "./integrity.ts";
 import { configJobs, dueJobs, fireJob, forgetRuns, job, jobRuns, jobs, jobsOfKind, launchRun, moveJob, openRuns, patchJob, putJob, removeJob, setFingerprint, settleRuns, stalledJobs } from "./jobs.ts";
 import type { Kernel } from "./kernel.ts";
+import { flows, sessions, tasks } from "./listings.ts";
 import { acceptMessage, messagePlace, steerSession, takeSteering, unansweredTexts } from "./messages.ts";
 import { openSession } from "./open-session.ts";
 import { parkTurn, unparkTurn } from "./parked.ts";
-import { context, events, flow, flows, forgottenEvents, history, lanes, lastCursor, runningTurns, task, taskOfSession, tasks, totals } from "./reads.ts";
+import { context, events, flow, forgottenEvents, history, lanes, lastCursor, runningTurns, task, taskOfSession, totals } from "./reads.ts";
 import { sweep } from "./retention.ts";
 import { setRules } from "./rules.ts";
-import { archiveIdle, deleteSession, patchSession, removeSpent, resetSession, session, sessions } from "./sessions.ts";
-import { admitSpawn, cancelFlow, cancelSession, cancelTask, cancelTurn, retryTask } from "./tasks.ts";
+import { archiveIdle, deleteSession, patchSession, removeSpent, resetSession, session } from "./sessions.ts";
+import { admitSpawn, admitSpawns, cancelFlow, cancelSession, cancelTask, cancelTurn, retryTask } from "./tasks.ts";
 import { endTurn, journal, recover } from "./turns.ts";
 import { usage } from "./usage.ts";
 
@@ -65,6 +68,7 @@ export const VERBS: KernelVerbs = {
   forgottenEvents,
   lastCursor,
   admitSpawn,
+  admitSpawns,
   openBarrier,
   task,
   taskOfSession,
@@ -77,6 +81,17 @@ export const VERBS: KernelVerbs = {
   cancelTurn,
   cancelTask,
   cancelFlow,
+  claimDeliveries,
+  settleDelivery,
+  recoverDeliveries,
+  retryDelivery,
+  deliveries,
+  board,
+  report,
+  health,
+  countDenial,
+  markSeen,
+  missed,
   notice,
   addAccessToken,
   accessToken,

@@ -32,6 +32,8 @@ export interface Ask {
   readonly system: string;
   readonly turns: readonly Turn[];
   readonly tools: readonly string[];
+  /** The tool that the answer must call, if the request says so. */
+  readonly forced: string | null;
   readonly toolsBytes: number;
   /** Pieces of reasoning that came back, with their signature where there is one. */
   readonly reasoning: number;
@@ -131,10 +133,22 @@ export function readAsk(api: Api, body: Loose, path: string): Ask {
     system,
     turns: reader.turns,
     tools,
+    forced: forcedTool(api, body),
     toolsBytes: body.tools === undefined ? 0 : Buffer.byteLength(JSON.stringify(body.tools)),
     reasoning: reader.reasoning,
     problems: reader.problems,
   };
+}
+
+function forcedTool(api: Api, body: Loose): string | null {
+  const choice = object(body.tool_choice);
+  const names: Readonly<Record<Api, unknown>> = {
+    anthropic: choice.type === "tool" ? choice.name : null,
+    chat: choice.type === "function" ? object(choice.function).name : null,
+    responses: choice.type === "function" ? choice.name : null,
+    google: object(object(body.toolConfig).functionCallingConfig).mode === "ANY" ? (object(object(body.toolConfig).functionCallingConfig).allowedFunctionNames as string[] | undefined)?.[0] : null,
+  };
+  return string(names[api]) || null;
 }
 
 function readAnthropic(body: Loose, reader: Reader): string {

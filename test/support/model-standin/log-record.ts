@@ -20,6 +20,8 @@ export interface LogRecord {
   readonly bytes: number;
   readonly systemBytes: number;
   readonly tools: readonly string[];
+  /** The tool that the answer had to call. */
+  readonly forced: string | null;
   readonly toolsBytes: number;
   /** User messages since the last answer, oldest first; the same for tool results. */
   readonly userTexts: readonly string[];

@@ -48,6 +48,7 @@ function cutAt(plan: Plan, outputTokensMax: number): Plan {
 function wholePlan(ask: Ask, unfoundReply?: string): Plan {
   const { script, round, user } = findScript(ask);
   const seen: Seen = { user: user.replace(/^\s*!.*$/gm, "").trim() || user, results: lastResults(ask) };
+  if (script === null && ask.forced !== null) return play([{ do: "call", calls: [{ tool: ask.forced, input: JSON.stringify({ task: user.slice(0, REPLY_CHARACTERS_MAX) }), repeat: 1 }] }], "", 0, seen);
   if (script === null) return plainReply(unfoundReply ?? `You said: ${user.slice(0, REPLY_CHARACTERS_MAX)}`);
   let rounds: Step[][];
   try {
@@ -56,7 +57,9 @@ function wholePlan(ask: Ask, unfoundReply?: string): Plan {
     if (!(error instanceof BadScript)) throw error;
     return plainReply(`The script cannot be read: ${error.message}`);
   }
-  const steps = rounds[round];
+  // A denial is dropped by whoever asks again with the tool forced, so it does not count as a round then.
+  const isDenial = rounds[0]?.[0]?.do === "deny" && round === 0 && ask.forced === null;
+  const steps = (isDenial ? rounds : rounds.filter(([first]) => first?.do !== "deny"))[round];
   if (steps === undefined) return plainReply(unfoundReply ?? `You said: ${user.slice(0, REPLY_CHARACTERS_MAX)}`);
   return play(steps, script, round, seen);
 }
@@ -102,6 +105,7 @@ function play(steps: readonly Step[], script: string, round: number, seen: Seen)
   for (const step of steps) {
     switch (step.do) {
       case "say":
+      case "deny":
         add("text", fill(step.text, seen));
         break;
       case "think":

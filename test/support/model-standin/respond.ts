@@ -69,6 +69,7 @@ export class Answer {
       bytes,
       systemBytes: Buffer.byteLength(this.#ask.system),
       tools: this.#ask.tools,
+      forced: this.#ask.forced,
       toolsBytes: this.#ask.toolsBytes,
       userTexts: fresh.flatMap((turn) => (turn.role === "user" ? [cut(turn.text)] : [])),
       toolResults: fresh.flatMap((turn) => (turn.role === "results" ? turn.results.map((result) => cut(result.text)) : [])),

@@ -7,7 +7,7 @@
  */
 
 export type Step =
-  | { readonly do: "say" | "think"; readonly text: string }
+  | { readonly do: "say" | "think" | "deny"; readonly text: string }
   | { readonly do: "echo" }
   | { readonly do: "write"; readonly characters: number }
   | { readonly do: "wait"; readonly ms: number }
@@ -29,7 +29,7 @@ export interface ScriptCall {
 export const PLAIN_FAULTS = ["stall", "drip", "keepalive", "noend", "hold", "splitutf8", "badutf8", "oddevents", "html", "jsonerror", "reset", "sameids"] as const;
 export type PlainFault = (typeof PLAIN_FAULTS)[number];
 
-const VERBS = ["say", "think", "echo", "write", "wait", "slow", "call", "badjson", "control", "fail", "cut", "giant", ...PLAIN_FAULTS] as const;
+const VERBS = ["say", "think", "deny", "echo", "write", "wait", "slow", "call", "badjson", "control", "fail", "cut", "giant", ...PLAIN_FAULTS] as const;
 const NEXT_STEP = new RegExp(String.raw`\s+then\s+(?=(?:${VERBS.join("|")})\b)`);
 const SCRIPT_LINE = /^\s*(?:\[[^\]\n]{0,200}\]\s*)*!\s*(\S.*)$/;
 
@@ -56,7 +56,7 @@ export function parseScript(script: string): Step[][] {
     const { step, left } = takeStep(rest);
     rounds.at(-1)!.push(step);
     rest = left;
-    const endsRound = step.do === "call" || step.do === "badjson" || step.do === "control";
+    const endsRound = step.do === "call" || step.do === "deny" || step.do === "badjson" || step.do === "control";
     if (endsRound && rest !== "") rounds.push([]);
   }
   return rounds;
@@ -82,6 +82,7 @@ function simpleStep(verb: string, rest: string): Step {
   switch (verb) {
     case "say":
     case "think":
+    case "deny":
       return { do: verb, text: rest };
     case "echo":
       return { do: "echo" };

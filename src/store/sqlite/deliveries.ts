@@ -1,0 +1,98 @@
+/** Results on their way out of the tree: each prepared with its child's end, claimed before it is sent, settled after. */
+import type { SessionKey, TaskId } from "../../base/ids.ts";
+import type { JsonObject } from "../../base/json.ts";
+import type { AttemptEnd, Delivery, DeliveryState } from "../../model/delivery.ts";
+import { Fault } from "../../model/faults.ts";
+import type { ClaimedDelivery, DeliveryQuery } from "../store.ts";
+import type { Kernel, Row } from "./kernel.ts";
+import { taskWithBudget } from "./task-row.ts";
+import { Where } from "./where.ts";
+
+/** The first time that somebody has a child's result is the time of its delivery. */
+export function markDelivered(k: Kernel, task: Row, data: JsonObject): void {
+  k.run("UPDATE task SET delivered_at = coalesce(delivered_at, ?) WHERE id = ?", k.now(), task["id"]);
+  k.emit(logOf(task), { type: "task.delivered", taskId: task["id"] as TaskId, data });
+}
+
+/** Where the events of a task stand. */
+function logOf(task: Row): SessionKey {
+  return (task["parent_session"] ?? task["session"]) as SessionKey;
+}
+
+export function prepareDelivery(k: Kernel, task: Row): void {
+  const now = k.now();
+  k.run(
+    "INSERT INTO delivery (id, n, task_id, url, state, next_at, created_at) VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM delivery), ?,?,'prepared',?,?)",
+    `dlv_${k.ids.bare()}`, task["id"], task["callback"], now, now,
+  );
+}
+
+/** Takes what is due: from now on it counts as perhaps sent, until it is settled. */
+export function claimDeliveries(k: Kernel, { limit }: { limit: number }): { claimed: ClaimedDelivery[]; nextAt: number | null } {
+  const due = k.all("SELECT id FROM delivery WHERE state = 'prepared' AND next_at <= ? ORDER BY next_at, id LIMIT ?", k.now(), limit);
+  const claimed = due.map(({ id }) => {
+    const row = k.get("UPDATE delivery SET state = 'dispatching', attempts = attempts + 1, next_at = NULL WHERE id = ? RETURNING *", id)!;
+    return { delivery: deliveryOf(row), task: taskWithBudget(k, k.get("SELECT * FROM task WHERE id = ?", row["task_id"])!) };
+  });
+  const next = k.get("SELECT next_at FROM delivery WHERE state = 'prepared' ORDER BY next_at LIMIT 1");
+  return { claimed, nextAt: next?.["next_at"] ?? null };
+}
+
+export function settleDelivery(k: Kernel, { id, attempt, end }: { id: string; attempt: number; end: AttemptEnd }): boolean {
+  const row = k.get("SELECT * FROM delivery WHERE id = ? AND state = 'dispatching' AND attempts = ?", id, attempt);
+  if (row === undefined) return false;
+  const problem = end.outcome === "delivered" ? null : end.problem;
+  if (end.outcome === "later") {
+    k.run("UPDATE delivery SET state = 'prepared', next_at = ?, http_status = ?, problem = ?, in_doubt = max(in_doubt, ?) WHERE id = ?", end.nextAt, end.httpStatus, problem, end.inDoubt ? 1 : 0, id);
+    return true;
+  }
+  const inDoubt = end.outcome === "given up" && (end.inDoubt || row["in_doubt"] === 1);
+  const state: DeliveryState = end.outcome === "given up" ? (inDoubt ? "unknown" : "rejected") : end.outcome;
+  k.run("UPDATE delivery SET state = ?, ended_at = ?, http_status = ?, problem = ?, in_doubt = ? WHERE id = ?", state, k.now(), end.httpStatus, problem, inDoubt ? 1 : 0, id);
+  const task = k.get("SELECT * FROM task WHERE id = ?", row["task_id"])!;
+  if (state === "delivered") markDelivered(k, task, { by: "webhook", deliveryId: id, attempts: attempt });
+  else {
+    const fault = new Fault("WEBHOOK_NOT_DELIVERED", { label: task["label"], problem: problem!, attempts: attempt, delivery: id });
+    k.emit(logOf(task), { type: "notice", taskId: task["id"], data: { text: fault.message, level: "error", code: fault.code, deliveryId: id, state } });
+  }
+  return true;
+}
+
+/** After a start: what was on its way when the gateway died is sent again under the same id. @returns how many. */
+export function recoverDeliveries(k: Kernel): number {
+  return k.run("UPDATE delivery SET state = 'prepared', next_at = ?, in_doubt = 1 WHERE id IN (SELECT id FROM delivery WHERE ended_at IS NULL) AND state = 'dispatching'", k.now());
+}
+
+/** Sends one that was given up once more, with its old id. */
+export function retryDelivery(k: Kernel, id: string): Delivery | null {
+  const row = k.get("SELECT * FROM delivery WHERE id = ?", id);
+  if (row === undefined) return null;
+  if (row["state"] !== "rejected" && row["state"] !== "unknown") throw new Fault("DELIVERY_NOT_OVER", { delivery: id, state: row["state"] });
+  return deliveryOf(k.get("UPDATE delivery SET state = 'prepared', attempts = 0, next_at = ?, ended_at = NULL WHERE id = ? RETURNING *", k.now(), id)!);
+}
+
+export function deliveries(k: Kernel, query: DeliveryQuery): { deliveries: Delivery[]; next: string | null } {
+  if (query.after !== undefined && !/^\d{1,15}$/.test(query.after)) throw new Fault("BAD_REQUEST", { where: "after", problem: "is not a `next` value of this listing" });
+  const where = new Where();
+  if (query.after !== undefined) where.and("n < ?", Number(query.after));
+  if (query.state !== undefined) where.and("state = ?", query.state);
+  if (query.task !== undefined) where.and("task_id = ?", query.task);
+  const rows = k.all(`SELECT * FROM delivery ${where.sql} ORDER BY n DESC LIMIT ?`, ...where.values, query.limit + 1);
+  const page = rows.slice(0, query.limit);
+  return { deliveries: page.map(deliveryOf), next: rows.length > query.limit ? String(page.at(-1)!["n"]) : null };
+}
+
+function deliveryOf(row: Row): Delivery {
+  return {
+    deliveryId: row["id"],
+    taskId: row["task_id"],
+    url: row["url"],
+    state: row["state"],
+    attempts: row["attempts"],
+    nextAt: row["next_at"],
+    httpStatus: row["http_status"],
+    problem: row["problem"],
+    createdAt: row["created_at"],
+    endedAt: row["ended_at"],
+  };
+}
