@@ -238,7 +238,7 @@ test("a list of lanes does not take back what happened while it was on its way",
   page.tell(page.event("turn.ended", { outcome: "done" }, { turnId: "t1" }), page.event("turn.started", { track: "main" }, { turnId: "t2" }));
   const turn = { turnId: "t1", session: MAIN, handle: "T1", track: "main" as const, attempt: 1, startedAt: T0, messageIds: [], taskId: null, about: "" };
   const lane = { session: MAIN, state: "leased" as const, pool: "main", waitingMessages: 0, position: null, waitedMs: 0, etaMs: 0, why: null, turns: [turn] };
-  page.act({ type: "lanes", known, lanes: { generation: 1, draining: false, accounts: [], parked: [], pools: [], lanes: [lane] } });
+  page.act({ type: "lanes", known, lanes: { generation: 1, draining: false, accounts: [], parked: [], memoryWaits: [], pools: [], lanes: [lane] } });
   assert.deepEqual(turnsOf(page.state, MAIN).map(({ turnId }) => turnId), ["t2"]);
 });
 

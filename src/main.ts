@@ -9,11 +9,16 @@ import { flushCompileCache } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { makeSimulator } from "../sim/in-thread.ts";
+import { makeAcpAgent } from "./agents/acp/acp-agent.ts";
+import { makeCatalogue } from "./agents/acp/catalogue.ts";
+import { HarnessHost } from "./agents/acp/harness-host.ts";
+import type { Agent } from "./agents/agent.ts";
 import { makeNativeAgent } from "./agents/native/native.ts";
 import { makeApi } from "./api/server.ts";
 import { sleep, systemClock, type Clock } from "./base/clock.ts";
-import { systemRandom, type SessionKey } from "./base/ids.ts";
+import { systemRandom, type SessionKey, type TurnId } from "./base/ids.ts";
 import { makeLog, type Log } from "./base/log.ts";
+import { availableMemoryMb } from "./base/memory.ts";
 import { makeProcessTree, type ProcessTree } from "./base/process-tree.ts";
 import { startAll, type Service } from "./base/service.ts";
 import type { Settings } from "./base/setting.ts";
@@ -28,6 +33,7 @@ import { Scheduler, poolSizes } from "./lanes/scheduler.ts";
 import type { CallTerms } from "./model/budget.ts";
 import type { ModelClient } from "./model/chat.ts";
 import { Fault } from "./model/faults.ts";
+import { DENY_EVERYTHING, type HarnessCatalogue } from "./model/harness.ts";
 import { DEFAULT_AGENT, mainSession } from "./model/session.ts";
 import type { Tool } from "./model/tool.ts";
 import { makeProviders } from "./providers/providers.ts";
@@ -50,11 +56,12 @@ import { openStore } from "./store/sqlite/open-store.ts";
 import { findGoodBackup, restoreBackup } from "./store/sqlite/restore.ts";
 import { holdStateLock } from "./store/sqlite/state-lock.ts";
 import type { Backup, Checkup, StoreFiles } from "./store/store-files.ts";
-import type { DiskState, Store } from "./store/store.ts";
+import type { DiskState, OwnedProcess, Store } from "./store/store.ts";
 import { cronTool } from "./timers/cron-tool.ts";
 import { Hooks } from "./timers/hooks.ts";
 import { Timekeeper } from "./timers/timekeeper.ts";
 import { Commands } from "./tools/commands.ts";
+import { TextFiles } from "./tools/text-files.ts";
 import { makeTools, offeredTools } from "./tools/tools.ts";
 import { Archivist } from "./trees/archivist.ts";
 import { Courier } from "./trees/courier.ts";
@@ -64,7 +71,7 @@ import { sessionTools } from "./trees/session-tools.ts";
 import { childModel, gatherMs, maxSpawnDepth, toolRulesAt, toolsByDepth } from "./trees/settings.ts";
 import { subagentsCommand } from "./trees/subagents-command.ts";
 import { agentIds, agentsList, findAgent } from "./turns/agents-list.ts";
-import { defaultModel } from "./turns/settings.ts";
+import { defaultModel, defaultWorkspace } from "./turns/settings.ts";
 import { TurnRunner } from "./turns/turn-runner.ts";
 
 /** How long a start waits for the holder of the state directory to go away, e.g. one that was just killed. */
@@ -114,7 +121,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
   const files = openStoreFiles(file);
   let generation = 0;
   let url = "";
-  const disk = watchDisk(store, clock, log, () => yard.commands.stopAll());
+  const disk = watchDisk(store, clock, log, () => yard.stopProcesses());
   const yard = build({ config, store, files, clock, log, status: () => ({ generation, startedAt, disk: disk.state() }) });
   const startedAt = clock.now();
 
@@ -123,7 +130,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     { name: "store", start: () => store.setRules(yard.rules()), stop: () => store.close() },
     { name: "files", start: () => {}, stop: () => files.stop() },
     { name: "rules", start: () => {}, stop: () => yard.rulesKeeper.stop() },
-    { name: "processes", start: () => yard.sweep(), stop: () => yard.commands.stopAll() },
+    { name: "processes", start: () => yard.sweep(), stop: () => yard.stopProcesses() },
     {
       name: "turns",
       async start() {
@@ -216,7 +223,39 @@ function build({ config, store, files, clock, log, status }: Parts) {
     environment: config.childEnvironment(),
     say: (session, text) => store.notice({ session, text, level: "info", code: "MESSAGE", entry: true }),
   });
-  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, commands });
+  const textFiles = new TextFiles(random);
+  const catalogue = makeCatalogue(config);
+  let swept: Promise<void> = Promise.resolve();
+  const harnesses = new HarnessHost({
+    clock,
+    log,
+    random,
+    settings: config,
+    processes,
+    files: textFiles,
+    catalogue,
+    memory: store,
+    surroundings: { inherited: config.childEnvironment(), credential: (name) => config.environment(name) },
+    installation,
+    folder: join(config.home, "harnesses"),
+    workspace: () => config.get(defaultWorkspace) || workspace,
+    availableMb: availableMemoryMb,
+    swept: () => swept,
+  });
+  const acp = makeAcpAgent({
+    host: harnesses,
+    approvals: DENY_EVERYTHING,
+    files: textFiles,
+    settings: config,
+    clock,
+    random,
+    tell: (session, text, code) => store.notice({ session, text, level: "warn", code, entry: true }),
+  });
+  const endings = {
+    endSession: async (session: SessionKey) => void (await Promise.all([commands.endSession(session), harnesses.close(session)])),
+    endTurn: (turn: TurnId) => commands.endTurn(turn),
+  };
+  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, commands: endings, acp, harnesses: catalogue });
   const { frontDoor, grove, scheduler, timekeeper, model, allTools } = conversations;
   const courier = new Courier({ store, settings: config, clock, random, log, ownSecret: () => webhookSecretFrom(config.token()) });
   store.onEvents((events) => {
@@ -240,6 +279,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     lanes: () => store.lanes({ meanTurnMs: scheduler.meanTurnMs }),
     files: { check: () => files.check(), backups: () => files.backups(), backup: () => files.backup({ keep: config.get(backupKeep) }) },
     providerLanes: () => models.lanes(),
+    harnessWaits: () => harnesses.waiting(),
     simulate: makeSimulator({ clock }),
     settings: config,
     clock,
@@ -258,7 +298,19 @@ function build({ config, store, files, clock, log, status }: Parts) {
     }),
   });
   const keeper = new Keeper({ store, files, settings: config, clock, log });
-  return { ...conversations, keeper, workspace, models, commands, api, courier, sweep: () => sweep(processes, store, installation, log) };
+  return {
+    ...conversations,
+    keeper,
+    workspace,
+    models,
+    api,
+    courier,
+    async sweep() {
+      swept = endLeftovers(processes, store, await store.ownedProcesses(), installation, log);
+      void harnesses.tidy().catch((cause: unknown) => log.warn("harnesses.not-tidied", { cause }));
+    },
+    stopProcesses: async () => void (await Promise.all([commands.stopAll(), harnesses.closeAll()])),
+  };
 }
 
 /** What conversations stand on. The simulated world gives a clock, a store and a model of its own. */
@@ -272,10 +324,13 @@ export interface ConversationParts {
   /** The tools besides those that reach other sessions. */
   readonly builtIn: readonly Tool[];
   readonly commands: Pick<Commands, "endSession" | "endTurn">;
+  /** Who works on turns of harness sessions, and which harnesses there are; null where there are no processes. */
+  readonly acp: Agent | null;
+  readonly harnesses: HarnessCatalogue | null;
 }
 
 /** Everything between the doors and the store: nothing of it knows of HTTP, processes or providers. */
-export function wireConversations({ settings, store, clock, log, models, workspace, builtIn, commands }: ConversationParts) {
+export function wireConversations({ settings, store, clock, log, models, workspace, builtIn, commands, acp, harnesses }: ConversationParts) {
   const nowMs = (): number => clock.now();
   const hub = new EventHub(store, clock);
   const kick = (): void => scheduler.kick();
@@ -300,7 +355,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
     steeringCame,
   });
   const workspaceFor = (cwd: string | null, agent: string): string => runner.workspaceFor(cwd, findAgent(settings.get(agentsList), agent) ?? { id: agent });
-  const grove = new Grove({ store, sessions: frontDoor, settings, models, clock, workspaceFor, kick, steeringCame });
+  const grove = new Grove({ store, sessions: frontDoor, settings, models, harnesses, clock, workspaceFor, kick, steeringCame });
   const timekeeper: Timekeeper = new Timekeeper({ store, models, settings, clock, log, meanTurnMs: () => scheduler.meanTurnMs, workspaceOf: (agent) => runner.instructionsOf(agent).workspace, kick });
   const allTools = [
     ...builtIn,
@@ -317,7 +372,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
 
   const runner: TurnRunner = new TurnRunner({
     store,
-    agent: makeNativeAgent({ models, nowMs }),
+    agents: { native: makeNativeAgent({ models, nowMs }), acp },
     models,
     tools: () => offeredTools(allTools, settings),
     settings,
@@ -434,9 +489,8 @@ async function tellOperator(store: Store, log: Log, code: string, text: string):
 }
 
 /** Ends what a gateway that was killed left running. */
-async function sweep(processes: ProcessTree, store: Store, installation: string, log: Log): Promise<void> {
-  const left = await store.ownedProcesses();
-  void processes
+async function endLeftovers(processes: ProcessTree, store: Store, left: readonly OwnedProcess[], installation: string, log: Log): Promise<void> {
+  await processes
     .sweep(installation)
     .then(async ({ ended, survivors }) => {
       if (ended > 0) log.warn("processes.swept", { ended, survivors });

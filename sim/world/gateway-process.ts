@@ -52,6 +52,8 @@ export class GatewayProcess {
       workspace: WORKSPACE,
       builtIn: deps.tools(this.clock),
       commands: { endSession: async () => {}, endTurn: async () => {} },
+      acp: null,
+      harnesses: null,
     });
   }
 

@@ -93,6 +93,11 @@ export class StepJournal {
     this.#writes.push({ unknown: { key } });
   }
 
+  /** An event of the turn that belongs to no step. */
+  event(event: NewEvent): void {
+    this.#events.push(event);
+  }
+
   /** Resolves when everything so far is on disk. @throws {TurnSuperseded} */
   async flush(): Promise<void> {
     if (this.#writes.length === 0 && this.#events.length === 0) return;

@@ -210,6 +210,7 @@ export class FakeYard {
       tokens: makeTokenMint({ store, clock, random: seededRandom(9) }),
       proxy: { forward: async () => { throw new Fault("PROXY_NO_PROVIDER", { family: "openai", model: "", known: "" }); } },
       pageDir: this.pageDir,
+      harnessWaits: () => [],
       lanes: async () => ({ generation: 3, pools: [POOL_ROW], lanes: [] }),
       providerLanes: () => ({ accounts: [], parked: [] }),
       status: () => ({ version: "0.0.0", pid: 1, generation: 3, startedAt: 5_000, draining: this.draining, model: null, models: [], agents: ["main", "reviewer"], disk: "good" }),

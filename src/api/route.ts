@@ -4,6 +4,7 @@
  */
 import type { JsonObject } from "../base/json.ts";
 import type { ModelClient } from "../model/chat.ts";
+import type { HarnessWait } from "../model/harness.ts";
 import type { TokenMint } from "../sessions/scoped-tokens.ts";
 import type { ProviderLanes } from "../model/parking.ts";
 import type { Sessions } from "../sessions/sessions.ts";
@@ -43,6 +44,8 @@ export interface RouteDeps {
   lanes(): Promise<LanesView>;
   /** What waits for providers, and how each of their accounts stands. */
   providerLanes(): ProviderLanes;
+  /** Starts of coding agents that wait for memory. */
+  harnessWaits(): readonly HarnessWait[];
   status(): StatusAnswer;
   /** The database as a whole; absent = there are no such routes. */
   readonly files?: Pick<StoreFiles, "check" | "backups"> & { backup(): Promise<Backup> };

@@ -4,6 +4,7 @@ import type { Usage } from "../model/chat.ts";
 import { textOf, toolCallsOf } from "../model/chat.ts";
 import type { LiveFrame, Resync, YardEvent } from "../model/event.ts";
 import type { FaultRecord } from "../model/faults.ts";
+import type { HarnessWait } from "../model/harness.ts";
 import type { ProviderLanes } from "../model/parking.ts";
 import type { Task } from "../model/task.ts";
 import type { Entry } from "../model/turn.ts";
@@ -195,7 +196,7 @@ export function toPromoteResult(promotion: Promotion): PromoteResult {
   }
 }
 
-export function toLanesAnswer(view: LanesView, { accounts, parked }: ProviderLanes, draining: boolean): LanesAnswer {
+export function toLanesAnswer(view: LanesView, { accounts, parked }: ProviderLanes, draining: boolean, waits: readonly HarnessWait[]): LanesAnswer {
   return {
     generation: view.generation,
     draining,
@@ -203,6 +204,7 @@ export function toLanesAnswer(view: LanesView, { accounts, parked }: ProviderLan
     lanes: view.lanes.map(toApiLane),
     accounts: accounts.map((account) => ({ ...account })),
     parked: parked.map((call) => ({ ...call })),
+    memoryWaits: waits.map(({ key, ...wait }) => ({ session: key, ...wait })),
   };
 }
 

@@ -549,6 +549,8 @@ export interface LanesAnswer {
   /** Accounts that were used since the start. */
   accounts: ApiProviderAccount[];
   parked: ApiParkedCall[];
+  /** Coding agents whose start waits for memory. */
+  memoryWaits: { session: string; harness: string; needsMb: number; availableMb: number; waitedMs: number }[];
 }
 
 /** GET /api/config: every setting by flat key. Secrets show as "[secret]". */

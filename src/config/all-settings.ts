@@ -1,5 +1,6 @@
 /** Every setting of the program, gathered from the folders that they belong to. */
 import type { Setting } from "../base/setting.ts";
+import { SETTINGS as ACP } from "../agents/acp/settings.ts";
 import { SETTINGS as API } from "../api/settings.ts";
 import { SETTINGS as LANES } from "../lanes/settings.ts";
 import { SETTINGS as PROVIDERS } from "../providers/settings.ts";
@@ -15,6 +16,7 @@ import { SETTINGS as GATEWAY } from "./settings.ts";
 
 /** In the order of their keys. */
 export const ALL_SETTINGS: readonly Setting<unknown>[] = [
+  ...ACP,
   ...API,
   ...LANES,
   ...PROVIDERS,

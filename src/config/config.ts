@@ -18,6 +18,7 @@ import { oneOf, type Setting, type Settings } from "../base/setting.ts";
 import { Fault } from "../model/faults.ts";
 import { ALL_SETTINGS } from "./all-settings.ts";
 import { Catalogue, isPlainObject, isPoison, parseValue, type Written } from "./catalogue.ts";
+import { KNOWN_HARNESSES } from "../agents/acp/known-harnesses.ts";
 import { childEnvironmentOf, READABLE_NAMES, SECRET_NAMES, type Environment } from "./environment.ts";
 import { EMPTY_JSON5, lineInJson5, setInJson5, unsetInJson5 } from "./json5-text.ts";
 import { gatewayPort } from "./settings.ts";
@@ -30,7 +31,7 @@ const CONFIG_LENGTH_MAX = 1_000_000;
 /** Readers of the text call themselves for each level. */
 const CONFIG_DEPTH_MAX = 200;
 /** Fields of settings that hold the name of a variable with a credential, not the credential. */
-const NAMES_A_VARIABLE: readonly string[] = ["apiKeyEnv", "secretEnv"];
+const NAMES_A_VARIABLE: readonly string[] = ["apiKeyEnv", "secretEnv", "envFrom"];
 /** Fields inside a secret setting whose text is a credential itself. */
 const CREDENTIAL_FIELD = /key|token|secret|password|authorization|cookie/i;
 
@@ -277,7 +278,7 @@ class FileConfig implements Config {
   }
 
   #namesInSettings(): readonly string[] {
-    const names: string[] = [];
+    const names: string[] = KNOWN_HARNESSES.flatMap(({ envFrom }) => envFrom);
     for (const { raw } of this.#written.values()) {
       eachText(raw, (field, text) => {
         if (NAMES_A_VARIABLE.includes(field)) names.push(text);

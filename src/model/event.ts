@@ -46,6 +46,8 @@ export const EVENT_TYPES = {
   "job.retry": "an occurrence failed and will be tried again at `retryAt`",
   "job.ended": "the turn of an occurrence is over; `state` is ran, failed, cancelled or superseded",
   "job.completed": "everything that an occurrence set going is over; `shipped` of `spawned` children succeeded",
+  "harness.state": "a harness's process started (`how`: new, load, resume or summary), or was ended",
+  "harness.update": "something that a harness said and that is no text and no tool call, as it came",
   notice: "something the person should know that is no answer",
 } as const;
 

@@ -469,6 +469,51 @@ export const FAULTS = {
     httpStatus: 404,
     text: ({ family, model, known }) => `no provider for ${model === "" ? `/proxy/${family}` : `${model} at /proxy/${family}`}; providers that speak this API: ${known === "" ? "none" : known}; set one up under models.providers`,
   }),
+  ACP_DISABLED: fault<object>({
+    kind: "caller",
+    httpStatus: 409,
+    text: () => "coding agents of others are switched off; set acp.enabled to true",
+  }),
+  ACP_AGENT_UNKNOWN: fault<{ agent: string; known: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ agent, known }) => `no coding agent ${agent}; known: ${known || "none"}; add it to acp.agents with its command`,
+  }),
+  ACP_BACKEND_MISSING: fault<{ agent: string; command: string; install: string }>({
+    kind: "outside",
+    httpStatus: 424,
+    text: ({ agent, command, install }) => `the coding agent ${agent} is not on this machine (no program ${command}); ${install || `install it, or name its command in acp.agents.${agent}.command`}`,
+  }),
+  ACP_SESSION_INIT_FAILED: fault<{ agent: string; problem: string; hint: string }>({
+    kind: "outside",
+    httpStatus: 502,
+    text: ({ agent, problem, hint }) => `ACP_SESSION_INIT_FAILED: ${agent} could not start: ${problem}${hint === "" ? "" : `; ${hint}`}; "yard acp doctor" looks for the cause`,
+  }),
+  ACP_TURN_FAILED: fault<{ agent: string; problem: string }>({
+    kind: "outside",
+    httpStatus: 502,
+    text: ({ agent, problem }) => `ACP_TURN_FAILED: ${agent} ${problem}; say it again, or close the session and start a new one`,
+  }),
+  ACP_WORKSPACE_UNTRUSTED: fault<{ agent: string; cwd: string; files: string }>({
+    kind: "caller",
+    httpStatus: 403,
+    text: ({ agent, cwd, files }) => `${cwd} holds ${files}, by which ${agent} would run commands or change its settings; look at them, then add the folder to acp.trustedWorkspaces, or remove them`,
+  }),
+  ACP_NO_MEMORY: fault<{ agent: string; needsMb: number; availableMb: number }>({
+    kind: "busy",
+    httpStatus: 503,
+    text: ({ agent, needsMb, availableMb }) => `${agent} needs ${needsMb} MB and the machine has ${availableMb} MB free; close another coding agent, or lower acp.memoryReserveMb`,
+  }),
+  ACP_NO_SUCH_OPTION: fault<{ agent: string; what: string; value: string; known: string }>({
+    kind: "caller",
+    httpStatus: 400,
+    text: ({ agent, what, value, known }) => `${agent} has no ${what} ${value}; it has: ${known || "none"}`,
+  }),
+  ACP_MODE_REFUSED: fault<{ mode: string }>({
+    kind: "caller",
+    httpStatus: 403,
+    text: ({ mode }) => `in the mode ${mode} nothing is asked about; that needs acp.permissionMode approve-all and acp.allowUnsandboxed`,
+  }),
 } as const;
 
 export type FaultCode = keyof typeof FAULTS;

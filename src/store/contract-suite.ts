@@ -1138,6 +1138,20 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     assert.equal(bench.events.filter(({ type }) => type === "session.compacted").length, 1);
   });
 
+  promise("a harness's session is remembered under ours, changed in place, and gone with it", async (bench) => {
+    await bench.accept(ANN, "hi");
+    await bench.drain();
+    const record = { session: ANN, harness: "h", acpId: "s1", cwd: "/w", mode: null, resumable: "load" as const, createdAt: 1, lastAt: 2 };
+    await bench.store.saveHarnessSession(record);
+    await bench.store.saveHarnessSession({ ...record, acpId: "s2", lastAt: 3 });
+    assert.deepEqual(await bench.store.harnessSession(ANN), { ...record, acpId: "s2", lastAt: 3 });
+    assert.deepEqual((await bench.store.harnessSessions({ limit: 10 })).map(({ acpId }) => acpId), ["s2"]);
+    await bench.store.deleteSession({ key: ANN, by: "ann" });
+    assert.equal(await bench.store.harnessSession(ANN), null);
+    await bench.store.saveHarnessSession(record);
+    assert.equal(await bench.store.harnessSession(ANN), null, "a late save does not bring it back");
+  });
+
   promise("processes are remembered until they are forgotten, so the next start can end them", async (bench) => {
     const process = { pid: 7, startTicks: "99", bootId: "b", marker: "m" };
     await bench.store.recordProcess(process);

@@ -27,6 +27,7 @@ import type { FaultRecord } from "../model/faults.ts";
 import type { Claim, ClaimRules, PromotedTurn, Rules } from "../model/claim.ts";
 import type { AttemptEnd, Delivery, DeliveryState } from "../model/delivery.ts";
 import type { EventType, NewEvent, YardEvent } from "../model/event.ts";
+import type { HarnessRecord } from "../model/harness.ts";
 import type { Firing, Job, JobSpec, JobState, Run, RunRules, Schedule } from "../model/job.ts";
 import type { LaneState, PoolName, QueueMode } from "../model/lane.ts";
 import type { Accepted, NewMessage } from "../model/message.ts";
@@ -625,6 +626,12 @@ export interface StoreVerbs {
 
   /** Removes some of what is older than it is to be kept, as one small step of a pass over the tables. */
   sweep(step: SweepStep): Swept;
+
+  /** What a session's harness was last known by; null when none ever worked for it. */
+  harnessSession(key: SessionKey): HarnessRecord | null;
+  /** The latest first. */
+  harnessSessions(query: { limit: number }): readonly HarnessRecord[];
+  saveHarnessSession(record: HarnessRecord): void;
 
   /** Totals for metrics and doctor. */
   totals(): Readonly<Record<string, number>>;

@@ -6,6 +6,7 @@ import type { Settings } from "../base/setting.ts";
 import type { ModelClient } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
 import { schemaProblem } from "../model/output-schema.ts";
+import type { HarnessCatalogue } from "../model/harness.ts";
 import type { Accepted } from "../model/message.ts";
 import { LABEL_LENGTH_MAX, TASK_BYTES_MAX, hasEnded, type NewSpawn, type SpawnLimits, type Task } from "../model/task.ts";
 import { claimProblem } from "../model/path-claims.ts";
@@ -16,6 +17,7 @@ import type { Cancelled, Store } from "../store/store.ts";
 import { checkedAddresses, checkedUrl, systemResolve } from "../tools/checked-address.ts";
 import { scopeBudgets, treeSeconds } from "../turns/budget-settings.ts";
 import { agentIds, agentsList, findAgent } from "../turns/agents-list.ts";
+import { acpEnabled } from "../agents/acp/settings.ts";
 import { attemptsOfChildren, backoffSeconds, circuitFailures, circuitOpenSeconds, maxChildrenPerAgent, maxSpawnDepth, onConflict, onEnd, progressSeconds, retryModel, runTimeoutSeconds, webhookAllowPrivate } from "./settings.ts";
 import type { Trees } from "./trees.ts";
 
@@ -27,6 +29,8 @@ export interface GroveDeps {
   readonly sessions: Pick<Sessions, "watch" | "draining">;
   readonly settings: Settings;
   readonly models: ModelClient;
+  /** Null where no harness can be started. */
+  readonly harnesses: HarnessCatalogue | null;
   readonly clock: Clock;
   /** The folder in which a session of this agent works. */
   readonly workspaceFor: (cwd: string | null, agent: string) => string;
@@ -94,7 +98,6 @@ export class Grove implements Trees {
     if (bytes > TASK_BYTES_MAX) throw new Fault("BODY_TOO_LARGE", { bytes, bytesMax: TASK_BYTES_MAX });
     if (spawn.label !== null && (spawn.label.trim() === "" || spawn.label.length > LABEL_LENGTH_MAX)) throw new Fault("BAD_REQUEST", { where: "label", problem: `must have 1 to ${LABEL_LENGTH_MAX} characters` });
     if ((spawn.delivery === "webhook") !== (typeof spawn.callback === "string")) throw new Fault("BAD_REQUEST", { where: "callback", problem: "and delivery webhook go together; give both or neither" });
-    if (spawn.kind === "acp") throw new Fault("BAD_REQUEST", { where: "runtime", problem: "acp is not available in this version; use subagent" });
     if (spawn.cwd !== null && !isAbsolute(spawn.cwd)) throw new Fault("BAD_REQUEST", { where: "cwd", problem: "must be an absolute path" });
     for (const claim of spawn.claims) {
       const problem = claimProblem(claim);
@@ -102,10 +105,11 @@ export class Grove implements Trees {
     }
     const problem = spawn.outputSchema === undefined ? null : schemaProblem(spawn.outputSchema);
     if (problem !== null) throw new Fault("BAD_REQUEST", { where: "outputSchema", problem });
-    this.#checkModel(spawn.model);
+    if (spawn.kind === "subagent") this.#checkModel(spawn.model);
     this.#checkModel(spawn.supervision?.retryModel ?? null);
     const list = this.#deps.settings.get(agentsList);
-    if (findAgent(list, spawn.agent) === null) throw new Fault("AGENT_NOT_FOUND", { agent: spawn.agent, known: agentIds(list).join(", ") });
+    if (spawn.kind === "acp") this.#checkHarness(spawn.agent);
+    else if (findAgent(list, spawn.agent) === null) throw new Fault("AGENT_NOT_FOUND", { agent: spawn.agent, known: agentIds(list).join(", ") });
     if (spawn.turnId === null || spawn.parent === null) return;
     // A model asks: it may hand work only to whom its agent may.
     const { agent } = parseSessionKey(spawn.parent).parts;
@@ -123,6 +127,12 @@ export class Grove implements Trees {
   async #workspaceOf({ cwd, parent, agent }: NewSpawn): Promise<string> {
     const inherited = cwd ?? (parent === null ? null : ((await this.#deps.store.session(parent))?.cwd ?? null));
     return this.#deps.workspaceFor(inherited, agent);
+  }
+
+  #checkHarness(agent: string): void {
+    const { harnesses, settings } = this.#deps;
+    if (harnesses === null || !settings.get(acpEnabled)) throw new Fault("ACP_DISABLED", {});
+    if (harnesses.find(agent) === null) throw new Fault("ACP_AGENT_UNKNOWN", { agent, known: harnesses.list().map(({ id }) => id).join(", ") });
   }
 
   async waitFor(id: TaskId, { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal }): Promise<Task> {

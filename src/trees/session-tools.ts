@@ -91,6 +91,8 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
         outputSchema: optional(anyObject()),
       }),
       async run(input, context) {
+        const isHarness = input.runtime === "acp";
+        if (isHarness && input.agent === undefined) throw new Fault("TOOL_INPUT", { tool: "sessions_spawn", problem: "runtime acp needs agent: the name of a coding agent" });
         const { task } = await trees.spawn({
           task: input.task,
           label: input.label ?? null,
@@ -100,7 +102,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
           kind: input.runtime ?? "subagent",
           model: input.model ?? null,
           context: input.context ?? "isolated",
-          cwd: input.cwd === undefined ? null : await folderInside(context.workspace, input.cwd),
+          cwd: input.cwd !== undefined ? await folderInside(context.workspace, input.cwd) : isHarness ? context.workspace : null,
           deadlineSeconds: deadlineOf(input.deadlineSeconds, input.budget),
           delivery: input.delivery ?? "digest",
           cleanup: input.cleanup ?? "keep",

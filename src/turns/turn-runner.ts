@@ -49,7 +49,7 @@ const NO_SCOPES: ScopeBudgets = { session: {}, tree: {}, person: {}, day: {} };
 
 export interface TurnRunnerDeps {
   readonly store: Store;
-  readonly agent: Agent;
+  readonly agents: { readonly native: Agent; readonly acp: Agent | null };
   readonly models: ModelClient & { defaultModel(): string; terms(model: string): CallTerms };
   readonly tools: () => readonly Tool[];
   readonly settings: Settings;
@@ -175,9 +175,12 @@ export class TurnRunner {
 
   async #work(running: Running, journal: StepJournal, watch: TurnWatch, parking: TurnParking): Promise<AgentEnd> {
     const { started, controller } = running;
-    const { settings, agent, clock } = this.#deps;
+    const { settings, agents, clock } = this.#deps;
     const info = started.sessionInfo;
-    const entry = findAgent(settings.get(agentsList), info.agent);
+    const agent = info.kind === "acp" ? agents.acp : agents.native;
+    if (agent === null) throw new Fault("ACP_DISABLED", {});
+    // The agent of a harness session is the harness, which nobody has to list.
+    const entry = findAgent(settings.get(agentsList), info.agent) ?? (agent.kind === "acp" ? { id: info.agent } : null);
     if (entry === null) throw new Fault("AGENT_NOT_FOUND", { agent: info.agent, known: [DEFAULT_AGENT, ...settings.get(agentsList).map((one) => one.id)].join(", ") });
     const model = this.modelFor(info.model, info.depth, entry);
     const workspace = this.workspaceFor(info.cwd, entry);
@@ -257,7 +260,8 @@ export class TurnRunner {
       entriesMax: this.#deps.settings.get(contextEntriesMax),
     };
     let context = await this.#contexts.of(started);
-    const later = started.track === "side" ? null : compactionCut(context.entries, partOf(limits, NEARLY_FULL));
+    // A harness keeps its own context; it is given ours, cut to length, only when it lost that.
+    const later = started.track === "side" || started.sessionInfo.kind === "acp" ? null : compactionCut(context.entries, partOf(limits, NEARLY_FULL));
     if (later === null) return context;
     if (compactionCut(context.entries, limits) !== null && (await this.#desk.settled(started.session, controller.signal))) context = await this.#contexts.of(started);
     const upTo = compactionCut(context.entries, limits);

@@ -17,8 +17,8 @@ import { deniedTool } from "../../model/tool-denial.ts";
 import { isForPerson } from "../../model/turn.ts";
 import { OUTCOME_UNKNOWN, modelStepKey, toolStepKey } from "../../model/transcript.ts";
 import type { Agent, AgentEnd, AgentTurn } from "../agent.ts";
+import { shortenMiddle } from "../shorten.ts";
 import { listedTools } from "./listed-tools.ts";
-import { shortenMiddle } from "./shorten.ts";
 
 /** How much of a call's input and output its events show, characters. */
 const EVENT_TEXT_MAX_CHARS = 2_000;

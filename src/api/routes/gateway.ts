@@ -12,7 +12,7 @@ export function gatewayRoutes(deps: RouteDeps): readonly Route[] {
       rpc: "lanes.get",
       doc: "What runs and what waits: pools, positions, reasons, estimates; accounts of providers and the model calls that are parked for them.",
       answer: "LanesAnswer",
-      run: async () => ok(toLanesAnswer(await deps.lanes(), deps.providerLanes(), deps.sessions.draining)),
+      run: async () => ok(toLanesAnswer(await deps.lanes(), deps.providerLanes(), deps.sessions.draining, deps.harnessWaits())),
     }),
     route({
       method: "GET",

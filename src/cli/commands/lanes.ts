@@ -37,6 +37,9 @@ export function register(parent: Command, cli: Cli): void {
       const rows = accounts.map((account) => [`${account.provider}/${account.model}`, account.account, account.until === null ? account.state : `${account.state} for ${duration(Math.max(0, account.until - now))}`, String(account.inFlight), limits(account)]);
       sayTable(cli.terminal, ["model", "account", "state", "under way", "limits"], rows, "");
     }
+    for (const { session, harness, needsMb, availableMb, waitedMs } of answer.memoryWaits) {
+      say(cli.terminal, `${session} waits ${duration(waitedMs)} for memory: ${harness} needs ${needsMb} MB, ${availableMb} MB are free`);
+    }
     if (answer.draining) say(cli.terminal, "\nthe gateway is shutting down and takes no new work");
   });
 }

@@ -6,6 +6,7 @@ import type { SpawnAccepted } from "../../api/wire.ts";
 import { isJsonObject, parseJson, type Json, type JsonObject } from "../../base/json.ts";
 import { SPAWN_BUDGET_MAX } from "../../model/budget.ts";
 import { ATTEMPTS_MAX, BACKOFF_SECONDS_MAX, ON_CONFLICT, ON_END } from "../../model/supervision.ts";
+import { TASK_KINDS } from "../../model/task.ts";
 import { awaitTask, lastSeqOf, WAIT_SECONDS, WAIT_SECONDS_MAX } from "../await-end.ts";
 import { asJson, sessionArgument, wholeNumberArgument, type Cli } from "../command.ts";
 import { AnsweredFault } from "../failure.ts";
@@ -16,6 +17,7 @@ interface SpawnOptions {
   readonly parent?: string;
   readonly agent?: string;
   readonly model?: string;
+  readonly runtime?: string;
   readonly cwd?: string;
   readonly deadline?: number;
   readonly claim: readonly string[];
@@ -44,7 +46,8 @@ export function register(parent: Command, cli: Cli): void {
     .option("--label <label>", "a name for people")
     .option("--parent <session>", "the session that gets the result; without it the result waits in the task", sessionArgument)
     .option("--agent <agent>", "who works on it")
-    .option("--model <model>", "as <provider>/<model>")
+    .option("--model <model>", "as <provider>/<model>; with --runtime acp: as the coding agent calls it")
+    .addOption(new Option("--runtime <runtime>", "acp: a coding agent of others, named with --agent").choices(TASK_KINDS))
     .option("--deadline <seconds>", "how long it may take", wholeNumberArgument({ min: 1, max: 30 * 86_400 }))
     .option("--cwd <folder>", "the folder that it works in, as an absolute path")
     .option("--claim <path>", "what nobody else may change meanwhile: a path, a pattern, or name:WORD; may stand more than once", (claim: string, before: readonly string[]) => [...before, claim], [])

@@ -10,6 +10,7 @@ import { adjustAllowance, allowances, takeAllowance } from "./allowances.ts";
 import { claimTurns, promoteTurn } from "./claim.ts";
 import { claimDeliveries, deliveries, recoverDeliveries, retryDelivery, settleDelivery } from "./deliveries.ts";
 import { appendEntry, summariseSession } from "./entries.ts";
+import { harnessSession, harnessSessions, saveHarnessSession } from "./harness-sessions.ts";
 import { board, countDenial, health, markSeen, missed, report } from "./health.ts";
 import { checkIntegrity } from "./integrity.ts";
 import { configJobs, dueJobs, fireJob, forgetRuns, job, jobRuns, jobs, jobsOfKind, launchRun, moveJob, openRuns, patchJob, putJob, removeJob, setFingerprint, settleRuns, stalledJobs } from "./jobs.ts";
@@ -123,6 +124,9 @@ export const VERBS: KernelVerbs = {
   },
   ownedProcesses: (k) => k.all("SELECT * FROM process").map((row) => ({ marker: row["marker"], pid: row["pid"], startTicks: row["start_ticks"], bootId: row["boot_id"] })),
   sweep,
+  harnessSession,
+  harnessSessions,
+  saveHarnessSession,
   totals,
   usage,
   checkIntegrity,

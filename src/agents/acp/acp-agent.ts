@@ -1,0 +1,278 @@
+/**
+ * The agent of sessions of kind `acp`: a harness works on the turn, and what it does becomes the
+ * turn's steps and events.
+ *
+ * Always true:
+ *   - a prompt has one outcome: the harness's stop reason, or a fault that says what happened
+ *   - a harness that is lost in the middle is started again a bounded number of times, and the person is told how it goes on
+ *   - what it may do is decided by {@link judge}; what that leaves open is asked once, and answered once
+ *
+ * Refuses: to repeat a request silently. A harness that goes on is told what was cut off.
+ */
+import { createHash } from "node:crypto";
+import { isAbsolute, join } from "node:path";
+import type { Clock } from "../../base/clock.ts";
+import { IdMaker, type RandomBytes, type SessionKey } from "../../base/ids.ts";
+import type { JsonObject } from "../../base/json.ts";
+import type { Settings } from "../../base/setting.ts";
+import { addUsage, NO_USAGE, textOf, type ChatMessage, type Usage } from "../../model/chat.ts";
+import { Fault } from "../../model/faults.ts";
+import type { ApprovalPort, PermissionKind } from "../../model/harness.ts";
+import type { Agent, AgentEnd, AgentTurn } from "../agent.ts";
+import { shortenMiddle } from "../shorten.ts";
+import type { HarnessFiles } from "./files.ts";
+import type { HarnessHost } from "./harness-host.ts";
+import { HarnessGone, type HarnessProcess, type PermissionChoice, type PromptEnd, type PromptSink } from "./harness-process.ts";
+import { judge } from "./permissions.ts";
+import { approvalSeconds } from "./settings.ts";
+import { TurnRecord, usageOf } from "./turn-record.ts";
+import { textIn } from "./traits.ts";
+
+/** How often one turn starts its harness again after losing it. */
+const RESTARTS_MAX = 2;
+/** How often a running prompt looks for words that came for it, milliseconds. */
+const STEERING_LOOK_MS = 200;
+/** How often a wait for somebody counts as progress: it has a limit of its own, and the turn's watch must not be shorter. */
+const BEAT_MS = 20_000;
+/** How much of an earlier conversation a harness is told that has no memory of it, bytes. */
+const SUMMARY_MAX_BYTES = 24_000;
+/** How much later than its time a request is denied here, when whoever was asked did not say so. */
+const EXPIRY_SLACK_MS = 1_000;
+const WHAT_MAX_CHARS = 500;
+
+export interface AcpAgentDeps {
+  readonly host: HarnessHost;
+  readonly approvals: ApprovalPort;
+  readonly files: HarnessFiles;
+  readonly settings: Settings;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  /** Tells the person of a session something. */
+  readonly tell: (session: SessionKey, text: string, code: string) => Promise<void>;
+}
+
+export function makeAcpAgent(deps: AcpAgentDeps): Agent {
+  const ids = new IdMaker(deps.random);
+  return { kind: "acp", work: (turn) => new HarnessTurn(deps, turn, ids).work() };
+}
+
+class HarnessTurn {
+  readonly #deps: AcpAgentDeps;
+  readonly #turn: AgentTurn;
+  readonly #ids: IdMaker;
+  #record!: TurnRecord;
+  #usage: Usage = NO_USAGE;
+  /** What is waited for besides the harness itself. */
+  #waits = 0;
+  /** Why the harness had to be started again in this turn. */
+  #lost: string | null = null;
+  /** Files that the harness was allowed to change in this turn, as it named them. */
+  readonly #allowed = new Set<string>();
+
+  constructor(deps: AcpAgentDeps, turn: AgentTurn, ids: IdMaker) {
+    this.#deps = deps;
+    this.#turn = turn;
+    this.#ids = ids;
+  }
+
+  async work(): Promise<AgentEnd> {
+    const { started, signal, messages, workspace } = this.#turn;
+    const info = started.sessionInfo;
+    const wanted = { key: started.session, harness: info.agent, cwd: info.cwd ?? workspace, model: info.model };
+    for (let restarts = 0; ; restarts++) {
+      this.#waits = 1;
+      const converse = (harness: HarnessProcess): Promise<AgentEnd> => {
+        this.#waits = 0;
+        return this.#converse(harness, messages.map(wordsOf).join("\n\n"));
+      };
+      try {
+        return await this.#beating(() => this.#deps.host.use(wanted, signal, converse));
+      } catch (cause) {
+        if (!(cause instanceof HarnessGone)) throw cause;
+        signal.throwIfAborted();
+        this.#lost = cause.message;
+        this.#record.breakOff();
+        if (restarts >= RESTARTS_MAX) throw new Fault("ACP_TURN_FAILED", { agent: info.agent, problem: `was lost ${restarts + 1} times while it worked (${cause.message})` }, { cause });
+        this.#turn.onFrame({ type: "restart", attempt: restarts + 2, reason: cause.message });
+      }
+    }
+  }
+
+  async #converse(harness: HarnessProcess, request: string): Promise<AgentEnd> {
+    const { journal, started } = this.#turn;
+    this.#record ??= new TurnRecord(this.#turn, harness.spec, () => this.#deps.clock.now());
+    const isFresh = !harness.wasPrompted;
+    if (isFresh) journal.event({ type: "harness.state", turnId: started.turnId, data: { harness: harness.spec.id, state: "started", pid: harness.pid, how: this.#howItGoesOn(harness) } });
+    if (this.#deps.host.mustLeaveMode(harness)) throw new Fault("ACP_MODE_REFUSED", { mode: harness.traits.mode! });
+    if (isFresh) await this.#tellOfLoss(harness);
+    if (isFresh && this.#deps.host.ceiling === "approve-all") {
+      await this.#deps.tell(started.session, `${harness.spec.id} may do everything without being asked about, with all rights of the user that runs the gateway (acp.permissionMode is approve-all).`, "HARNESS_UNSANDBOXED");
+    }
+    await this.#record.flush();
+    let prompt = this.#promptFor(harness, request);
+    for (;;) {
+      const { end, untaken } = await this.#prompt(harness, prompt);
+      const text = await this.#finish(harness, end);
+      if (untaken.length === 0) return { outcome: "done", text, usage: this.#usage };
+      prompt = untaken.join("\n\n");
+    }
+  }
+
+  #howItGoesOn(harness: HarnessProcess): "new" | "load" | "resume" | "summary" {
+    return harness.beginning !== "new" ? harness.beginning : this.#turn.history.length > 0 || this.#lost !== null ? "summary" : "new";
+  }
+
+  async #tellOfLoss(harness: HarnessProcess): Promise<void> {
+    const how = this.#howItGoesOn(harness);
+    const { id } = harness.spec;
+    const why = this.#lost ?? (this.#turn.started.attempt > 1 ? "the gateway was restarted" : null);
+    if (how === "new" || (why === null && how !== "summary")) return;
+    const words = how === "summary" ? "begins anew with a summary of this conversation" : `goes on from its own memory (${how})`;
+    await this.#deps.tell(this.#turn.started.session, `${id} was started again${why === null ? "" : ` (${why})`} and ${words}.`, "HARNESS_RESTARTED");
+  }
+
+  #promptFor(harness: HarnessProcess, request: string): string {
+    const parts: string[] = [];
+    if (!harness.wasPrompted && this.#howItGoesOn(harness) === "summary") {
+      const before = this.#turn.history.map(lineOf).filter((line) => line !== "").join("\n");
+      if (before !== "") parts.push(`[Your earlier session is gone. This is what was said in it, from the log:]\n${shortenMiddle(before, SUMMARY_MAX_BYTES)}\n[End of the log.]`);
+    }
+    if (this.#lost !== null || this.#turn.started.attempt > 1) parts.push("[You were interrupted while you worked on the following. Check what is already done before you go on.]");
+    return [...parts, request].join("\n\n");
+  }
+
+  /** One prompt to its end, with what comes meanwhile given to it as far as the harness can take it. */
+  async #prompt(harness: HarnessProcess, text: string): Promise<{ end: PromptEnd; untaken: readonly string[] }> {
+    const { journal, signal } = this.#turn;
+    const untaken: string[] = [];
+    let looking = Promise.resolve();
+    let disarm = (): void => {};
+    const look = async (): Promise<void> => {
+      for (const said of await journal.steering()) if (!(await harness.steer(said))) untaken.push(said);
+    };
+    const arm = (): void => {
+      disarm = this.#deps.clock.after(STEERING_LOOK_MS, () => {
+        // A lost right to write shows at the end of the turn.
+        looking = look().catch(() => {}).then(() => (harness.isRunning ? arm() : undefined));
+      });
+    };
+    const running = harness.prompt(text, this.#sink(harness), signal);
+    if (harness.abilities.steer) arm();
+    try {
+      return { end: await running, untaken };
+    } catch (cause) {
+      if (cause instanceof HarnessGone || signal.aborted) throw cause;
+      throw new Fault("ACP_TURN_FAILED", { agent: harness.spec.id, problem: `refused the request: ${(cause as Error).message}` }, { cause });
+    } finally {
+      disarm();
+      await looking;
+      disarm();
+    }
+  }
+
+  async #finish(harness: HarnessProcess, { stopReason, usage }: PromptEnd): Promise<string> {
+    const used = usageOf(usage, harness.takeCostMicros());
+    const text = this.#record.finish(used);
+    this.#usage = addUsage(this.#usage, used);
+    await this.#record.flush();
+    const failed = (problem: string): Fault => new Fault("ACP_TURN_FAILED", { agent: harness.spec.id, problem });
+    if (stopReason === "refusal") throw failed(`refused to go on${text === "" ? "" : `: ${text.slice(0, WHAT_MAX_CHARS)}`}`);
+    if (stopReason === "cancelled" && text === "") throw failed("stopped because something that it asked for was denied");
+    if (text.trim() === "") throw failed(`ended (${stopReason}) without a word`);
+    return stopReason === "end_turn" ? text : `${text}\n\n[ended early: ${ENDS[stopReason] ?? stopReason}]`;
+  }
+
+  #sink(harness: HarnessProcess): PromptSink {
+    const record = this.#record;
+    return {
+      update: (update) => {
+        record.update(update);
+        // It gave itself leave to act without asking.
+        if (this.#deps.host.mustLeaveMode(harness)) harness.fail(`it went into the mode ${harness.traits.mode}, in which it asks nobody`);
+      },
+      stray: (params) => record.keep({ sessionUpdate: "stray", params }),
+      permission: (call, options, signal) => this.#decide(harness, call, options, signal),
+      allows: (call, signal) => this.#allows(harness, call, signal),
+    };
+  }
+
+  async #decide(harness: HarnessProcess, asked: JsonObject, options: readonly PermissionKind[], signal: AbortSignal): Promise<PermissionChoice> {
+    const { host, files } = this.#deps;
+    const call = this.#record.asked(asked);
+    const { verdict, tool, path } = await judge(call, { spec: harness.spec, mode: host.ceiling, cwd: harness.cwd, files });
+    const what = textIn(call, "title") ?? tool ?? "something";
+    const choice = verdict === "ask" ? await this.#ask(harness, { tool: tool ?? what, what, path, input: inputOf(call), options }, signal) : verdict;
+    if (choice === "allow" && path !== null) this.#allowed.add(absolute(path, harness.cwd));
+    this.#record.keep({ sessionUpdate: "permission", tool: tool ?? what, path, verdict, choice });
+    return choice;
+  }
+
+  async #allows(harness: HarnessProcess, { tool, input, path }: { tool: string; input: JsonObject; path: string | null }, signal: AbortSignal): Promise<boolean> {
+    const mode = this.#deps.host.ceiling;
+    if (mode !== "approve-reads") return mode === "approve-all";
+    if (tool === "fs/read_text_file") return true;
+    if (tool === "fs/write_text_file" && path !== null && this.#allowed.has(absolute(path, harness.cwd))) return true;
+    const words = tool === "terminal/create" ? `run ${String(input["command"])}` : `write ${path}`;
+    const choice = await this.#ask(harness, { tool, what: words, path, input, options: ["allow_once", "reject_once"] }, signal);
+    this.#record.keep({ sessionUpdate: "permission", tool, path, verdict: "ask", choice });
+    return choice === "allow";
+  }
+
+  async #ask(harness: HarnessProcess, { path, what, ...about }: { tool: string; what: string; path: string | null; input: JsonObject; options: readonly PermissionKind[] }, signal: AbortSignal): Promise<PermissionChoice> {
+    const { approvals, clock, settings } = this.#deps;
+    const { started } = this.#turn;
+    const expiresAt = clock.now() + settings.get(approvalSeconds) * 1000;
+    const ask = { ...about, id: `ask_${this.#ids.bare()}`, session: started.session, turnId: started.turnId, harness: harness.spec.id, what: what.slice(0, WHAT_MAX_CHARS), ...(path === null ? {} : { path }), cwd: harness.cwd, expiresAt };
+    const given = new AbortController();
+    const late = Promise.withResolvers<PermissionChoice>();
+    const disarm = clock.after(expiresAt - clock.now() + EXPIRY_SLACK_MS, () => late.resolve("deny"));
+    this.#waits++;
+    try {
+      return await Promise.race([late.promise, approvals.ask(ask, AbortSignal.any([signal, given.signal])).then(({ answer }) => answer)]);
+    } finally {
+      this.#waits--;
+      disarm();
+      given.abort();
+    }
+  }
+
+  /** The turn waits for a start, a place in line, or a person: each has a limit of its own. */
+  async #beating<T>(work: () => Promise<T>): Promise<T> {
+    const beat = (): void => {
+      if (this.#waits > 0) this.#turn.progress();
+      disarm = this.#deps.clock.after(BEAT_MS, beat);
+    };
+    let disarm = this.#deps.clock.after(BEAT_MS, beat);
+    try {
+      return await work();
+    } finally {
+      disarm();
+    }
+  }
+}
+
+const ENDS: Readonly<Record<string, string>> = {
+  max_tokens: "its answer reached the length limit",
+  max_turn_requests: "it reached its limit of steps",
+  cancelled: "something that it asked for was denied",
+};
+
+function wordsOf(message: ChatMessage): string {
+  return message.role === "user" ? message.text : "";
+}
+
+function lineOf(message: ChatMessage): string {
+  if (message.role === "user") return `> ${message.text}`;
+  return message.role === "assistant" ? textOf(message.parts) : "";
+}
+
+function inputOf(call: JsonObject): JsonObject {
+  const input = call["rawInput"];
+  if (typeof input === "object" && input !== null && !Array.isArray(input)) return input as JsonObject;
+  // Nothing else says what exactly is asked for.
+  return { call: createHash("sha256").update(JSON.stringify(call)).digest("hex") };
+}
+
+function absolute(path: string, cwd: string): string {
+  return isAbsolute(path) ? join(path) : join(cwd, path);
+}

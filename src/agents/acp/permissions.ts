@@ -1,0 +1,68 @@
+/**
+ * What a harness may do without being asked about.
+ *
+ * The mode is a ceiling: `deny-all` lets nothing through, `approve-reads` lets through what is
+ * certainly a read inside the workspace, `approve-all` lets everything through. What is a read is
+ * decided here, by the tool's own name, by its arguments one by one, and by where their paths
+ * really lead. The harness's kind, title and locations decide nothing.
+ */
+import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
+import type { HarnessSpec, PermissionMode } from "../../model/harness.ts";
+import type { HarnessFiles } from "./files.ts";
+
+/** Paths that one call may name. */
+const PATHS_MAX = 20;
+
+export type Verdict = "allow" | "deny" | "ask";
+
+export interface Judged {
+  readonly verdict: Verdict;
+  /** The tool's own name; null when the harness does not say it where it should. */
+  readonly tool: string | null;
+  /** The first path among its arguments, as it was given. */
+  readonly path: string | null;
+}
+
+/** @param call  a tool call of the protocol, all that is known of it put together. */
+export async function judge(call: JsonObject, { spec, mode, cwd, files }: { spec: HarnessSpec; mode: PermissionMode; cwd: string; files: Pick<HarnessFiles, "isInside"> }): Promise<Judged> {
+  const tool = toolNameOf(call, spec);
+  const input = isJsonObject(call["rawInput"]) ? call["rawInput"] : null;
+  const path = input === null ? null : firstPathOf(input);
+  const judged = (verdict: Verdict): Judged => ({ verdict, tool, path });
+  if (mode === "deny-all") return judged("deny");
+  if (mode === "approve-all") return judged("allow");
+  const reading = tool !== null && Object.hasOwn(spec.readingTools, tool) ? spec.readingTools[tool]! : null;
+  if (reading === null || input === null || changesSomething(call)) return judged("ask");
+  const paths: string[] = [];
+  for (const [name, value] of Object.entries(input)) {
+    if (reading.paths.includes(name)) {
+      const named = Array.isArray(value) ? value : [value];
+      if (!named.every((one) => typeof one === "string" && one !== "")) return judged("ask");
+      paths.push(...(named as string[]));
+    } else if (!reading.others.includes(name)) return judged("ask");
+  }
+  if (paths.length === 0 || paths.length > PATHS_MAX) return judged("ask");
+  const inside = await Promise.all(paths.map((one) => files.isInside(cwd, one)));
+  return judged(inside.every((yes) => yes) ? "allow" : "ask");
+}
+
+/** The tool's own name, from the place where this harness puts it. */
+export function toolNameOf(call: JsonObject, spec: HarnessSpec): string | null {
+  if (spec.toolNameAt === null) return null;
+  let at: Json | undefined = call;
+  for (const key of spec.toolNameAt) at = isJsonObject(at) && Object.hasOwn(at, key) ? at[key] : undefined;
+  return typeof at === "string" && at !== "" ? at : null;
+}
+
+/** A call that comes with a change to show is no read, whatever its name. */
+function changesSomething(call: JsonObject): boolean {
+  const content = call["content"];
+  return Array.isArray(content) && content.some((part) => !isJsonObject(part) || part["type"] !== "content");
+}
+
+const PATH_NAMES = ["file_path", "filePath", "absolute_path", "path", "abs_path", "target_file"];
+
+function firstPathOf(input: JsonObject): string | null {
+  const value = PATH_NAMES.map((name) => input[name]).find((one) => typeof one === "string" && one !== "");
+  return typeof value === "string" ? value : null;
+}

@@ -1,0 +1,126 @@
+/** What a harness says of itself and of its session, read from answers that nobody checked. */
+import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
+import type { HarnessOption } from "../../model/harness.ts";
+
+/** Entries of one list, and characters of one name, that are looked at. */
+const LIST_MAX = 200;
+const NAME_MAX_CHARS = 200;
+
+export interface HarnessAbilities {
+  readonly load: boolean;
+  readonly resume: boolean;
+  readonly close: boolean;
+  readonly steer: boolean;
+}
+
+export function abilitiesOf(initialized: JsonObject): HarnessAbilities {
+  const capabilities = objectIn(initialized, "agentCapabilities");
+  const session = objectIn(capabilities, "sessionCapabilities");
+  const steering = objectIn(initialized, "_meta")["steering"];
+  return {
+    load: capabilities["loadSession"] === true,
+    resume: isJsonObject(session["resume"]),
+    close: isJsonObject(session["close"]),
+    steer: steering === true || isJsonObject(steering),
+  };
+}
+
+/** Modes, options and commands of a session, as last heard. */
+export class SessionTraits {
+  mode: string | null = null;
+  modes: readonly string[] = [];
+  options: readonly HarnessOption[] = [];
+  commands: readonly string[] = [];
+  used: number | null = null;
+  size: number | null = null;
+  /** Over the life of the process, millionths of a dollar. */
+  costMicros = 0;
+
+  get model(): string | null {
+    const current = this.#modelOption?.current;
+    return typeof current === "string" ? current : null;
+  }
+
+  get models(): readonly string[] {
+    return this.#modelOption?.values ?? [];
+  }
+
+  get #modelOption(): HarnessOption | undefined {
+    return this.options.find(({ category }) => category === "model");
+  }
+
+  get modelOptionId(): string | null {
+    return this.#modelOption?.id ?? null;
+  }
+
+  /** The answer to session/new, load, resume or set_config_option. */
+  hear(answer: Json | undefined): void {
+    if (!isJsonObject(answer)) return;
+    const modes = answer["modes"];
+    if (isJsonObject(modes)) {
+      this.mode = textIn(modes, "currentModeId");
+      this.modes = listIn(modes, "availableModes").flatMap((mode) => textIn(mode, "id") ?? []);
+    }
+    if (Array.isArray(answer["configOptions"])) this.options = listIn(answer, "configOptions").flatMap(optionOf);
+  }
+
+  /** A session update; the rest is not about the session's traits. */
+  update(update: JsonObject): void {
+    switch (update["sessionUpdate"]) {
+      case "current_mode_update":
+        this.mode = textIn(update, "currentModeId") ?? this.mode;
+        break;
+      case "config_option_update":
+        this.hear(update);
+        break;
+      case "available_commands_update":
+        this.commands = listIn(update, "availableCommands").flatMap((command) => textIn(command, "name") ?? []);
+        break;
+      case "usage_update": {
+        this.used = numberIn(update, "used") ?? this.used;
+        this.size = numberIn(update, "size") ?? this.size;
+        const cost = objectIn(update, "cost");
+        const amount = numberIn(cost, "amount");
+        if (amount !== null && cost["currency"] === "USD") this.costMicros = Math.max(this.costMicros, Math.round(amount * 1_000_000));
+        break;
+      }
+    }
+  }
+}
+
+function optionOf(option: JsonObject): HarnessOption[] {
+  const id = textIn(option, "id");
+  if (id === null) return [];
+  const current = option["currentValue"];
+  // Values stand in one list, or in groups.
+  const values = listIn(option, "options").flatMap((one) => (Array.isArray(one["options"]) ? listIn(one, "options") : [one]));
+  return [
+    {
+      id,
+      name: textIn(option, "name") ?? id,
+      category: textIn(option, "category"),
+      current: typeof current === "string" || typeof current === "boolean" ? current : null,
+      values: values.flatMap((one) => textIn(one, "value") ?? []),
+    },
+  ];
+}
+
+export function objectIn(object: JsonObject, key: string): JsonObject {
+  const value = object[key];
+  return isJsonObject(value) ? value : {};
+}
+
+export function textIn(object: JsonObject, key: string): string | null {
+  const value = object[key];
+  return typeof value === "string" && value !== "" ? value.slice(0, NAME_MAX_CHARS) : null;
+}
+
+export function numberIn(object: JsonObject, key: string): number | null {
+  const value = object[key];
+  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : null;
+}
+
+function listIn(object: JsonObject, key: string): readonly JsonObject[] {
+  const value = object[key];
+  return Array.isArray(value) ? value.slice(0, LIST_MAX).filter(isJsonObject) : [];
+}

@@ -1,0 +1,357 @@
+/** Harnesses through the real program: a scripted one works on children, and everything it does is known and bounded. */
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import type { ApiEvent, ApiTask, SpawnAccepted } from "../../src/api/wire.ts";
+import { startGateway, type Gateway } from "../support/gateway.ts";
+import { harnessConfig, heardBy, scripted, workFolder } from "../support/harness.ts";
+import { allGone, processesWith } from "../support/processes.ts";
+import type { Manner, Misdeed, Step } from "../support/scripted-harness.ts";
+
+interface Bench {
+  readonly gateway: Gateway;
+  readonly cwd: string;
+  spawn(steps: readonly Step[] | string, more?: Readonly<Record<string, unknown>>): Promise<SpawnAccepted>;
+  /** Spawns and waits for the end. */
+  run(steps: readonly Step[] | string, more?: Readonly<Record<string, unknown>>): Promise<ApiTask>;
+  ended(task: SpawnAccepted): Promise<ApiTask>;
+  events(task: Pick<ApiTask, "session">): Promise<readonly ApiEvent[]>;
+  /** Everything that the harness said, in lines. */
+  said(task: Pick<ApiTask, "session">): Promise<readonly string[]>;
+}
+
+async function bench(t: TestContext, manner: Manner = {}, settings: Readonly<Record<string, unknown>> = {}): Promise<Bench> {
+  const cwd = workFolder(t);
+  const gateway = await startGateway(t, { config: harnessConfig(cwd, manner, settings) });
+  const body = (steps: readonly Step[] | string, more = {}) => ({ runtime: "acp", agent: "scripted", cwd, task: typeof steps === "string" ? steps : JSON.stringify(steps), ...more });
+  return {
+    gateway,
+    cwd,
+    spawn: (steps, more) => gateway.api("POST", "/api/spawns", body(steps, more)),
+    async run(steps, more) {
+      const { task } = await gateway.api<SpawnAccepted>("POST", "/api/spawns", { ...body(steps, more), wait: true, waitSeconds: 60 });
+      return task!;
+    },
+    async ended({ taskId }) {
+      await gateway.waitEvent((event) => event.type === "task.ended" && event.taskId === taskId, { timeoutMs: 40_000 });
+      return gateway.api("GET", `/api/tasks/${taskId}`);
+    },
+    async events({ session }) {
+      const { lastSeq } = (await gateway.api("GET", `/api/sessions/${encodeURIComponent(session)}`)) as { lastSeq: number };
+      const events: ApiEvent[] = [];
+      for await (const event of gateway.events(session)) {
+        events.push(event);
+        if ((event.seq ?? 0) >= lastSeq) break;
+      }
+      return events;
+    },
+    async said({ session }) {
+      const { entries } = await gateway.api<{ entries: { role: string; text: string }[] }>("GET", `/api/sessions/${encodeURIComponent(session)}/history`);
+      return entries.filter(({ role }) => role === "assistant").flatMap(({ text }) => text.split("\n")).filter((line) => line !== "" && !line.startsWith("("));
+    },
+  };
+}
+
+/** A gateway with one harness for each manner, all of them at work at once. */
+async function benchOfMany(t: TestContext, manners: readonly Manner[], settings: Readonly<Record<string, unknown>> = {}): Promise<{ gateway: Gateway; cwd: string; runEach(task: string): Promise<readonly ApiTask[]> }> {
+  const cwd = workFolder(t);
+  const agents = Object.fromEntries(manners.map((manner, n) => [`h${n}`, scripted(cwd, manner)]));
+  const gateway = await startGateway(t, { config: harnessConfig(cwd, {}, { "acp.agents": agents, ...settings }) });
+  const run = async (agent: string, task: string): Promise<ApiTask> => (await gateway.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent, cwd, task, wait: true, waitSeconds: 60 })).task!;
+  return { gateway, cwd, runEach: (task) => Promise.all(Object.keys(agents).map((agent) => run(agent, task))) };
+}
+
+test("a harness works on a child like an agent of our own: its words are the result, its tools are events and history", async (t) => {
+  const { gateway, run, events, cwd } = await bench(t);
+  const task = await run([{ say: "Looking. " }, { tool: { id: "t1", name: "Grep", input: { q: "x" }, output: "two hits" } }, { update: { sessionUpdate: "plan", entries: [] } }, { update: { sessionUpdate: "from_the_future", n: 7 } }, { say: "Found two." }]);
+
+  assert.equal(task.state, "succeeded", JSON.stringify(task.fault));
+  assert.equal(task.result, "Found two.");
+  assert.deepEqual([task.usage.input, task.usage.output, task.usage.calls], [10, 5, 1]);
+  const seen = await events(task);
+  assert.deepEqual(seen.filter(({ type }) => type.startsWith("tool.")).map(({ type, data }) => [type, data["tool"], data["ok"] ?? data["input"]]), [["tool.started", "Grep", '{"q":"x"}'], ["tool.ended", "Grep", true]]);
+  assert.deepEqual(seen.filter(({ type }) => type === "harness.update").map(({ data }) => data["kind"]), ["plan", "from_the_future"], "what nobody knows is kept as it came");
+  const { entries } = await gateway.api<{ entries: { role: string; text: string }[] }>("GET", `/api/sessions/${encodeURIComponent(task.session)}/history`);
+  assert.deepEqual(entries.map(({ role }) => role), ["user", "assistant", "tool", "assistant"]);
+  assert.match(entries[2]!.text, /two hits/);
+  await allGone(cwd);
+});
+
+test("two harnesses work at once, each session with a process of its own", async (t) => {
+  const { gateway, spawn, ended, cwd } = await bench(t);
+  const steps: readonly Step[] = [{ say: "started" }, { wait: "cancel" }];
+  const tasks = await Promise.all([spawn(steps), spawn(steps)]);
+  for (const { childSessionKey } of tasks) await gateway.waitEvent((event) => event.type === "harness.state", { session: childSessionKey });
+  assert.equal(new Set(heardBy(cwd).map(({ pid }) => pid)).size, 2);
+  for (const { taskId } of tasks) await gateway.api("POST", `/api/tasks/${taskId}/cancel`);
+  for (const task of tasks) assert.equal((await ended(task)).state, "cancelled");
+  await allGone(cwd);
+});
+
+test("a stop cancels the harness, and nothing of it is left, grandchildren that left its session included", async (t) => {
+  const { gateway, spawn, ended, cwd } = await bench(t);
+  const task = await spawn([{ child: "setsid" }, { child: "plain" }, { say: "waiting" }, { wait: "cancel" }]);
+  await gateway.waitEvent((event) => event.type === "text.delta", { session: task.childSessionKey });
+  assert.equal(processesWith(cwd).length, 3);
+  await gateway.api("POST", `/api/tasks/${task.taskId}/cancel`);
+  assert.equal((await ended(task)).state, "cancelled");
+  await allGone(cwd);
+  assert.ok(heardBy(cwd).some(({ method }) => method === "session/cancel"), "it was asked to stop first");
+});
+
+test("a deadline ends a harness that answers nothing and ignores the request to end", async (t) => {
+  const { spawn, ended, cwd } = await bench(t, { stubborn: true }, { "acp.cancelGraceSeconds": 1 });
+  const task = await spawn([{ child: "setsid" }, { wait: "ever" }], { deadlineSeconds: 2 });
+  assert.equal((await ended(task)).state, "timed_out");
+  await allGone(cwd);
+});
+
+// ── what it may do ──────────────────────────────────────────────────────────────────────────
+
+test("every request for a permission gets one answer: a kind, a title and an unknown tool are nobody's leave", async (t) => {
+  const { run, said, cwd } = await bench(t);
+  const task = await run([
+    { ask: { name: "Flood" }, times: 1000 },
+    { ask: { name: "Read", kind: "read", input: { file_path: "/etc/shadow" } } },
+    { ask: { name: "Write", kind: "read", input: { file_path: "x", content: "y" } } },
+    { ask: { name: "NoWayToSayNo", kinds: ["allow_always"] } },
+  ]);
+  assert.deepEqual(await said(task), ["Flood: o-reject_once (1000)", "Read: o-reject_once (1)", "Write: o-reject_once (1)", "NoWayToSayNo: cancelled (1)"]);
+  await allGone(cwd);
+});
+
+test("approve-all approves once and never for ever, and without a word about the sandbox it is not approve-all", async (t) => {
+  const careful = await bench(t, {}, { "acp.permissionMode": "approve-all" });
+  assert.equal((await careful.run([{ ask: { name: "Bash" } }])).result, "Bash: o-reject_once (1)\n");
+  const open = await bench(t, {}, { "acp.permissionMode": "approve-all", "acp.allowUnsandboxed": true });
+  const task = await open.run([{ ask: { name: "Bash" } }]);
+  assert.equal(task.result, "Bash: o-allow_once (1)\n");
+  assert.ok((await open.events(task)).some(({ type, data }) => type === "notice" && data["code"] === "HARNESS_UNSANDBOXED"), "and says so");
+});
+
+test("a request after the end, for another session or while the turn is stopped is cancelled, and the next turn is not harmed", async (t) => {
+  const { gateway, spawn, run, ended, cwd } = await bench(t);
+  const task = await run([{ call: "session/request_permission", params: { sessionId: "another", toolCall: { toolCallId: "c" }, options: [] } }, { update: { sessionUpdate: "agent_message_chunk" } }, { afterwards: [{ say: "too late" }, { ask: { name: "Late" } }] }]);
+  assert.equal(task.result, 'session/request_permission: {"outcome":{"outcome":"cancelled"}}\n');
+  const asking = await spawn([{ say: "asking" }, { call: "session/request_permission", params: { toolCall: { toolCallId: "c" }, options: [] } }, { wait: "cancel" }]);
+  await gateway.waitEvent((event) => event.type === "text.delta", { session: asking.childSessionKey });
+  await gateway.api("POST", `/api/tasks/${asking.taskId}/cancel`);
+  assert.equal((await ended(asking)).state, "cancelled");
+  await allGone(cwd);
+});
+
+test("files are read and written inside the workspace only, and written only with leave", async (t) => {
+  const { run, cwd } = await bench(t, {}, { "acp.permissionMode": "approve-all", "acp.allowUnsandboxed": true });
+  writeFileSync(join(cwd, "a.txt"), "one\ntwo\nthree");
+  const task = await run([
+    { call: "fs/read_text_file", params: { path: join(cwd, "a.txt"), line: 2, limit: 1 } },
+    { call: "fs/read_text_file", params: { path: join(cwd, "none.txt") } },
+    { call: "fs/read_text_file", params: { path: "/etc/hostname" } },
+    { call: "fs/read_text_file", params: { path: `${cwd}/../../etc/hostname` } },
+    { call: "fs/write_text_file", params: { path: join(cwd, "b.txt"), content: "new" } },
+    { call: "fs/write_text_file", params: { path: "/tmp/yard-escaped", content: "new" } },
+  ]);
+  const lines = task.result!.trimEnd().split("\n");
+  assert.match(lines[0]!, /"content":"two"/);
+  assert.match(lines[1]!, /-32002/);
+  for (const line of [lines[2]!, lines[3]!, lines[5]!]) assert.match(line, /"code"/);
+  assert.equal(readFileSync(join(cwd, "b.txt"), "utf8"), "new");
+  const careful = await bench(t);
+  assert.match((await careful.run([{ call: "fs/write_text_file", params: { path: join(careful.cwd, "b.txt"), content: "new" } }])).result!, /not permitted/);
+});
+
+test("a terminal runs a command with leave, tells its output and end, and dies with the session", async (t) => {
+  const { run, cwd } = await bench(t, {}, { "acp.permissionMode": "approve-all", "acp.allowUnsandboxed": true });
+  const task = await run([
+    { call: "terminal/create", params: { command: "sh", args: ["-c", "echo hi; exit 3"] } },
+    { call: "terminal/wait_for_exit", params: { terminalId: "t1" } },
+    { call: "terminal/output", params: { terminalId: "t1" } },
+    { call: "terminal/release", params: { terminalId: "t1" } },
+    { call: "terminal/output", params: { terminalId: "t1" } },
+    { call: "terminal/create", params: { command: "sleep", args: ["1000"] } },
+  ]);
+  const lines = task.result!.trimEnd().split("\n");
+  assert.match(lines[1]!, /"exitCode":3/);
+  assert.match(lines[2]!, /"output":"hi\\n"/);
+  assert.match(lines[4]!, /no terminal t1/);
+  await allGone(cwd);
+});
+
+test("a harness sees a few harmless variables and none of the gateway's own", async (t) => {
+  const cwd = workFolder(t);
+  const gateway = await startGateway(t, { config: harnessConfig(cwd), env: { NODE_OPTIONS: "--no-warnings", ANTHROPIC_API_KEY: "sk-not-for-it", SECRET_THING: "x", LC_ALL: "C.UTF-8" } });
+  const spawned = await gateway.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent: "scripted", cwd, task: JSON.stringify([{ say: "here" }, { wait: "cancel" }]) });
+  await gateway.waitEvent((event) => event.type === "text.delta", { session: spawned.childSessionKey });
+  const { pid } = processesWith(cwd)[0]!;
+  const names = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").map((pair) => pair.split("=")[0]!).filter((name) => name !== "").sort();
+  assert.deepEqual(names, ["HARNESS", "HARNESS_STATE", "HOME", "LANG", "LC_ALL", "PATH", "YARD_MARK"]);
+});
+
+// ── what it may get wrong ───────────────────────────────────────────────────────────────────
+
+const FATAL = ["exit 0", "exit 1", "segv", "close output", "half a line", "long line"] as const;
+
+for (const method of ["initialize", "session/new", "session/prompt"] as const) {
+  test(`a harness that breaks off at ${method} in whatever way is a failed child that says why, and nothing is left`, async (t) => {
+    const { runEach, cwd } = await benchOfMany(t, [...FATAL, "error"].map((misdeed) => ({ at: { [method]: misdeed as Misdeed } })), { "acp.maxConcurrentSessions": 4 });
+    for (const task of await runEach("hello")) {
+      assert.equal(task.state, "failed");
+      assert.equal(task.fault!.code, method === "session/prompt" ? "ACP_TURN_FAILED" : "ACP_SESSION_INIT_FAILED", JSON.stringify(task.fault));
+    }
+    await allGone(cwd);
+  });
+
+  test(`a harness that never answers ${method} is given up in time`, async (t) => {
+    const { run, cwd } = await bench(t, { at: { [method]: "hang" } }, { "acp.startTimeoutSeconds": 1, "agents.defaults.timeoutSeconds": 3 });
+    const task = await run("hello", { deadlineSeconds: 4 });
+    assert.ok(task.state === "failed" || task.state === "timed_out", task.state);
+    await allGone(cwd);
+  });
+
+  test(`noise at ${method} is passed over: greetings, lists, answers to nothing, bytes that are no text, a flood of errors`, async (t) => {
+    const { runEach } = await benchOfMany(t, (["nonsense", "latin", "flood"] as const).map((misdeed) => ({ at: { [method]: misdeed } })));
+    for (const task of await runEach("hello")) assert.equal(task.result, "echo: hello");
+  });
+}
+
+test("noise in the middle of a turn changes nothing: requests of a used id, updates of other sessions and after the end", async (t) => {
+  const { run } = await bench(t);
+  const line = (message: object): string => `${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`;
+  const task = await run([
+    { raw: line({ id: 7, method: "fs/read_text_file", params: { sessionId: "x", path: "/etc/hostname" } }) },
+    { raw: line({ id: 7, method: "fs/read_text_file", params: { sessionId: "x", path: "/etc/hostname" } }) },
+    { raw: line({ id: 8, method: "no/such_method", params: {} }) },
+    { raw: line({ method: "session/update", params: { sessionId: "another", update: { sessionUpdate: "agent_message_chunk", content: { type: "text", text: "not mine" } } } }) },
+    { raw: line({ method: "session/update", params: { update: 7 } }) },
+    { raw: line({ id: 0, result: { stopReason: "end_turn" } }) },
+    { say: "mine" },
+    { afterwards: [{ say: "late" }] },
+  ]);
+  assert.equal(task.result, "mine");
+});
+
+test("a flood of updates and of errors neither fills the memory nor holds up the gateway", async (t) => {
+  const { gateway, spawn, ended } = await bench(t);
+  const task = await spawn([{ flood: { lines: 40_000, to: "stdout" } }, { flood: { lines: 20_000, to: "stderr" } }, { say: "done" }]);
+  const asked = performance.now();
+  await gateway.api("GET", "/api/status");
+  assert.ok(performance.now() - asked < 1_000, "it answers meanwhile");
+  assert.equal((await ended(task)).result, "done");
+});
+
+test("a harness that ends without a word, or refuses, is a failure that says so", async (t) => {
+  const { run } = await bench(t);
+  assert.match((await run([{ stop: "end_turn" }])).fault!.message, /without a word/);
+  assert.match((await run([{ say: "I must not. " }, { stop: "refusal" }])).fault!.message, /refused to go on: I must not/);
+  assert.match((await run([{ say: "So far" }, { stop: "max_tokens" }])).result!, /^So far\n\n\[ended early/);
+});
+
+// ── going on ────────────────────────────────────────────────────────────────────────────────
+
+for (const [how, manner] of [["load", { load: true, replay: 5_000 }], ["resume", { resume: true }], ["summary", {}]] as const) {
+  test(`a harness that is killed in the middle of a turn goes on by ${how}, and the person is told`, async (t) => {
+    const { run, events, cwd } = await bench(t, manner);
+    const task = await run([{ say: "Half. " }, { tool: { id: "t1", name: "Edit", output: "edited" } }, { once: "killed", steps: [{ misdeed: "segv" }] }, { say: "Whole." }]);
+    assert.equal(task.state, "succeeded", JSON.stringify(task.fault));
+    assert.equal(task.result, "Whole.");
+    const seen = await events(task);
+    assert.deepEqual(seen.filter(({ type }) => type === "harness.state").map(({ data }) => data["how"]), ["new", how]);
+    const notice = seen.find(({ type, data }) => type === "notice" && data["code"] === "HARNESS_RESTARTED");
+    assert.match(String(notice?.data["text"]), how === "summary" ? /begins anew with a summary/ : new RegExp(`goes on from its own memory \\(${how}\\)`));
+    assert.ok(!seen.some(({ data }) => JSON.stringify(data).includes("replayed")), "what it repeats of old times is not said again");
+    assert.match(heardBy(cwd).findLast(({ method }) => method === "session/prompt")!.params.prompt[0].text, /^\[You were interrupted/);
+    await allGone(cwd);
+  });
+}
+
+test("a harness that dies each time is given up after a few starts, with the reason", async (t) => {
+  const { run, cwd } = await bench(t, { load: true });
+  const task = await run([{ misdeed: "exit 1" }]);
+  assert.equal(task.fault!.code, "ACP_TURN_FAILED");
+  assert.match(task.fault!.message, /was lost 3 times while it worked \(it exited with 1\)/);
+  await allGone(cwd);
+});
+
+test("after kill -9 of the gateway in the middle of a turn the harness is ended, started again, and the turn goes on", async (t) => {
+  const { gateway, spawn, ended, cwd } = await bench(t, { load: true, stubborn: true });
+  const task = await spawn([{ child: "setsid" }, { tool: { id: "t1", name: "Edit", output: "edited" } }, { once: "killed", steps: [{ say: "waiting" }, { wait: "ever" }] }, { say: "Whole." }]);
+  await gateway.waitEvent((event) => event.type === "text.delta", { session: task.childSessionKey });
+  const before = processesWith(cwd).map(({ pid }) => pid);
+  await gateway.kill9();
+  await gateway.start();
+  assert.equal((await ended(task)).result, "Whole.");
+  assert.equal(processesWith(cwd).filter(({ pid }) => before.includes(pid)).length, 0);
+  await allGone(cwd);
+});
+
+test("words for a running harness go in by its own method, or become its next turn", async (t) => {
+  const can = await bench(t, { steer: true });
+  const steered = await can.spawn([{ say: "listening " }, { wait: "steering" }]);
+  await can.gateway.waitEvent((event) => event.type === "text.delta", { session: steered.childSessionKey });
+  await can.gateway.api("POST", `/api/tasks/${steered.taskId}/steer`, { text: "left!" });
+  assert.equal((await can.ended(steered)).result, "listening steered: left!");
+
+  const cannot = await bench(t);
+  const later = await cannot.spawn([{ say: "busy" }, { sleep: 700 }]);
+  await cannot.gateway.waitEvent((event) => event.type === "text.delta", { session: later.childSessionKey });
+  await cannot.gateway.api("POST", `/api/tasks/${later.taskId}/steer`, { text: "left!" });
+  assert.equal((await cannot.ended(later)).result, "echo: left!");
+});
+
+// ── where and how it starts ─────────────────────────────────────────────────────────────────
+
+test("a harness that is not there, a folder that is not there and a name that nobody knows are said at once, with what to do", async (t) => {
+  const cwd = workFolder(t);
+  const gateway = await startGateway(t, { config: harnessConfig(cwd, {}, { "acp.agents": { ghost: { command: "/nowhere/ghost" } } }) });
+  const unknown = await gateway.call("POST", "/api/spawns", { runtime: "acp", agent: "nobody", cwd, task: "x" });
+  assert.deepEqual([unknown.status, unknown.body.code], [404, "ACP_AGENT_UNKNOWN"]);
+  const { task } = await gateway.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent: "ghost", cwd, task: "x", wait: true });
+  assert.equal(task!.fault!.code, "ACP_BACKEND_MISSING");
+  await gateway.api("PATCH", "/api/config", { "acp.enabled": false });
+  assert.equal((await gateway.call("POST", "/api/spawns", { runtime: "acp", agent: "ghost", cwd, task: "x" })).body.code, "ACP_DISABLED");
+});
+
+test("a start waits for memory, is shown waiting, and fails in words when it waited long enough", async (t) => {
+  const { gateway, spawn, ended } = await bench(t, {}, { "acp.memoryReserveMb": 1_000_000, "acp.memoryWaitSeconds": 2 });
+  const task = await spawn("hello");
+  await gateway.waitEvent((event) => event.type === "turn.started", { session: task.childSessionKey });
+  let waits: { harness: string; needsMb: number }[] = [];
+  while (waits.length === 0) waits = (await gateway.api<{ memoryWaits: typeof waits }>("GET", "/api/lanes")).memoryWaits;
+  assert.deepEqual([waits[0]!.harness, waits[0]!.needsMb], ["scripted", 50]);
+  assert.equal((await ended(task)).fault!.code, "ACP_NO_MEMORY");
+});
+
+test("a harness that a person closes in the middle of a turn is not started again for it", async (t) => {
+  const { gateway, spawn, cwd } = await bench(t, { load: true });
+  const task = await spawn([{ say: "waiting" }, { wait: "ever" }]);
+  await gateway.waitEvent((event) => event.type === "text.delta", { session: task.childSessionKey });
+  await gateway.api("DELETE", `/api/sessions/${encodeURIComponent(task.childSessionKey)}`);
+  await allGone(cwd);
+  assert.equal(((await gateway.api("GET", `/api/tasks/${task.taskId}`)) as ApiTask).state, "cancelled");
+  assert.equal(new Set(heardBy(cwd).map(({ pid }) => pid)).size, 1);
+});
+
+test("twenty harnesses at once leave the gateway quick and small", async (t) => {
+  const { gateway, spawn, ended, cwd } = await bench(t, {}, { "acp.maxConcurrentSessions": 20 });
+  const go = join(cwd, "go");
+  const said = Array.from({ length: 100 }, (_, n): Step[] => [{ say: `word ${n} ` }, { sleep: 20 }]).flat();
+  const steps: readonly Step[] = [{ say: "ready" }, { until: go }, ...said, { tool: { id: "t", name: "Grep", output: "x" } }, { say: "done" }];
+  const tasks = await Promise.all(Array.from({ length: 20 }, () => spawn(steps)));
+  for (const { childSessionKey } of tasks) await gateway.waitEvent((event) => event.type === "harness.state", { session: childSessionKey });
+  await loopDelays(gateway);
+  writeFileSync(go, "");
+  const all = await Promise.all(tasks.map(ended));
+  const delays = await loopDelays(gateway);
+  assert.deepEqual(all.map(({ result }) => result), tasks.map(() => "done"));
+  const rssMb = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${gateway.pid}/status`, "utf8"))![1]) / 1024;
+  t.diagnostic(`loop ${delays}; resident ${rssMb.toFixed(0)} MB`);
+  assert.ok(rssMb < 300, `${rssMb} MB`);
+  await allGone(cwd);
+});
+
+/** How late the event loop was since the last call. */
+async function loopDelays(gateway: Gateway): Promise<string> {
+  const response = await fetch(`${gateway.url}/metrics`, { headers: { authorization: `Bearer ${gateway.token}` } });
+  return (await response.text()).split("\n").filter((line) => line.startsWith("yard_event_loop_delay_seconds")).map((line) => line.replace("yard_event_loop_delay_seconds", "")).join(" ");
+}
