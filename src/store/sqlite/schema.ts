@@ -14,6 +14,7 @@ import { GOVERNOR } from "./migrations/governor.ts";
 import { JOBS } from "./migrations/jobs.ts";
 import { RETENTION } from "./migrations/retention.ts";
 import { TREES } from "./migrations/trees.ts";
+import { WORKSPACES } from "./migrations/workspaces.ts";
 
 const FIRST = `
 CREATE TABLE meta (
@@ -267,7 +268,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES, WORKSPACES];
 
 /**
  * Brings a database file to today's shape.
