@@ -13,7 +13,9 @@ import type { Hooks } from "../timers/hooks.ts";
 import type { Jobs } from "../timers/jobs.ts";
 import type { Courier } from "../trees/courier.ts";
 import type { ModelRating } from "../trees/delegation-probes.ts";
+import type { Merges } from "../merges/merges.ts";
 import type { Trees } from "../trees/trees.ts";
+import type { Workspaces } from "../workspaces/workspaces.ts";
 import type { ConfigAccess } from "./config-access.ts";
 import { asObject, readFields, type Fields, type Values } from "./read-body.ts";
 import type { SimulationReport, StatusAnswer } from "./wire.ts";
@@ -29,6 +31,8 @@ export interface RouteDeps {
   readonly store: Store;
   readonly sessions: Sessions;
   readonly trees: Trees;
+  readonly workspaces: Workspaces;
+  readonly merges: Merges;
   /** Absent = there are no such routes. */
   readonly jobs?: Jobs;
   readonly hooks?: Pick<Hooks, "call">;
