@@ -67,7 +67,7 @@ export class MergeQueue implements Merges {
   readonly #radar: Radar;
   readonly #stopping = new AbortController();
   /** By line, what is at work on it. */
-  readonly #lines = new Map<string, Promise<void>>();
+  readonly #lines = new Map<string, { again: boolean; work: Promise<void> }>();
   readonly #helping = new Map<MergeId, Promise<void>>();
   readonly #watchers = new Map<MergeId, Set<(merge: Merge) => void>>();
 
@@ -94,8 +94,8 @@ export class MergeQueue implements Merges {
 
   async stop(): Promise<void> {
     this.#stopping.abort();
-    this.#radar.stop();
-    await Promise.allSettled([...this.#lines.values(), ...this.#helping.values()]);
+    await Promise.allSettled([...[...this.#lines.values()].map(({ work }) => work), ...this.#helping.values()]);
+    await this.#radar.stop();
   }
 
   async enqueue(request: NewMerge): Promise<Merge> {
@@ -208,15 +208,18 @@ export class MergeQueue implements Merges {
   /** Goes on with the line that a merge stands in, unless something is at work there. */
   #work({ commonDir, onto }: Pick<Merge, "commonDir" | "onto">): void {
     const key = `${commonDir}\n${onto}`;
-    if (this.#lines.has(key) || this.#stopping.signal.aborted) return;
-    const work = this.#drain(commonDir, onto)
+    if (this.#stopping.signal.aborted) return;
+    const busy = this.#lines.get(key);
+    // It may have had its last look already.
+    if (busy !== undefined) return void (busy.again = true);
+    const line = { again: false, work: Promise.resolve() };
+    this.#lines.set(key, line);
+    line.work = this.#drain(commonDir, onto)
       .catch((cause: unknown) => this.#deps.log.error("merges.line-failed", { onto, cause }))
-      .finally(() => {
+      .then(() => {
         this.#lines.delete(key);
-        // One may have come after the last look.
-        void this.#next(commonDir, onto).then((next) => next.length > 0 && this.#work({ commonDir, onto }), () => {});
+        if (line.again) this.#work({ commonDir, onto });
       });
-    this.#lines.set(key, work);
   }
 
   async #drain(commonDir: string, onto: string): Promise<void> {
@@ -357,7 +360,7 @@ export class MergeQueue implements Merges {
       const landed = await store.moveMerges(advancing.map(({ id }) => ({ id, from: ["advancing"], patch: { state: "landed", endedAt: clock.now() } })));
       for (const merge of landed ?? []) this.#tell(merge);
     });
-    for (const { merge } of chain) void this.#radar.landed(merge.id).catch((cause: unknown) => this.#deps.log.warn("radar.failed", { cause }));
+    for (const { merge } of chain) this.#radar.landed(merge.id);
   }
 
   /** @throws {Fault} MERGE_TARGET_DIRTY. */

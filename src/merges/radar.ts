@@ -27,6 +27,7 @@ export class Radar {
   #told = new Set<string>();
   #disarm: () => void = () => {};
   #stopped = true;
+  readonly #underWay = new Set<Promise<void>>();
 
   constructor(deps: MergeQueueDeps) {
     this.#deps = deps;
@@ -38,13 +39,15 @@ export class Radar {
     const seconds = settings.get(radarSeconds);
     this.#disarm = clock.after(seconds === 0 ? OFF_LOOK_MS : seconds * 1000, () => {
       const look = settings.get(radarSeconds) === 0 ? Promise.resolve() : this.look();
-      void look.catch((cause: unknown) => log.warn("radar.failed", { cause })).then(() => this.#stopped || this.start());
+      this.#keep(look.catch((cause: unknown) => log.warn("radar.failed", { cause })).then(() => void (this.#stopped || this.start())));
     });
   }
 
-  stop(): void {
+  /** Resolves when no look is under way. */
+  async stop(): Promise<void> {
     this.#stopped = true;
     this.#disarm();
+    await Promise.all(this.#underWay);
   }
 
   /** One round. */
@@ -65,7 +68,16 @@ export class Radar {
   }
 
   /** Tells whoever has read what this merge changed. */
-  async landed(id: MergeId): Promise<void> {
+  landed(id: MergeId): void {
+    this.#keep(this.#tellReaders(id).catch((cause: unknown) => this.#deps.log.warn("radar.failed", { cause })));
+  }
+
+  #keep(work: Promise<void>): void {
+    this.#underWay.add(work);
+    void work.finally(() => this.#underWay.delete(work));
+  }
+
+  async #tellReaders(id: MergeId): Promise<void> {
     const { store, worktrees, reads } = this.#deps;
     const merge = await store.merge(id);
     if (merge?.state !== "landed") return;
