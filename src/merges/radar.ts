@@ -47,7 +47,7 @@ export class Radar {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#disarm();
-    await Promise.all(this.#underWay);
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay);
   }
 
   /** One round. */
@@ -114,6 +114,7 @@ export class Radar {
     tell(news);
     if (session === null) return;
     const data: { workspace: WorkspaceId; other: WorkspaceId | null; paths: readonly string[] } = { workspace: news.workspace, other: news.other, paths: news.paths };
-    store.notice({ session, text: news.text, level: "warn", code: news.kind === "overlap" ? "MERGE_OVERLAP" : "STALE_READ", entry: false, data }).catch((cause: unknown) => log.warn("radar.not-told", { cause }));
+    const code = news.kind === "overlap" ? "MERGE_OVERLAP" : "STALE_READ";
+    this.#keep(store.notice({ session, text: news.text, level: "warn", code, entry: false, data }).catch((cause: unknown) => log.warn("radar.not-told", { cause })));
   }
 }
