@@ -60,7 +60,9 @@ import type { DiskState, OwnedProcess, Store } from "./store/store.ts";
 import { cronTool } from "./timers/cron-tool.ts";
 import { Hooks } from "./timers/hooks.ts";
 import { Timekeeper } from "./timers/timekeeper.ts";
+import { MergeQueue } from "./merges/queue.ts";
 import { Commands } from "./tools/commands.ts";
+import { makeRunLine } from "./tools/run-line.ts";
 import { TextFiles } from "./tools/text-files.ts";
 import { makeTools, offeredTools } from "./tools/tools.ts";
 import { Archivist } from "./trees/archivist.ts";
@@ -73,6 +75,9 @@ import { subagentsCommand } from "./trees/subagents-command.ts";
 import { agentIds, agentsList, findAgent } from "./turns/agents-list.ts";
 import { defaultModel, defaultWorkspace } from "./turns/settings.ts";
 import { TurnRunner } from "./turns/turn-runner.ts";
+import { claimWidenTool, insideClaims } from "./workspaces/claim-tools.ts";
+import { Git } from "./workspaces/git.ts";
+import { Worktrees } from "./workspaces/worktrees.ts";
 
 /** How long a start waits for the holder of the state directory to go away, e.g. one that was just killed. */
 const LOCK_WAIT_MS = 1_000;
@@ -131,6 +136,8 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     { name: "files", start: () => {}, stop: () => files.stop() },
     { name: "rules", start: () => {}, stop: () => yard.rulesKeeper.stop() },
     { name: "processes", start: () => yard.sweep(), stop: () => yard.stopProcesses() },
+    { name: "workspaces", start: () => yard.worktrees.start(), stop: () => yard.worktrees.stop() },
+    { name: "merges", start: () => yard.merges.start(), stop: () => yard.merges.stop() },
     {
       name: "turns",
       async start() {
@@ -215,14 +222,19 @@ function build({ config, store, files, clock, log, status }: Parts) {
   const processes: ProcessTree = makeProcessTree({ clock, log, record: (process) => store.recordProcess(process), forget: (mark) => store.forgetProcess(mark) });
   const installation = createHash("sha256").update(config.home).digest("hex").slice(0, 12);
   const commands = new Commands({ clock, random, processes, installation });
-  const builtIn = makeTools({
+  const environment = config.childEnvironment();
+  const git = new Git({ clock, random, processes, installation, path: environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin" });
+  const worktrees = new Worktrees({ store, git, settings: config, clock, random, log, runLine: makeRunLine({ clock, random, processes, installation, environment }), root: join(config.home, "workspaces") });
+  const merges = new MergeQueue({ store, worktrees, settings: config, clock, random, log, help: () => null, reads: () => [], news: () => {} });
+  const tools = makeTools({
     settings: config,
     clock,
     random,
     commands,
-    environment: config.childEnvironment(),
+    environment,
     say: (session, text) => store.notice({ session, text, level: "info", code: "MESSAGE", entry: true }),
   });
+  const builtIn = [...tools.map((tool) => insideClaims(tool, worktrees)), claimWidenTool(worktrees)];
   const textFiles = new TextFiles(random);
   const catalogue = makeCatalogue(config);
   let swept: Promise<void> = Promise.resolve();
@@ -268,6 +280,8 @@ function build({ config, store, files, clock, log, status }: Parts) {
     store,
     sessions: frontDoor,
     trees: grove,
+    workspaces: worktrees,
+    merges,
     jobs: timekeeper,
     hooks: new Hooks({ sessions: frontDoor, settings: config, clock, environment: (name) => config.environment(name) }),
     models,
@@ -301,6 +315,8 @@ function build({ config, store, files, clock, log, status }: Parts) {
   return {
     ...conversations,
     keeper,
+    worktrees,
+    merges,
     workspace,
     models,
     api,

@@ -14,7 +14,9 @@ import type { Hooks } from "../timers/hooks.ts";
 import type { Jobs } from "../timers/jobs.ts";
 import type { Courier } from "../trees/courier.ts";
 import type { ModelRating } from "../trees/delegation-probes.ts";
+import type { Merges } from "../merges/merges.ts";
 import type { Trees } from "../trees/trees.ts";
+import type { Workspaces } from "../workspaces/workspaces.ts";
 import type { ConfigAccess } from "./config-access.ts";
 import { asObject, readFields, type Fields, type Values } from "./read-body.ts";
 import type { SimulationReport, StatusAnswer } from "./wire.ts";
@@ -30,6 +32,9 @@ export interface RouteDeps {
   readonly store: Store;
   readonly sessions: Sessions;
   readonly trees: Trees;
+  /** Worktrees and the line in which they land; absent = there are no such routes. */
+  readonly workspaces?: Workspaces;
+  readonly merges?: Merges;
   /** Absent = there are no such routes. */
   readonly jobs?: Jobs;
   readonly hooks?: Pick<Hooks, "call">;

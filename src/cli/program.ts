@@ -15,6 +15,8 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   tasks: () => import("./commands/tasks.ts"),
   board: () => import("./commands/board.ts"),
   jobs: () => import("./commands/jobs.ts"),
+  workspaces: () => import("./commands/workspaces.ts"),
+  merges: () => import("./commands/merges.ts"),
   lanes: () => import("./commands/lanes.ts"),
   usage: () => import("./commands/usage.ts"),
   simulate: () => import("./commands/simulate.ts"),

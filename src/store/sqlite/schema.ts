@@ -15,6 +15,7 @@ import { HARNESS_SESSIONS } from "./migrations/harness-sessions.ts";
 import { JOBS } from "./migrations/jobs.ts";
 import { RETENTION } from "./migrations/retention.ts";
 import { TREES } from "./migrations/trees.ts";
+import { WORKSPACES } from "./migrations/workspaces.ts";
 
 const FIRST = `
 CREATE TABLE meta (
@@ -268,7 +269,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES, HARNESS_SESSIONS];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES, HARNESS_SESSIONS, WORKSPACES];
 
 /**
  * Brings a database file to today's shape.
