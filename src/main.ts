@@ -12,7 +12,7 @@ import { makeSimulator } from "../sim/in-thread.ts";
 import { makeNativeAgent } from "./agents/native/native.ts";
 import { makeApi } from "./api/server.ts";
 import { sleep, systemClock, type Clock } from "./base/clock.ts";
-import { systemRandom, type SessionKey } from "./base/ids.ts";
+import { IdMaker, systemRandom, type SessionKey } from "./base/ids.ts";
 import { makeLog, type Log } from "./base/log.ts";
 import { makeProcessTree, type ProcessTree } from "./base/process-tree.ts";
 import { startAll, type Service } from "./base/service.ts";
@@ -55,11 +55,13 @@ import { cronTool } from "./timers/cron-tool.ts";
 import { Hooks } from "./timers/hooks.ts";
 import { Timekeeper } from "./timers/timekeeper.ts";
 import { Commands } from "./tools/commands.ts";
+import { ToolServers } from "./tools/mcp/servers.ts";
 import { makeTools, offeredTools } from "./tools/tools.ts";
 import { Archivist } from "./trees/archivist.ts";
 import { Courier } from "./trees/courier.ts";
 import { rateModel } from "./trees/delegation-probes.ts";
 import { Grove } from "./trees/grove.ts";
+import { makeOutsideTools } from "./trees/outside-tools.ts";
 import { sessionTools } from "./trees/session-tools.ts";
 import { childModel, gatherMs, maxSpawnDepth, toolRulesAt, toolsByDepth } from "./trees/settings.ts";
 import { subagentsCommand } from "./trees/subagents-command.ts";
@@ -124,6 +126,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     { name: "files", start: () => {}, stop: () => files.stop() },
     { name: "rules", start: () => {}, stop: () => yard.rulesKeeper.stop() },
     { name: "processes", start: () => yard.sweep(), stop: () => yard.commands.stopAll() },
+    { name: "tool servers", start: () => yard.toolServers.start(), stop: () => yard.toolServers.stop() },
     {
       name: "turns",
       async start() {
@@ -216,8 +219,19 @@ function build({ config, store, files, clock, log, status }: Parts) {
     environment: config.childEnvironment(),
     say: (session, text) => store.notice({ session, text, level: "info", code: "MESSAGE", entry: true }),
   });
-  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, commands });
-  const { frontDoor, grove, scheduler, timekeeper, model, allTools } = conversations;
+  const toolServers = new ToolServers({
+    settings: config,
+    clock,
+    random,
+    log,
+    processes,
+    installation,
+    environment: config.childEnvironment(),
+    folder: join(config.home, "mcp"),
+    version: packageVersion(),
+  });
+  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands });
+  const { frontDoor, grove, scheduler, timekeeper, model, outsideTools, allTools } = conversations;
   const courier = new Courier({ store, settings: config, clock, random, log, ownSecret: () => webhookSecretFrom(config.token()) });
   store.onEvents((events) => {
     if (events.some((event) => event.type === "task.ended" && event.data["delivery"] === "webhook")) courier.kick();
@@ -241,6 +255,9 @@ function build({ config, store, files, clock, log, status }: Parts) {
     files: { check: () => files.check(), backups: () => files.backups(), backup: () => files.backup({ keep: config.get(backupKeep) }) },
     providerLanes: () => models.lanes(),
     simulate: makeSimulator({ clock }),
+    outsideTools,
+    commands: () => conversations.slashCommands,
+    toolServers: () => toolServers.views(),
     settings: config,
     clock,
     random,
@@ -258,7 +275,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     }),
   });
   const keeper = new Keeper({ store, files, settings: config, clock, log });
-  return { ...conversations, keeper, workspace, models, commands, api, courier, sweep: () => sweep(processes, store, installation, log) };
+  return { ...conversations, keeper, workspace, models, commands, toolServers, api, courier, sweep: () => sweep(processes, store, installation, log) };
 }
 
 /** What conversations stand on. The simulated world gives a clock, a store and a model of its own. */
@@ -271,11 +288,13 @@ export interface ConversationParts {
   readonly workspace: string;
   /** The tools besides those that reach other sessions. */
   readonly builtIn: readonly Tool[];
+  /** The tools of other programs' servers, as they are now. */
+  readonly serverTools?: () => readonly Tool[] | Promise<readonly Tool[]>;
   readonly commands: Pick<Commands, "endSession" | "endTurn">;
 }
 
 /** Everything between the doors and the store: nothing of it knows of HTTP, processes or providers. */
-export function wireConversations({ settings, store, clock, log, models, workspace, builtIn, commands }: ConversationParts) {
+export function wireConversations({ settings, store, clock, log, models, workspace, builtIn, serverTools = () => [], commands }: ConversationParts) {
   const nowMs = (): number => clock.now();
   const hub = new EventHub(store, clock);
   const kick = (): void => scheduler.kick();
@@ -319,7 +338,10 @@ export function wireConversations({ settings, store, clock, log, models, workspa
     store,
     agent: makeNativeAgent({ models, nowMs }),
     models,
-    tools: () => offeredTools(allTools, settings),
+    tools: () => {
+      const served = serverTools();
+      return served instanceof Promise ? served.then((late) => offeredTools([...allTools, ...late], settings)) : offeredTools([...allTools, ...served], settings);
+    },
     settings,
     clock,
     log,
@@ -329,6 +351,14 @@ export function wireConversations({ settings, store, clock, log, models, workspa
     onFrame: (frame) => hub.frame(frame),
     onEnded: (_turn, pool, ms) => scheduler.turnEnded(pool, ms),
     kick,
+  });
+  const outsideTools = makeOutsideTools({
+    store,
+    trees: grove,
+    settings,
+    ids: new IdMaker(systemRandom),
+    tools: () => offeredTools(allTools, settings),
+    workspaceOf: ({ cwd, agent }) => runner.workspaceFor(cwd, findAgent(settings.get(agentsList), agent) ?? { id: agent }),
   });
   const scheduler: Scheduler = new Scheduler({ claimTurns: (rules) => store.claimTurns(rules), clock, log, start: (turn) => runner.start(turn) });
 
@@ -353,7 +383,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
   });
 
   const acknowledger = new Acknowledger({ store, settings, clock, log, meanTurnMs: () => scheduler.meanTurnMs.main });
-  return { frontDoor, grove, allTools, runner, scheduler, timekeeper, acknowledger, rules, rulesKeeper, model, archivist: new Archivist({ store, settings, clock, log }) };
+  return { frontDoor, grove, slashCommands, outsideTools, allTools, runner, scheduler, timekeeper, acknowledger, rules, rulesKeeper, model, archivist: new Archivist({ store, settings, clock, log }) };
 }
 
 /** Tells of a disk that fills or fails: in the log, to the owner's own session, and to whoever runs the gateway. */

@@ -13,6 +13,7 @@ import { BUDGETS } from "./migrations/budgets.ts";
 import { GOVERNOR } from "./migrations/governor.ts";
 import { JOBS } from "./migrations/jobs.ts";
 import { RETENTION } from "./migrations/retention.ts";
+import { TOKEN_SCOPES } from "./migrations/token-scopes.ts";
 import { TREES } from "./migrations/trees.ts";
 
 const FIRST = `
@@ -267,7 +268,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES, TOKEN_SCOPES];
 
 /**
  * Brings a database file to today's shape.
