@@ -11,7 +11,7 @@ const NO_USAGE = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, reasoning: 
 const T0 = 1_800_000_000_000;
 
 function row(key: string, changes: Partial<ApiSession> = {}): ApiSession {
-  return { key, label: null, kind: "main", agent: "main", parent: null, taskId: null, model: null, queueMode: null, state: "idle", createdAt: T0, lastAt: T0, lastSeq: 0, waitingMessages: 0, usage: NO_USAGE, ...changes };
+  return { key, label: null, kind: "main", agent: "main", parent: null, taskId: null, model: null, queueMode: null, cwd: null, state: "idle", createdAt: T0, lastAt: T0, lastSeq: 0, waitingMessages: 0, usage: NO_USAGE, ...changes };
 }
 
 /** A page with the main session open and loaded, and numbered events for it. */

@@ -16,7 +16,7 @@ import type { Agent } from "./agents/agent.ts";
 import { makeNativeAgent } from "./agents/native/native.ts";
 import { makeApi } from "./api/server.ts";
 import { sleep, systemClock, type Clock } from "./base/clock.ts";
-import { systemRandom, type SessionKey, type TurnId } from "./base/ids.ts";
+import { IdMaker, systemRandom, type SessionKey, type TurnId } from "./base/ids.ts";
 import { makeLog, type Log } from "./base/log.ts";
 import { availableMemoryMb } from "./base/memory.ts";
 import { makeProcessTree, type ProcessTree } from "./base/process-tree.ts";
@@ -62,6 +62,7 @@ import { Hooks } from "./timers/hooks.ts";
 import { Timekeeper } from "./timers/timekeeper.ts";
 import { MergeQueue } from "./merges/queue.ts";
 import { Commands } from "./tools/commands.ts";
+import { ToolServers } from "./tools/mcp/servers.ts";
 import { makeRunLine } from "./tools/run-line.ts";
 import { TextFiles } from "./tools/text-files.ts";
 import { makeTools, offeredTools } from "./tools/tools.ts";
@@ -69,6 +70,7 @@ import { Archivist } from "./trees/archivist.ts";
 import { Courier } from "./trees/courier.ts";
 import { rateModel } from "./trees/delegation-probes.ts";
 import { Grove } from "./trees/grove.ts";
+import { makeOutsideTools } from "./trees/outside-tools.ts";
 import { sessionTools } from "./trees/session-tools.ts";
 import { childModel, gatherMs, maxSpawnDepth, toolRulesAt, toolsByDepth } from "./trees/settings.ts";
 import { subagentsCommand } from "./trees/subagents-command.ts";
@@ -136,6 +138,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     { name: "files", start: () => {}, stop: () => files.stop() },
     { name: "rules", start: () => {}, stop: () => yard.rulesKeeper.stop() },
     { name: "processes", start: () => yard.sweep(), stop: () => yard.stopProcesses() },
+    { name: "tool servers", start: () => yard.toolServers.start(), stop: () => yard.toolServers.stop() },
     { name: "workspaces", start: () => yard.worktrees.start(), stop: () => yard.worktrees.stop() },
     { name: "merges", start: () => yard.merges.start(), stop: () => yard.merges.stop() },
     {
@@ -267,8 +270,19 @@ function build({ config, store, files, clock, log, status }: Parts) {
     endSession: async (session: SessionKey) => void (await Promise.all([commands.endSession(session), harnesses.close(session)])),
     endTurn: (turn: TurnId) => commands.endTurn(turn),
   };
-  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, commands: endings, acp, harnesses: catalogue });
-  const { frontDoor, grove, scheduler, timekeeper, model, allTools } = conversations;
+  const toolServers = new ToolServers({
+    settings: config,
+    clock,
+    random,
+    log,
+    processes,
+    installation,
+    environment: config.childEnvironment(),
+    folder: join(config.home, "mcp"),
+    version: packageVersion(),
+  });
+  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: catalogue });
+  const { frontDoor, grove, scheduler, timekeeper, model, outsideTools, allTools } = conversations;
   const courier = new Courier({ store, settings: config, clock, random, log, ownSecret: () => webhookSecretFrom(config.token()) });
   store.onEvents((events) => {
     if (events.some((event) => event.type === "task.ended" && event.data["delivery"] === "webhook")) courier.kick();
@@ -295,6 +309,9 @@ function build({ config, store, files, clock, log, status }: Parts) {
     providerLanes: () => models.lanes(),
     harnessWaits: () => harnesses.waiting(),
     simulate: makeSimulator({ clock }),
+    outsideTools,
+    commands: () => conversations.slashCommands,
+    toolServers: () => toolServers.views(),
     settings: config,
     clock,
     random,
@@ -318,6 +335,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     worktrees,
     merges,
     workspace,
+    toolServers,
     models,
     api,
     courier,
@@ -339,6 +357,8 @@ export interface ConversationParts {
   readonly workspace: string;
   /** The tools besides those that reach other sessions. */
   readonly builtIn: readonly Tool[];
+  /** The tools of other programs' servers, as they are now. */
+  readonly serverTools?: () => readonly Tool[] | Promise<readonly Tool[]>;
   readonly commands: Pick<Commands, "endSession" | "endTurn">;
   /** Who works on turns of harness sessions, and which harnesses there are; null where there are no processes. */
   readonly acp: Agent | null;
@@ -346,7 +366,7 @@ export interface ConversationParts {
 }
 
 /** Everything between the doors and the store: nothing of it knows of HTTP, processes or providers. */
-export function wireConversations({ settings, store, clock, log, models, workspace, builtIn, commands, acp, harnesses }: ConversationParts) {
+export function wireConversations({ settings, store, clock, log, models, workspace, builtIn, serverTools = () => [], commands, acp, harnesses }: ConversationParts) {
   const nowMs = (): number => clock.now();
   const hub = new EventHub(store, clock);
   const kick = (): void => scheduler.kick();
@@ -390,7 +410,10 @@ export function wireConversations({ settings, store, clock, log, models, workspa
     store,
     agents: { native: makeNativeAgent({ models, nowMs }), acp },
     models,
-    tools: () => offeredTools(allTools, settings),
+    tools: () => {
+      const served = serverTools();
+      return served instanceof Promise ? served.then((late) => offeredTools([...allTools, ...late], settings)) : offeredTools([...allTools, ...served], settings);
+    },
     settings,
     clock,
     log,
@@ -400,6 +423,14 @@ export function wireConversations({ settings, store, clock, log, models, workspa
     onFrame: (frame) => hub.frame(frame),
     onEnded: (_turn, pool, ms) => scheduler.turnEnded(pool, ms),
     kick,
+  });
+  const outsideTools = makeOutsideTools({
+    store,
+    trees: grove,
+    settings,
+    ids: new IdMaker(systemRandom),
+    tools: () => offeredTools(allTools, settings),
+    workspaceOf: ({ cwd, agent }) => runner.workspaceFor(cwd, findAgent(settings.get(agentsList), agent) ?? { id: agent }),
   });
   const scheduler: Scheduler = new Scheduler({ claimTurns: (rules) => store.claimTurns(rules), clock, log, start: (turn) => runner.start(turn) });
 
@@ -424,7 +455,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
   });
 
   const acknowledger = new Acknowledger({ store, settings, clock, log, meanTurnMs: () => scheduler.meanTurnMs.main });
-  return { frontDoor, grove, allTools, runner, scheduler, timekeeper, acknowledger, rules, rulesKeeper, model, archivist: new Archivist({ store, settings, clock, log }) };
+  return { frontDoor, grove, slashCommands, outsideTools, allTools, runner, scheduler, timekeeper, acknowledger, rules, rulesKeeper, model, archivist: new Archivist({ store, settings, clock, log }) };
 }
 
 /** Tells of a disk that fills or fails: in the log, to the owner's own session, and to whoever runs the gateway. */

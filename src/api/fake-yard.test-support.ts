@@ -69,7 +69,7 @@ export class FakeYard {
   open(key: SessionKey): SessionRow {
     const { kind, agent } = parseSessionKey(key).parts;
     const row: SessionRow = {
-      key, kind, agent, label: null, parent: null, taskId: null, model: null, queueMode: null, cwd: null, depth: 0, state: "idle",
+      key, kind, agent, label: null, parent: null, taskId: null, model: null, queueMode: null, cwd: null, depth: 0, lineage: [], state: "idle",
       createdAt: this.clock.now(), lastAt: this.clock.now(), lastSeq: 0, lastEntry: 0, waitingMessages: 0, usage: NO_USAGE,
     };
     this.rows.set(key, row);
@@ -129,6 +129,7 @@ export class FakeYard {
 
   readonly store = {
     session: async (key: SessionKey) => this.rows.get(key) ?? null,
+    openSession: async (key: SessionKey) => this.rows.get(key) ?? this.open(key),
     sessions: async (query: unknown) => {
       this.asked.push({ verb: "sessions", input: query });
       return { rows: [...this.rows.values()], next: null };
@@ -207,6 +208,9 @@ export class FakeYard {
       rateModel: async (model) => ({ model, rating: "good", probes: [] }),
       nowMs: () => clock.now(),
       random: seededRandom(7),
+      commands: () => [],
+      toolServers: () => [],
+      outsideTools: { of: async () => new Map(), call: async () => ({ text: "" }) },
       tokens: makeTokenMint({ store, clock, random: seededRandom(9) }),
       proxy: { forward: async () => { throw new Fault("PROXY_NO_PROVIDER", { family: "openai", model: "", known: "" }); } },
       pageDir: this.pageDir,

@@ -8,6 +8,7 @@ import type { Method, Route, RouteDeps } from "./route.ts";
 import { gatewayRoutes } from "./routes/gateway.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { jobRoutes } from "./routes/jobs.ts";
+import { mcpRoutes } from "./routes/mcp.ts";
 import { messageRoutes } from "./routes/messages.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
 import { simulateRoutes } from "./routes/simulate.ts";
@@ -32,6 +33,7 @@ export function routeTable(deps: RouteDeps): readonly Route[] {
     ...simulateRoutes(deps),
     ...tokenRoutes(deps),
     ...workspaceRoutes(deps),
+    ...mcpRoutes(deps),
   ];
 }
 
@@ -58,5 +60,6 @@ export const SPECIAL_ROUTES = {
   proxyAnthropic: { method: "POST", path: "/proxy/anthropic/*", open: false, doc: "Anthropic's API by way of the gateway: asks for a proxy token in x-api-key or as a bearer, and puts the provider's own key in its place." },
   proxyOpenai: { method: "POST", path: "/proxy/openai/*", open: false, doc: "OpenAI's API likewise: the proxy token as a bearer." },
   proxyGoogle: { method: "POST", path: "/proxy/google/*", open: false, doc: "Google's API likewise: the proxy token in x-goog-api-key." },
+  mcp: { method: "POST", path: "/mcp", open: false, doc: "The session tools as a Model Context Protocol server (streamable HTTP, JSON answers): the gateway's token, or one of scope mcp, which acts as its session. See docs/guides/mcp.md." },
   page: { method: "GET", path: "/*", open: true, doc: "The dashboard's files." },
 } as const satisfies Record<string, SpecialRoute>;

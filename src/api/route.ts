@@ -5,6 +5,7 @@
 import type { JsonObject } from "../base/json.ts";
 import type { ModelClient } from "../model/chat.ts";
 import type { HarnessWait } from "../model/harness.ts";
+import type { ServerView } from "../model/tool-server.ts";
 import type { TokenMint } from "../sessions/scoped-tokens.ts";
 import type { ProviderLanes } from "../model/parking.ts";
 import type { Sessions } from "../sessions/sessions.ts";
@@ -52,6 +53,10 @@ export interface RouteDeps {
   /** Starts of coding agents that wait for memory. */
   harnessWaits(): readonly HarnessWait[];
   status(): StatusAnswer;
+  /** What a person may type after a slash. */
+  commands(): readonly { readonly name: string; readonly usage: string; readonly doc: string }[];
+  /** The tool servers that are set up, by name. */
+  toolServers(): readonly ServerView[];
   /** The database as a whole; absent = there are no such routes. */
   readonly files?: Pick<StoreFiles, "check" | "backups"> & { backup(): Promise<Backup> };
   /**

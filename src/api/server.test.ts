@@ -21,7 +21,7 @@ async function setup(t: TestContext, prepare: (yard: FakeYard) => void = () => {
 }
 
 const SAMPLE: Readonly<Record<string, string>> = { tokenId: "tok_1", session: MAIN, taskId: TASK, flowId: "flow_1", handle: "T7", deliveryId: "dlv_1" };
-const BODIES: Readonly<Record<string, unknown>> = { "messages.send": { text: "hi" }, "sessions.steer": { text: "hi" }, "tasks.steer": { text: "hi" }, "spawns.create": { task: "x" }, "tokens.mint": { scope: "proxy" }, "models.rate": { model: "a/b" }, "sessions.seen": { seq: 1 } };
+const BODIES: Readonly<Record<string, unknown>> = { "messages.send": { text: "hi" }, "sessions.create": { session: "agent:main:main" }, "sessions.steer": { text: "hi" }, "tasks.steer": { text: "hi" }, "spawns.create": { task: "x" }, "tokens.mint": { scope: "proxy" }, "models.rate": { model: "a/b" }, "sessions.seen": { seq: 1 } };
 const routes = routeTable({} as RouteDeps);
 const filled = (path: string): string => path.replace(/:(\w+)/g, (_all, name: string) => encodeURIComponent(SAMPLE[name]!));
 
@@ -77,6 +77,31 @@ test("an unknown route is a fault, and tells nothing to those without the token 
   assert.equal((await client.ask("PUT", "/api/lanes")).body.code, "ROUTE_NOT_FOUND");
   assert.equal((await client.ask("POST", "/api/nothing", {}, { authorization: undefined })).status, 401);
   assert.equal((await client.ask("GET", "/api/%zz")).status, 400);
+});
+
+test("a session is made before anything is said in it, in a folder that must be absolute", async (t) => {
+  const { client } = await setup(t);
+  const session = "agent:main:editor:direct:new";
+  const made = await client.ask("POST", "/api/sessions", { session, cwd: "/tmp/project", label: "new" });
+  assert.deepEqual([made.status, made.body.key, made.body.cwd, made.body.label], [200, session, "/tmp/project", "new"]);
+  const again = await client.ask("POST", "/api/sessions", { session });
+  assert.equal(again.body.cwd, "/tmp/project", "what is there stays");
+  assert.equal((await client.ask("PATCH", `/api/sessions/${encodeURIComponent(session)}`, { cwd: null })).body.cwd, null);
+  assert.match((await client.ask("POST", "/api/sessions", { session, cwd: "project" })).body.message, /cwd: must be an absolute path/);
+});
+
+test("/mcp answers POST only, each version of the protocol that it knows, and one message at a time", async (t) => {
+  const { client } = await setup(t);
+  const rpc = (method: string, more: object = {}) => client.ask("POST", "/mcp", { jsonrpc: "2.0", id: 1, method, ...more });
+  assert.equal((await client.ask("GET", "/mcp")).status, 405);
+  assert.equal((await client.ask("DELETE", "/mcp")).status, 405);
+  assert.equal((await rpc("initialize", { params: { protocolVersion: "2025-03-26" } })).body.result.protocolVersion, "2025-03-26");
+  assert.equal((await rpc("initialize", { params: { protocolVersion: "1999-01-01" } })).body.result.protocolVersion, "2025-11-25");
+  assert.equal((await client.ask("POST", "/mcp", { jsonrpc: "2.0", id: 1, method: "ping" }, { "mcp-protocol-version": "1999-01-01" })).status, 400);
+  assert.equal((await client.ask("POST", "/mcp", { jsonrpc: "2.0", method: "notifications/initialized" })).status, 202);
+  assert.equal((await rpc("resources/list")).body.error.code, -32601);
+  assert.equal((await rpc("tools/call", { params: { name: 5 } })).body.error.code, -32602);
+  assert.equal((await client.ask("POST", "/mcp", [{ jsonrpc: "2.0", id: 1, method: "ping" }])).body.error.code, -32600);
 });
 
 test("a foreign host name is refused with 421, so that a rebound DNS name opens nothing", async (t) => {

@@ -15,6 +15,7 @@ import type { Log } from "../base/log.ts";
 import type { Settings } from "../base/setting.ts";
 import { Fault } from "../model/faults.ts";
 import type { Proxy } from "../providers/proxy.ts";
+import type { OutsideTools } from "../trees/outside-tools.ts";
 import { Credentials, PAGE_SECONDS_MAX, type Pass } from "./credentials.ts";
 import { feedStart, makeEventWriter } from "./event-feed.ts";
 import { serveEventStream } from "./event-stream.ts";
@@ -25,6 +26,7 @@ import { serveHooks } from "./hook-route.ts";
 import { makeMetrics, METRICS_TYPE } from "./metrics.ts";
 import { OpenConnections } from "./open-connections.ts";
 import { openApiDocument } from "./openapi.ts";
+import { serveMcp } from "./mcp/door.ts";
 import { serveOpenAi } from "./openai/serve.ts";
 import { makePage } from "./page.ts";
 import { errorBody, errorShapeOf } from "./provider-errors.ts";
@@ -43,6 +45,8 @@ export interface ApiDeps extends RouteDeps {
   readonly log: Log;
   /** Passes model calls of other programs on. */
   readonly proxy: Proxy;
+  /** The session tools, for callers at `/mcp`. */
+  readonly outsideTools: OutsideTools;
   /** The built dashboard; null = there is none. */
   readonly pageDir: string | null;
   /** The token as it is now; asked for at every use. */
@@ -107,6 +111,7 @@ export function makeApi(deps: ApiDeps): ApiServer {
   app.register(async (inside) => {
     for (const route of routes) serveRoute(inside, route, stopping.signal);
     serveProxy(inside, { ...deps, wrongGuess: (address) => guard.wrongGuess(address), untilGone: (reply) => callOf(reply, stopping.signal).untilGone(), headers: SECURITY_HEADERS });
+    serveMcp(inside, { ...deps, checkToken: (secret, address) => void guard.passOfToken(secret, address), wrongGuess: (address) => guard.wrongGuess(address), untilGone: (reply) => callOf(reply, stopping.signal).untilGone() });
     serveOpenAi(inside, { ...deps, untilGone: (reply) => callOf(reply, stopping.signal).untilGone(), headers: SECURITY_HEADERS });
     if (deps.hooks !== undefined) serveHooks(inside, deps.hooks);
     serveSpecial(inside, { deps, routes, guard, credentials, connections, readMetrics: () => metrics.read() });

@@ -74,6 +74,7 @@ export function toApiSession(row: SessionRow): ApiSession {
     taskId: row.taskId,
     model: row.model,
     queueMode: row.queueMode,
+    cwd: row.cwd,
     state: row.state,
     createdAt: row.createdAt,
     lastAt: row.lastAt,

@@ -110,6 +110,8 @@ export interface ApiSession {
   taskId: string | null;
   model: string | null;
   queueMode: ApiQueueMode | null;
+  /** The folder that its turns work in; null = its agent's workspace. */
+  cwd: string | null;
   state: "idle" | "queued" | "running" | "waiting" | "archived";
   createdAt: number;
   lastAt: number;
@@ -122,6 +124,17 @@ export interface PatchSession {
   label?: string | null;
   model?: string | null;
   queueMode?: ApiQueueMode | null;
+  cwd?: string | null;
+}
+/** POST /api/sessions */
+export interface CreateSession {
+  session: string;
+  label?: string;
+  cwd?: string;
+}
+/** GET /api/commands: what a person may type in a conversation, each after a slash. */
+export interface CommandList {
+  commands: { name: string; usage: string; doc: string }[];
 }
 export interface ApiGroup {
   readonly value: string | null;
@@ -593,7 +606,7 @@ export interface CompactBegun {
 /** A token that opens one part of the gateway; the secret is only in the answer that made it. */
 export interface ApiAccessToken {
   id: string;
-  scope: "proxy";
+  scope: "proxy" | "mcp";
   label: string | null;
   session: string | null;
   createdAt: number;
@@ -608,6 +621,33 @@ export interface TokenMade extends ApiAccessToken {
 /** GET /api/tokens */
 export interface TokenList {
   tokens: ApiAccessToken[];
+}
+
+/** A tool server of `mcp.servers`. Times are milliseconds since 1970. */
+export interface ApiToolServer {
+  readonly id: string;
+  /** Exactly what is run or asked, secrets masked. */
+  readonly reach: { readonly via: "stdio"; readonly command: readonly string[] } | { readonly via: "http"; readonly url: string };
+  readonly state: "connecting" | "ready" | "broken" | "ended";
+  readonly since: number;
+  /** Why it is broken, and when it is tried again. */
+  readonly problem: string | null;
+  readonly retryAt: number | null;
+  /** What it calls itself. */
+  readonly server: { readonly name: string; readonly version: string } | null;
+  readonly pid: number | null;
+  /** How often it was started or connected to. */
+  readonly starts: number;
+  readonly timeoutSeconds: number;
+  readonly resultBytesMax: number;
+  /** `name` as agents call it, `own` as the server does. */
+  readonly tools: readonly { readonly name: string; readonly own: string; readonly effect: "pure" | "idempotent" | "keyed" | "once" }[];
+  /** Tools that are not offered, and why. */
+  readonly leftOut: readonly { readonly tool: string; readonly why: string }[];
+}
+/** GET /api/mcp/servers */
+export interface ToolServerList {
+  servers: ApiToolServer[];
 }
 
 /** POST and DELETE /api/login: the page's way in and out; the answer to POST sets a cookie. */

@@ -49,6 +49,16 @@ export class GatewayClient {
   }
 
   /**
+   * Posts one message and waits for its answer until the signal aborts, however long that takes.
+   * @returns null when there is none. @throws {AnsweredFault}, {Fault} GATEWAY_NOT_THERE
+   */
+  async exchange(path: string, message: unknown, signal: AbortSignal): Promise<unknown> {
+    const response = await this.#fetch("POST", path, message, signal);
+    if (!response.ok) throw await answeredFault(response);
+    return response.status === 202 ? null : await response.json();
+  }
+
+  /**
    * Follows a session's events from after a number, through lost connections, until the signal aborts.
    * @param onLost  called once each time the connection is lost.
    * @throws {Fault} GATEWAY_NOT_THERE  it stayed away for 30 s.

@@ -26,6 +26,8 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   doctor: () => import("./commands/doctor.ts"),
   logs: () => import("./commands/logs.ts"),
   token: () => import("./commands/token.ts"),
+  acp: () => import("./commands/acp.ts"),
+  mcp: () => import("./commands/mcp.ts"),
   completion: () => import("./commands/completion.ts"),
   version: () => import("./commands/version.ts"),
 };

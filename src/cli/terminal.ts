@@ -34,6 +34,19 @@ export function plain(text: string): string {
   return text.replace(/\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|.)?/g, "").replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "");
 }
 
+/** The lines of standard input as they come, without their ends. Ends at one that is too long. */
+export async function* linesOf(terminal: Terminal, lengthMax: number): AsyncGenerator<string> {
+  terminal.input.setEncoding("utf8");
+  let rest = "";
+  for await (const chunk of terminal.input) {
+    const lines = (rest + (chunk as string)).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) if (line.trim() !== "") yield line;
+    if (rest.length > lengthMax) return;
+  }
+  if (rest.trim() !== "") yield rest;
+}
+
 /** Everything that is written to standard input. */
 export async function readAll(terminal: Terminal): Promise<string> {
   let text = "";

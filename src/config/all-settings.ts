@@ -7,6 +7,7 @@ import { SETTINGS as PROVIDERS } from "../providers/settings.ts";
 import { SETTINGS as SESSIONS } from "../sessions/settings.ts";
 import { SETTINGS as STORE } from "../store/settings.ts";
 import { SETTINGS as TIMERS } from "../timers/settings.ts";
+import { SETTINGS as TOOL_SERVERS } from "../tools/mcp/settings.ts";
 import { SETTINGS as TOOLS } from "../tools/settings.ts";
 import { SETTINGS as TREES } from "../trees/settings.ts";
 import { agentsList } from "../turns/agents-list.ts";
@@ -26,6 +27,7 @@ export const ALL_SETTINGS: readonly Setting<unknown>[] = [
   ...STORE,
   ...TIMERS,
   ...TOOLS,
+  ...TOOL_SERVERS,
   ...TREES,
   ...TURNS,
   ...BUDGETS,

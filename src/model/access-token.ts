@@ -7,8 +7,8 @@
 import type { SessionKey } from "../base/ids.ts";
 import type { Usage } from "./chat.ts";
 
-/** `proxy`: model calls through `/proxy/*`. */
-export const TOKEN_SCOPES = ["proxy"] as const;
+/** `proxy`: model calls through `/proxy/*`. `mcp`: the session tools at `/mcp`, as the session that it was made for. */
+export const TOKEN_SCOPES = ["proxy", "mcp"] as const;
 export type TokenScope = (typeof TOKEN_SCOPES)[number];
 
 export interface AccessToken {

@@ -29,7 +29,7 @@ export const EVENT_TYPES = {
   "task.delivered": "somebody has the child's result; `by` is digest, notify, board, webhook, or task when nobody was named",
   "lane.waiting": "work has waited for over two seconds; position and estimate",
   "session.created": "a session was made",
-  "session.changed": "label, model or queue mode of a session changed",
+  "session.changed": "label, model, queue mode or folder of a session changed",
   "session.reset": "the context was cleared; the key stays",
   "session.compacted": "older entries were replaced by a summary in the context",
   "session.archived": "a session was put away",

@@ -464,6 +464,11 @@ export const FAULTS = {
     httpStatus: 404,
     text: ({ token }) => `no token ${token} ("yard token --list" shows them)`,
   }),
+  TOOL_UNKNOWN: fault<{ tool: string; known: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ tool, known }) => `no tool ${tool}; this session may call: ${known === "" ? "none" : known}`,
+  }),
   PROXY_NO_PROVIDER: fault<{ family: string; model: string; known: string }>({
     kind: "caller",
     httpStatus: 404,

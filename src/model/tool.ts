@@ -43,7 +43,8 @@ export interface Tool extends ToolSpec {
 export interface ToolContext {
   readonly session: SessionKey;
   readonly agent: string;
-  readonly turnId: TurnId;
+  /** Null when the caller is no turn of ours: a harness or another program, through `/mcp`. */
+  readonly turnId: TurnId | null;
   /** The task that this session works on when it is a child. */
   readonly taskId: TaskId | null;
   /** Same for every run of this call, over restarts: an idempotency key. */

@@ -23,7 +23,7 @@ export interface TokenWish {
 }
 
 export interface TokenMint {
-  /** @throws {Fault} SESSION_NOT_FOUND @returns the secret too, this one time. */
+  /** @throws {Fault} SESSION_NOT_FOUND, BAD_REQUEST (mcp without a session) @returns the secret too, this one time. */
   mint(wish: TokenWish): Promise<{ readonly token: AccessToken; readonly secret: string }>;
   /** The token that a secret stands for; null when it opens nothing, or not this. */
   check(secret: string, scope: TokenScope): Promise<AccessToken | null>;
@@ -36,13 +36,14 @@ export function makeTokenMint({ store, clock, random }: { store: Pick<Store, "ad
   const ids = new IdMaker(random);
   return {
     async mint({ scope, label = null, session = null, forSeconds = null }) {
+      if (scope === "mcp" && session === null) throw new Fault("BAD_REQUEST", { where: "session", problem: "is missing: a token for the session tools acts as one session" });
       const secret = PREFIX + Buffer.from(random(SECRET_BYTES)).toString("base64url");
       const expiresAt = forSeconds === null ? null : clock.now() + forSeconds * 1000;
       const token = await store.addAccessToken({ id: `tok_${ids.bare()}`, hash: fingerprint(secret), scope, label, session, expiresAt });
       return { token, secret };
     },
     async check(secret, scope) {
-      if (!secret.startsWith(PREFIX)) return null;
+      if (!isScopedSecret(secret)) return null;
       const token = await store.accessToken(fingerprint(secret));
       const isGood = token !== null && token.scope === scope && token.revokedAt === null && (token.expiresAt === null || clock.now() < token.expiresAt);
       return isGood ? token : null;
@@ -54,6 +55,11 @@ export function makeTokenMint({ store, clock, random }: { store: Pick<Store, "ad
       return token;
     },
   };
+}
+
+/** True for what looks like a token for one part; whether it opens anything is for `check` to say. */
+export function isScopedSecret(secret: string): boolean {
+  return secret.startsWith(PREFIX);
 }
 
 function fingerprint(secret: string): string {

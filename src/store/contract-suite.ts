@@ -639,6 +639,26 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     await bench.drain();
   });
 
+  promise("a result that is asked for is in the transcript and wakes nobody; one that is not comes as a digest", async (bench) => {
+    await bench.rules({ gatherMs: 1000 });
+    const parent = await bench.begin(ANN, "delegate");
+    const asked = await bench.spawn(parent, "asked");
+    const told = await bench.spawn(parent, "told");
+    await bench.done(parent, "started");
+    for (const child of await bench.started()) await bench.done(child, "hot");
+    assert.deepEqual(await bench.store.takeResults({ session: ANN, tasks: [asked.taskId] }), [asked.taskId]);
+    assert.deepEqual(await bench.store.takeResults({ session: ANN, tasks: [asked.taskId] }), [], "once");
+    bench.clock.advance(1000);
+    const digest = await bench.start();
+    assert.match(digest.messages[0]!.text, /"told" succeeded/);
+    assert.doesNotMatch(digest.messages[0]!.text, /"asked"/);
+    assert.deepEqual(await bench.store.takeResults({ session: ANN, tasks: null }), [], "what a turn has is not taken from it");
+    await bench.done(digest);
+    assert.deepEqual(await bench.drain(), [], "never again");
+    assert.deepEqual(bench.eventsOf(ANN, "task.delivered").map(({ taskId }) => taskId), [asked.taskId, told.taskId]);
+    assert.deepEqual(await bench.store.checkIntegrity(), []);
+  });
+
   promise("a spawn with the same key is the same child, so a repeated tool call makes no second one", async (bench) => {
     const parent = await bench.begin(ANN, "delegate");
     const first = await bench.spawn(parent, "solar", { idempotencyKey: "k" });
@@ -1122,6 +1142,18 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     assert.deepEqual([(await bench.store.revokeAccessToken("tok_1"))!.revokedAt, (await bench.store.accessTokens({ limit: 9 })).length], [revokedAt, 1]);
     await bench.store.deleteSession({ key: ANN, by: "you" });
     assert.equal(await bench.store.accessToken("h1"), null);
+  });
+
+  promise("a child's token ends with the child, and one for the session tools is always a session's", async (bench) => {
+    const parent = await bench.begin(ANN, "delegate");
+    const { session } = await bench.spawn(parent, "harness");
+    await bench.store.addAccessToken({ id: "tok_1", hash: "h1", scope: "mcp", label: null, session, expiresAt: null });
+    await assert.rejects(bench.store.addAccessToken({ id: "tok_2", hash: "h2", scope: "mcp", label: null, session: null, expiresAt: null }));
+    assert.equal((await bench.store.accessToken("h1"))!.session, session);
+    await bench.done(parent);
+    await bench.done(await bench.start());
+    assert.equal(await bench.store.accessToken("h1"), null);
+    await bench.drain();
   });
 
   promise("a summary counts only for the context that it was made of, so none is written twice or over a cleared conversation", async (bench) => {

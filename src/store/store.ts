@@ -89,6 +89,8 @@ export interface SessionRow {
   readonly queueMode: QueueMode | null;
   readonly cwd: string | null;
   readonly depth: number;
+  /** The agents above it, the first one first; what they may not, it may not. */
+  readonly lineage: readonly string[];
   readonly state: "idle" | "queued" | "running" | "waiting" | "archived";
   readonly createdAt: number;
   readonly lastAt: number;
@@ -102,6 +104,8 @@ export interface SessionPatch {
   readonly label?: string | null;
   readonly model?: string | null;
   readonly queueMode?: QueueMode | null;
+  /** The folder that its turns work in, absolute; null = its agent's workspace. */
+  readonly cwd?: string | null;
 }
 
 /** What a model is told of a session: a summary of what was compacted, and everything after it. */
@@ -552,6 +556,11 @@ export interface StoreVerbs {
   admitSpawn(input: { spawn: NewSpawn; limits: SpawnLimits }): { readonly task: Task; readonly created: boolean };
   /** All of them or none. @throws {Fault} as {@link admitSpawn} */
   admitSpawns(input: { spawns: readonly NewSpawn[]; limits: SpawnLimits }): readonly { readonly task: Task; readonly created: boolean }[];
+  /**
+   * Takes results that wait for a session, of these children or of all: they are in its transcript from
+   * now on, and wake it no more. @returns whose results they were.
+   */
+  takeResults(input: { session: SessionKey; tasks: readonly TaskId[] | null }): readonly TaskId[];
   openBarrier(request: BarrierRequest): BarrierOpened;
   task(id: TaskId): Task | null;
   taskOfSession(key: SessionKey): Task | null;
@@ -598,7 +607,7 @@ export interface StoreVerbs {
 
   /** @throws {Fault} SESSION_NOT_FOUND */
   addAccessToken(token: NewAccessToken): AccessToken;
-  /** By its fingerprint, also one that is revoked or over. */
+  /** By its fingerprint, also one that is revoked or over; not one whose session has ended. */
   accessToken(hash: string): AccessToken | null;
   accessTokens(input: { limit: number }): readonly AccessToken[];
   /** Null: no such token. One that was revoked before keeps its time. */

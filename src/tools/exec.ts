@@ -8,6 +8,7 @@
  *
  * A command that fails is an error for the model: its exit code stands at the end of its output.
  */
+import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { RandomBytes } from "../base/ids.ts";
 import type { Settings } from "../base/setting.ts";
@@ -73,6 +74,7 @@ export function makeExecTool({ settings, clock, random, commands, environment }:
       const { command, cwd = ".", timeoutSeconds, background = false, input: stdin } = EXEC_INPUT.parse("exec", input);
       if ([command].flat().some((word) => word.includes("\0"))) return failed("the command holds a NUL character");
       const workspace = await Workspace.open(context.workspace, random);
+      assert(context.turnId !== null, "a command belongs to a turn, and ends with it");
       const request: CommandRequest = {
         session: context.session,
         turnId: context.turnId,

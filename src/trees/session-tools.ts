@@ -6,6 +6,7 @@
  */
 import { realpath } from "node:fs/promises";
 import { join, relative, resolve, sep } from "node:path";
+import { assert } from "../base/assert.ts";
 import type { SessionKey, TaskId } from "../base/ids.ts";
 import type { Json, JsonObject } from "../base/json.ts";
 import type { Settings } from "../base/setting.ts";
@@ -51,7 +52,7 @@ export interface SessionToolDeps {
 const TURN_HANDLE = /^T\d+$/i;
 
 /** "all", "any" or a number of children. */
-const WAIT_FOR: Field<"all" | "any" | number> = {
+export const WAIT_FOR: Field<"all" | "any" | number> = {
   schema: { anyOf: [{ type: "string", enum: ["all", "any"] }, { type: "integer", minimum: 1 }] },
   required: true,
   parse(value) {
@@ -128,6 +129,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
       async run(input, context) {
         const names = input.tasks === undefined ? null : typeof input.tasks === "string" ? [input.tasks] : input.tasks;
         const tasks = names === null ? null : await Promise.all(names.map(async (name) => (await findChild(store, context.session, name)).taskId));
+        assert(context.turnId !== null, "only a turn can end and be woken; outside-tools.ts waits for other callers");
         const running = { turnId: context.turnId, session: context.session, epoch: 0 };
         const opened = await store.openBarrier({ turn: running, stepKey: context.stepKey, waitFor: input.waitFor ?? "all", tasks, timeoutMs: input.timeoutSeconds === undefined ? null : input.timeoutSeconds * 1000 });
         if (opened.outcome === "nothing-to-wait-for") return { text: "nothing to wait for: no child is running and no result is on its way; go on without", isError: true };
@@ -248,7 +250,7 @@ interface SubagentsInput {
 
 async function subagents(deps: SessionToolDeps, input: SubagentsInput, { session, turnId }: ToolContext): Promise<ToolOutcome> {
   const { store, trees, nowMs } = deps;
-  const beside = (await store.runningTurns(session)).filter((turn) => turn.turnId !== turnId);
+  const beside = (await store.runningTurns(session)).filter((turn) => (turnId === null ? turn.track !== "main" : turn.turnId !== turnId));
   if (input.target !== undefined && TURN_HANDLE.test(input.target)) return turnBeside(deps, beside, input, session);
   const children = await childrenOf(store, session);
   if (input.action === "list") {

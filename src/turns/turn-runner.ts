@@ -51,7 +51,8 @@ export interface TurnRunnerDeps {
   readonly store: Store;
   readonly agents: { readonly native: Agent; readonly acp: Agent | null };
   readonly models: ModelClient & { defaultModel(): string; terms(model: string): CallTerms };
-  readonly tools: () => readonly Tool[];
+  /** A promise only while tool servers that were just set up are waited for. */
+  readonly tools: () => readonly Tool[] | Promise<readonly Tool[]>;
   readonly settings: Settings;
   readonly clock: Clock;
   readonly log: Log;
@@ -187,7 +188,7 @@ export class TurnRunner {
     const { depthMax, toolRules } = this.#deps.tree();
     const above = info.lineage.map((id) => findAgent(settings.get(agentsList), id)?.tools);
     const rules = [entry.tools, ...above, ...toolRules(info.depth)].filter((one) => one !== undefined);
-    const tools = toolboxFor(this.#deps.tools(), { depth: info.depth, depthMax, rules, readOnly: started.origin === "parallel" && this.#deps.readOnlyBeside(), shownMax: settings.get(toolsShownMax) });
+    const tools = toolboxFor(await this.#deps.tools(), { depth: info.depth, depthMax, rules, readOnly: started.origin === "parallel" && this.#deps.readOnlyBeside(), shownMax: settings.get(toolsShownMax) });
     const budgeted = this.#budgetOf(started);
     const onFrame = (frame: ModelFrame): void => this.#frame(started, frame, parking);
     const context = await this.#context(running, journal, model, budgeted, onFrame);

@@ -1,20 +1,35 @@
 /** The sessions: listing, history, and what can be done to one. */
+import { isAbsolute } from "node:path";
 import { QUEUE_MODES } from "../../model/lane.ts";
 import { MESSAGE_BYTES_MAX } from "../../model/message.ts";
 import { SESSION_KINDS } from "../../model/session.ts";
 import { LABEL_LENGTH_MAX } from "../../model/task.ts";
 import type { SessionQuery } from "../../store/store.ts";
-import { bad, choice, count, may, mayBeNull, must, prose, sessionKey, text, word, yesNo } from "../read-body.ts";
+import { bad, choice, count, may, mayBeNull, must, prose, sessionKey, text, word, yesNo, type Reader } from "../read-body.ts";
 import { accepted, API_CHANNEL, CALLER, ok, route, TEXT_BODY_BYTES_MAX, type Route, type RouteDeps } from "../route.ts";
 import { noSession, sessionRow } from "../session-row.ts";
 import { toApiSession, toCancelResult, toHistoryEntry, toMessageAccepted, toMissedAnswer, toPromoteResult } from "../shapes.ts";
-import type { CompactBegun, SeenAnswer } from "../wire.ts";
+import type { CommandList, CompactBegun, SeenAnswer } from "../wire.ts";
 import { pageFields, present } from "./page-of.ts";
 
 const MODEL_LENGTH_MAX = 200;
 const SEARCH_LENGTH_MAX = 200;
 const HANDLE_LENGTH_MAX = 20;
+const PATH_LENGTH_MAX = 4096;
 const HISTORY_LIMIT = { fallback: 100, max: 500 };
+
+/** An absolute path. */
+function folder(): Reader<string> {
+  const path = word({ max: PATH_LENGTH_MAX });
+  return {
+    schema: path.schema,
+    read(value, where) {
+      const read = path.read(value, where);
+      if (!isAbsolute(read)) throw bad(where, "must be an absolute path");
+      return read;
+    },
+  };
+}
 
 const inPath = { session: must(sessionKey(), "The session's key, URL-encoded or not.") };
 
@@ -43,6 +58,30 @@ export function sessionRoutes(deps: RouteDeps): readonly Route[] {
         const { rows, next, groups } = await store.sessions(query);
         return ok({ sessions: rows.map(toApiSession), ...(query.group === undefined ? {} : { groups }), ...(next === null ? {} : { next }) });
       },
+    }),
+    route({
+      method: "POST",
+      path: "/api/sessions",
+      rpc: "sessions.create",
+      doc: "Makes a session before anything is said in it; one that is there already stays as it is but for what is named here.",
+      answer: "ApiSession",
+      body: {
+        session: must(sessionKey(), "Its key."),
+        label: may(text({ max: LABEL_LENGTH_MAX }), "A name for people."),
+        cwd: may(folder(), "The folder that its turns work in, absolute; its agent's workspace when absent."),
+      },
+      async run({ session, ...patch }) {
+        const row = await store.openSession(session);
+        return ok(toApiSession(patch.label === undefined && patch.cwd === undefined ? row : (await store.patchSession({ key: session, patch: present(patch) }))!));
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/api/commands",
+      rpc: "commands.list",
+      doc: "What a person may type in a conversation, each after a slash.",
+      answer: "CommandList",
+      run: async () => ok<CommandList>({ commands: deps.commands().map(({ name, usage, doc }) => ({ name, usage, doc })) }),
     }),
     route({
       method: "GET",
@@ -169,13 +208,14 @@ export function sessionRoutes(deps: RouteDeps): readonly Route[] {
       method: "PATCH",
       path: "/api/sessions/:session",
       rpc: "sessions.patch",
-      doc: "Changes a session's label, model or queue mode; null takes the value away.",
+      doc: "Changes a session's label, model, queue mode or folder; null takes the value away.",
       answer: "ApiSession",
       inPath,
       body: {
         label: mayBeNull(text({ max: LABEL_LENGTH_MAX }), "A name for people."),
         model: mayBeNull(word({ max: MODEL_LENGTH_MAX }), "As <provider>/<model>."),
         queueMode: mayBeNull(choice(QUEUE_MODES), "What happens to messages that arrive while the session is at work."),
+        cwd: mayBeNull(folder(), "The folder that its turns work in, absolute."),
       },
       async run({ session, ...patch }) {
         const row = await store.patchSession({ key: session, patch: present(patch) });

@@ -20,7 +20,7 @@ export function tokenRoutes({ tokens }: RouteDeps): readonly Route[] {
       doc: "Makes a token that opens one part of the gateway only. Its secret is in this answer and never shown again.",
       answer: "TokenMade",
       body: {
-        scope: must(choice(TOKEN_SCOPES), "What it opens: proxy = model calls through /proxy/*."),
+        scope: must(choice(TOKEN_SCOPES), "What it opens: proxy = model calls through /proxy/*; mcp = the session tools at /mcp, for the session that is named."),
         label: may(word({ max: LABEL_LENGTH_MAX }), "What it is for, for the listing."),
         session: may(sessionKey(), "The session whose work it is for: usage is counted there, and the token ends with it."),
         forSeconds: may(count({ min: 1, max: SECONDS_MAX }), "How long it lives; until it is revoked when absent."),

@@ -8,7 +8,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
-import type { ApiBackup, ApiCheckup, ModelRatingAnswer, ReportAnswer, StatusAnswer } from "../../api/wire.ts";
+import type { ApiBackup, ApiCheckup, ApiToolServer, ModelRatingAnswer, ReportAnswer, StatusAnswer, ToolServerList } from "../../api/wire.ts";
 import { openConfig } from "../../config/config.ts";
 import { checkStateDir, configFileIn } from "../../config/state-dir.ts";
 import { asJson, type Cli } from "../command.ts";
@@ -119,6 +119,7 @@ async function gateway(cli: Cli): Promise<readonly Finding[]> {
       disk(status),
       ...database(await client.get<ApiCheckup>("/api/integrity")),
       backups((await client.get<{ backups: ApiBackup[] }>("/api/backups")).backups, cli.clock.now()),
+      ...toolServers((await client.get<ToolServerList>("/api/mcp/servers")).servers),
       { check: "model", level: isRehearsal(status) ? "note" : "ok", text: isRehearsal(status) ? `${modelText(status)}; set ANTHROPIC_API_KEY, OPENAI_API_KEY or GEMINI_API_KEY, or models.providers` : status.model! },
       { check: "deliveries", level: givenUp > 0 ? "note" : "ok", text: givenUp > 0 ? `${givenUp} results could not be posted to their callback; see "yard tasks deliveries list"` : `${health.undelivered} results wait for their parent or receiver` },
       ...health.denials.map((one): Finding => ({ check: "delegation", level: "note", text: `${one.model} denied ${one.tool} ${one.denied} times though it has it, and used it ${one.mended} times when made to; "yard doctor --model ${one.model}" measures it` })),
@@ -157,6 +158,21 @@ function backups(found: readonly ApiBackup[], now: number): Finding {
   const [newest] = found;
   if (newest === undefined) return { check: "backups", level: "note", text: 'none yet; "yard backup" makes one' };
   return { check: "backups", level: "ok", text: `${found.length}, the newest ${duration(now - newest.at)} old` };
+}
+
+function toolServers(servers: readonly ApiToolServer[]): readonly Finding[] {
+  return servers.map(({ id, state, problem, tools, reach }): Finding => {
+    const check = `tool server ${id}`;
+    if (state === "broken") return { check, level: "bad", text: `${problem}; mend mcp.servers.${id}, or take it out` };
+    const loose = reach.via === "stdio" && isLoose(reach.command) ? "; its command takes whatever version is newest: name one, as in package@1.2.3" : "";
+    return { check, level: loose === "" ? "ok" : "note", text: `${state === "ready" ? `${tools.length} tools` : state}${loose}` };
+  });
+}
+
+/** True for a command that fetches a package without naming its version. */
+function isLoose([program = "", ...args]: readonly string[]): boolean {
+  const fetched = /(^|\/)(npx|bunx|uvx|pnpx)$/.test(program) ? args.find((word) => !word.startsWith("-")) : undefined;
+  return fetched !== undefined && !/.[@=]+\d/.test(fetched);
 }
 
 // ── repair ──────────────────────────────────────────────────────────────────────────────────

@@ -30,7 +30,7 @@ export function register(parent: Command, cli: Cli): void {
     .description("print the token that the page and other programs log in with, or handle tokens for one part of the gateway")
     .option("--rotate", "make a new one; the old one is refused from then on")
     .option("--webhook", "print the secret that posted results are signed with, when deliveries.webhook.secret is not set")
-    .option("--scope <part>", "make a token that opens only this: proxy = model calls through /proxy/*")
+    .option("--scope <part>", "make a token that opens only this: proxy = model calls through /proxy/*, mcp = the session tools at /mcp")
     .option("--label <text>", "with --scope: what it is for")
     .option("--session <key>", "with --scope: the session that its usage counts for; it ends with it")
     .option("--for-seconds <n>", "with --scope: how long it lives", wholeNumberArgument({ min: 1, max: SECONDS_MAX }))

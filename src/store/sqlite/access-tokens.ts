@@ -14,8 +14,13 @@ export function addAccessToken(k: Kernel, { id, hash, scope, label, session, exp
 }
 
 export function accessToken(k: Kernel, hash: string): AccessToken | null {
-  const row = k.get("SELECT * FROM access_token WHERE hash = ?", hash);
-  return row === undefined ? null : tokenOf(row);
+  const row = k.get(
+    `SELECT a.*, s.closed = 1 OR t.ended_at IS NOT NULL AS over
+     FROM access_token a LEFT JOIN session s ON s.key = a.session LEFT JOIN task t ON t.id = s.task_id WHERE a.hash = ?`,
+    hash,
+  );
+  // A child that has ended takes its tokens with it, also while its session can still be read.
+  return row === undefined || row["over"] === 1 ? null : tokenOf(row);
 }
 
 /** Newest first. */

@@ -3,6 +3,7 @@ import type { SessionKey, TaskId, TurnId } from "../../base/ids.ts";
 import { digestText, type FinishedChild } from "../../model/digest.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
+import { refreshLane } from "./lane-state.ts";
 
 /** Children that a digest names as still running. */
 const STILL_RUNNING_MAX = 20;
@@ -29,6 +30,20 @@ export function deliverQuietly(k: Kernel, session: SessionKey, { waiting }: { wa
     k.run("UPDATE task SET delivered_at = coalesce(delivered_at, ?) WHERE id = ?", k.now(), message["child_task"]);
     k.emit(session, { type: "task.delivered", taskId: message["child_task"], data: { quiet: true } });
   }
+}
+
+/** For a caller that asks for results instead of being woken by them. @returns whose they were. */
+export function takeResults(k: Kernel, { session, tasks }: { session: SessionKey; tasks: readonly TaskId[] | null }): TaskId[] {
+  const waiting = k.all("SELECT * FROM message WHERE session = ? AND state = 'waiting' AND child_task IS NOT NULL AND barrier_id IS NULL ORDER BY n", session);
+  const taken = tasks === null ? waiting : waiting.filter((message) => tasks.includes(message["child_task"]));
+  if (taken.length === 0) return [];
+  writeDigest(k, session, null, taken);
+  for (const message of taken) {
+    k.run("UPDATE message SET state = 'answered' WHERE id = ?", message["id"]);
+    k.emit(session, { type: "task.delivered", taskId: message["child_task"], data: { quiet: true } });
+  }
+  refreshLane(k, session);
+  return taken.map((message) => message["child_task"]);
 }
 
 function finishedChild(k: Kernel, taskId: TaskId): FinishedChild {

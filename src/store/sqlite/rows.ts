@@ -6,6 +6,7 @@ import type { Entry, EntryContent, StepRecord } from "../../model/turn.ts";
 import type { Task } from "../../model/task.ts";
 import type { FlowRow, SessionRow, TurnRow } from "../store.ts";
 import type { Row } from "./kernel.ts";
+import { authorityOf } from "./open-session.ts";
 
 export const USAGE_COLUMNS = "input, output, cache_read, cache_write, reasoning, calls, cost_micros, unpriced";
 /** `SET` list that adds one usage to a row; bind {@link usageValues}. */
@@ -42,6 +43,7 @@ export function sessionOf(row: Row): SessionRow {
     queueMode: row["queue_mode"],
     cwd: row["cwd"],
     depth: row["depth"],
+    lineage: authorityOf(row).lineage,
     state: row["archived_at"] !== null ? "archived" : row["running"] > 0 ? "running" : row["state"] === "ready" ? "queued" : row["state"] === "waiting" ? "waiting" : "idle",
     createdAt: row["created_at"],
     lastAt: row["last_at"],

@@ -17,6 +17,7 @@ export function patchSession(k: Kernel, { key, patch }: { key: SessionKey; patch
   if (patch.label !== undefined) k.run("UPDATE session SET label = ? WHERE key = ?", patch.label, key);
   if (patch.model !== undefined) k.run("UPDATE session SET model = ? WHERE key = ?", patch.model, key);
   if (patch.queueMode !== undefined) k.run("UPDATE session SET queue_mode = ? WHERE key = ?", patch.queueMode, key);
+  if (patch.cwd !== undefined) k.run("UPDATE session SET cwd = ? WHERE key = ?", patch.cwd, key);
   k.emit(key, { type: "session.changed", data: { ...patch } as Record<string, string | null> });
   return session(k, key);
 }

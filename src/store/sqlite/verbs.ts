@@ -9,6 +9,7 @@ import { reserveCall, settleCall } from "./budgets.ts";
 import { adjustAllowance, allowances, takeAllowance } from "./allowances.ts";
 import { claimTurns, promoteTurn } from "./claim.ts";
 import { claimDeliveries, deliveries, recoverDeliveries, retryDelivery, settleDelivery } from "./deliveries.ts";
+import { takeResults } from "./digests.ts";
 import { appendEntry, summariseSession } from "./entries.ts";
 import { harnessSession, harnessSessions, saveHarnessSession } from "./harness-sessions.ts";
 import { board, countDenial, health, markSeen, missed, report } from "./health.ts";
@@ -70,6 +71,7 @@ export const VERBS: KernelVerbs = {
   lastCursor,
   admitSpawn,
   admitSpawns,
+  takeResults,
   openBarrier,
   task,
   taskOfSession,
