@@ -5,8 +5,10 @@
  * `SPECIAL_ROUTES` are the few that do not fit that mould: streams, the page, what machines probe.
  */
 import type { Method, Route, RouteDeps } from "./route.ts";
+import { approvalRoutes } from "./routes/approvals.ts";
 import { gatewayRoutes } from "./routes/gateway.ts";
 import { jobRoutes } from "./routes/jobs.ts";
+import { harnessRoutes } from "./routes/harnesses.ts";
 import { messageRoutes } from "./routes/messages.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
 import { simulateRoutes } from "./routes/simulate.ts";
@@ -21,6 +23,8 @@ export function routeTable(deps: RouteDeps): readonly Route[] {
     ...sessionRoutes(deps),
     ...taskRoutes(deps),
     ...jobRoutes(deps),
+    ...approvalRoutes(deps),
+    ...harnessRoutes(deps),
     ...gatewayRoutes(deps),
     ...usageRoutes(deps),
     ...stateRoutes(deps),

@@ -48,6 +48,8 @@ export const EVENT_TYPES = {
   "job.completed": "everything that an occurrence set going is over; `shipped` of `spawned` children succeeded",
   "harness.state": "a harness's process started (`how`: new, load, resume or summary), or was ended",
   "harness.update": "something that a harness said and that is no text and no tool call, as it came",
+  "approval.requested": "something waits for a person's approval; in the log of the session that waits, and of the conversation that is asked",
+  "approval.answered": "an approval ended: approved, denied, expired or cancelled",
   notice: "something the person should know that is no answer",
 } as const;
 

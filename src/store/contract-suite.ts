@@ -12,6 +12,7 @@ import { Fault } from "../model/faults.ts";
 import type { Job, JobSpec, Run, RunRules } from "../model/job.ts";
 import { hasEnded, type TaskState } from "../model/task.ts";
 import { ATTEMPTS_WITHOUT_PROGRESS_MAX } from "../model/turn.ts";
+import { approvalContract } from "./contract-of-approvals.ts";
 import { ANN, answered, BOB, calling, fault, MAIN, MEAN, refOf, resulted, StoreBench, type OpenedStore } from "./store-bench.test-support.ts";
 import type { SweepPlace } from "./store.ts";
 
@@ -1047,6 +1048,7 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     assert.equal(await bench.store.summariseSession({ ...summary, from: 2, upTo: 4 }), false);
     assert.equal(bench.events.filter(({ type }) => type === "session.compacted").length, 1);
   });
+  approvalContract(promise);
 
   promise("processes are remembered until they are forgotten, so the next start can end them", async (bench) => {
     const process = { pid: 7, startTicks: "99", bootId: "b", marker: "m" };

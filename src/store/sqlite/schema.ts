@@ -8,6 +8,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { Fault } from "../../model/faults.ts";
 import { ACCESS_TOKENS } from "./migrations/access-tokens.ts";
+import { APPROVALS } from "./migrations/approvals.ts";
 import { BUDGETS } from "./migrations/budgets.ts";
 import { GOVERNOR } from "./migrations/governor.ts";
 import { HARNESS_SESSIONS } from "./migrations/harness-sessions.ts";
@@ -267,7 +268,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, HARNESS_SESSIONS];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, HARNESS_SESSIONS, APPROVALS];
 
 /**
  * Brings a database file to today's shape.

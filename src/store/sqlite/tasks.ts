@@ -16,6 +16,7 @@ import type { TurnEnd } from "../../model/turn.ts";
 import type { Cancelled } from "../store.ts";
 import { SCHEMA_REQUEST, beginNextAttempt, hasStalled, mayTryAgain, taskText } from "./attempts.ts";
 import { barriersFor, cancelBarriers, checkBarrier } from "./barriers.ts";
+import { tellBound } from "./bindings.ts";
 import { budgetChild, budgetView, closeBudget, limitsOf } from "./budgets.ts";
 import { enterCircuit, passCircuit, tellCircuit } from "./circuits.ts";
 import { deliverQuietly } from "./digests.ts";
@@ -415,6 +416,7 @@ function stopSession(k: Kernel, session: SessionKey, by: string, queue: boolean)
   const cancelled = k.all(`SELECT id FROM message WHERE session = ? AND ${which}`, session);
   k.run(`UPDATE message SET state = 'cancelled' WHERE session = ? AND ${which}`, session);
   if (queue && cancelled.length > 0) k.emit(session, { type: "message.cancelled", data: { messageIds: cancelled.map((row) => row["id"]), by } });
+  if (queue) tellBound(k, session, cancelled.map((row) => row["id"]), null, { outcome: "cancelled", fault: new Fault("TURN_CANCELLED", { by }).toRecord() });
   refreshLane(k, session);
   return queue ? cancelled.length : 0;
 }
