@@ -20,8 +20,8 @@ async function setup(t: TestContext, prepare: (yard: FakeYard) => void = () => {
   return { yard, client };
 }
 
-const SAMPLE: Readonly<Record<string, string>> = { tokenId: "tok_1", session: MAIN, taskId: TASK, flowId: "flow_1", handle: "T7" };
-const BODIES: Readonly<Record<string, unknown>> = { "messages.send": { text: "hi" }, "sessions.steer": { text: "hi" }, "tasks.steer": { text: "hi" }, "spawns.create": { task: "x" }, "tokens.mint": { scope: "proxy" } };
+const SAMPLE: Readonly<Record<string, string>> = { approvalId: "A1", tokenId: "tok_1", session: MAIN, taskId: TASK, flowId: "flow_1", handle: "T7" };
+const BODIES: Readonly<Record<string, unknown>> = { "messages.send": { text: "hi" }, "sessions.steer": { text: "hi" }, "tasks.steer": { text: "hi" }, "approvals.answer": { answer: "once" }, "spawns.create": { task: "x" }, "tokens.mint": { scope: "proxy" } };
 const routes = routeTable({} as RouteDeps);
 const filled = (path: string): string => path.replace(/:(\w+)/g, (_all, name: string) => encodeURIComponent(SAMPLE[name]!));
 
