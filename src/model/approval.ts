@@ -12,6 +12,7 @@
 import { createHash } from "node:crypto";
 import type { SessionKey, TurnId } from "../base/ids.ts";
 import type { Json, JsonObject } from "../base/json.ts";
+import { redact } from "../base/redact.ts";
 
 export const APPROVAL_STATES = ["pending", "approved", "denied", "expired", "cancelled"] as const;
 export type ApprovalState = (typeof APPROVAL_STATES)[number];
@@ -85,10 +86,10 @@ function canonical(value: Json): string {
   return `{${fields.map(([name, one]) => `${JSON.stringify(name)}:${canonical(one)}`).join(",")}}`;
 }
 
-/** Arguments as they are shown: each text cut to a length that a person can read. */
+/** Arguments as they are shown and kept: each text cut to a length that a person can read, credentials masked. */
 export function shownInput(input: JsonObject): JsonObject {
   const cut = (value: Json): Json => {
-    if (typeof value === "string") return value.length <= SHOWN_TEXT_LENGTH_MAX ? value : `${value.slice(0, SHOWN_TEXT_LENGTH_MAX)}… (${value.length} characters in all)`;
+    if (typeof value === "string") return redact(value.length <= SHOWN_TEXT_LENGTH_MAX ? value : `${value.slice(0, SHOWN_TEXT_LENGTH_MAX)}… (${value.length} characters in all)`);
     if (value === null || typeof value !== "object") return value;
     return Array.isArray(value) ? value.map(cut) : Object.fromEntries(Object.entries(value).map(([name, one]) => [name, cut(one)]));
   };
@@ -98,7 +99,7 @@ export function shownInput(input: JsonObject): JsonObject {
 /** Foreign words on one line: nothing in them can look like a line of the gateway, or move the cursor. */
 export function oneLine(text: string): string {
   // oxlint-disable-next-line no-control-regex
-  const flat = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+/g, " ").trim();
+  const flat = redact(text).replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+/g, " ").trim();
   return flat.length <= LINE_LENGTH_MAX ? flat : `${flat.slice(0, LINE_LENGTH_MAX)}…`;
 }
 

@@ -105,6 +105,12 @@ test("foreign words cannot look like a line of the gateway, move the cursor or t
   assert.deepEqual(text.split("\n").map((line) => line.slice(0, 2)), ["A1", "in", "> ", "/a"]);
 });
 
+test("a credential in what was asked is masked where it is kept and shown, and still counts for what is approved", () => {
+  const input = { command: "curl -H 'Authorization: Bearer abcdefghijklmnopqrstuvwxyz012345'" };
+  assert.doesNotMatch(JSON.stringify(shownInput(input)) + oneLine(input.command), /abcdefghij/);
+  assert.notEqual(inputHash(input), inputHash({ command: input.command.replace("abc", "xyz") }));
+});
+
 test("long arguments are cut where they are shown, and say how long they are", () => {
   const { content } = shownInput({ content: "x".repeat(5000) }) as { content: string };
   assert.match(content, /^x{4000}… \(5000 characters in all\)$/);

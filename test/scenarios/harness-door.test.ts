@@ -125,6 +125,22 @@ test("the doctor is healthy with one coding agent here, and else says how to get
   if (!here) assert.match(await told(gateway, "/acp doctor"), /^healthy: no\nACP_BACKEND_MISSING.*\n(.*\n)*.*claude: npm install/);
 });
 
+test("/stop in a bound conversation stops the coding agent, /acp cancel leaves its process for the next message", async (t) => {
+  const cwd = workFolder(t);
+  const gateway = await startGateway(t, { config: harnessConfig(cwd) });
+  await told(gateway, `/acp spawn scripted --bind here --cwd ${cwd}`);
+  const waits = JSON.stringify([{ wait: "cancel" }, { stop: "cancelled" }]);
+  for (const [n, command] of ["/acp cancel", "/stop"].entries()) {
+    const { messageId } = await gateway.send(waits, { session: ANN });
+    await prompted(cwd, n + 1);
+    assert.match(await told(gateway, command), /stopped/i, command);
+    const ended = await gateway.waitEvent(({ type, data }) => type === "turn.ended" && (data["messageIds"] as string[]).includes(messageId), { session: ANN });
+    assert.equal(ended.data["outcome"], "cancelled", command);
+  }
+  assert.equal(await gateway.ask("hello", { session: ANN }), "echo: hello");
+  assert.equal(new Set(heardBy(cwd).filter(({ method }) => method === "session/cancel").map(({ pid }) => pid)).size > 0, true);
+});
+
 test("a steer before the coding agent is ready waits for it, and a message to a running one reaches it", async (t) => {
   const cwd = workFolder(t);
   const gateway = await startGateway(t, { config: harnessConfig(cwd, { steer: true }) });

@@ -8,7 +8,7 @@ import { acpAgents, type CustomHarness } from "./settings.ts";
 const MEMORY_MB = 300;
 
 /** @param locate  a program that is not on PATH, e.g. one that npx has fetched. */
-export function makeCatalogue(settings: Settings, locate: (command: string) => string | null): HarnessCatalogue {
+export function makeCatalogue(settings: Settings, locate: (command: string) => string | null = () => null): HarnessCatalogue {
   const list = (): HarnessSpec[] => {
     const custom = new Map(Object.entries(settings.get(acpAgents)));
     const known = KNOWN_HARNESSES.map((spec) => specOf(spec.id, custom.get(spec.id) ?? {}, spec));

@@ -426,7 +426,8 @@ export function cancelSession(k: Kernel, { key, by, tree, queue }: { key: Sessio
   if (row === undefined) return null;
   const task = row["task_id"] === null ? undefined : k.get("SELECT * FROM task WHERE id = ? AND ended_at IS NULL", row["task_id"]);
   if (task !== undefined) return cancelTask(k, { task: task["id"], by });
-  const running = k.all("SELECT id FROM turn WHERE session = ? AND state = 'running'", key);
+  // Turns of children are told as their tasks; a session below without a task is a harness that a person started.
+  const running = k.all(`SELECT t.id FROM turn t JOIN session s ON s.key = t.session WHERE t.state = 'running' AND (t.session = ?1 OR (?2 AND s.task_id IS NULL AND t.session IN (${BELOW})))`, key, tree ? 1 : 0);
   cancelBarriers(k, key, { by, released: tree || queue });
   const tasks = tree ? stopBelow(k, key, by) : [];
   deliverQuietly(k, key, { waiting: tree || queue });
