@@ -103,7 +103,7 @@ function draw(row: ThreadRow, items: readonly Item[], ahead: ReadonlyMap<string,
     case "message":
       return <Message key={row.key} item={item} ahead={ahead.get(item.id) ?? 0} onAgain={onAgain} onForget={onForget} />;
     case "notice":
-      return <Notice key={row.key} item={item} />;
+      return <Notice key={row.key} item={item} onSend={onSend} />;
     case "command":
       return <CommandAnswer key={row.key} item={item} />;
     case "failure": {

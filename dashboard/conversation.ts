@@ -67,6 +67,8 @@ export interface NoticeItem extends Placed {
   readonly kind: "notice";
   readonly text: string;
   readonly level: string;
+  /** A question that still waits for the person's answer. */
+  readonly approvalId?: string;
 }
 /** The answer to a slash command; it has no turn. */
 export interface CommandItem extends Placed {
@@ -295,7 +297,13 @@ function apply(draft: Draft, event: ApiEvent): void {
     case "session.compacted":
       return notice(draft, { id: `event:${placed.order}`, ...placed, text: "Older messages were summarised for the agent.", level: "info" });
     case "notice":
-      return notice(draft, { id: `event:${placed.order}`, ...placed, text: string(data.text) ?? "", level: string(data.level) ?? "info" });
+      return notice(draft, { id: `event:${placed.order}`, ...placed, text: string(data.text) ?? "", level: string(data.level) ?? "info", ...(data.code === "APPROVAL" ? { approvalId: string(data.approvalId) ?? "" } : {}) });
+    case "approval.answered": {
+      const asked = draft.items.findLast((item) => item.kind === "notice" && item.approvalId === data.approvalId);
+      if (asked?.kind !== "notice") return;
+      const { approvalId, ...answered } = asked;
+      return replace(draft, asked, { ...answered, text: `${approvalId} is ${string(data.state) ?? "answered"}\n${asked.text}` });
+    }
   }
 }
 
@@ -453,6 +461,9 @@ function addEntry(draft: Draft, entry: HistoryEntry): void {
     }
     return;
   }
+  // What a bound coding agent answered is a reply in the events, and a quoted notice in history.
+  const answered = entry.replyTo ?? [];
+  if (answered.length > 0 && draft.items.some((item) => item.kind === "reply" && answered.every((id) => item.replyTo.includes(id)))) return;
   if (entry.text !== "") put(draft, { kind: "notice", id: ownId, ...placed, text: entry.text, level: "info" });
 }
 

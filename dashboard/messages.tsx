@@ -141,13 +141,33 @@ function anchorOf(id: string): string {
   return `message-${id}`;
 }
 
-export function Notice({ item }: { item: NoticeItem }): VNode {
+export function Notice({ item, onSend }: { item: NoticeItem; onSend(text: string): void }): VNode {
+  if (item.approvalId !== undefined) return <Question item={item} approvalId={item.approvalId} onSend={onSend} />;
   // A notice of several lines is a text to read, such as a command's answer in history.
   if (item.text.includes("\n")) return <TextToRead text={item.text} label="Notice" testId="notice" />;
   return (
     <p class={`notice ${item.level}`} data-testid="notice">
       {item.text}
     </p>
+  );
+}
+
+/** Something waits for the person's yes. The buttons say what the person could type. */
+function Question({ item, approvalId, onSend }: { item: NoticeItem; approvalId: string; onSend(text: string): void }): VNode {
+  const answers = [
+    ["Approve once", `/approve ${approvalId}`],
+    ["Always, exactly this", `/approve ${approvalId} always`],
+    ["Deny", `/deny ${approvalId}`],
+  ] as const;
+  return (
+    <article class="message command" aria-label={`Question ${approvalId}`} data-testid="approval">
+      <pre>{item.text}</pre>
+      {answers.map(([label, command]) => (
+        <button key={command} type="button" class="quiet" onClick={() => onSend(command)}>
+          {label}
+        </button>
+      ))}
+    </article>
   );
 }
 

@@ -277,3 +277,12 @@ test("a batch that history tells as one text is one bubble for all its message i
   const tail: ApiEvent[] = ["m1", "m2"].map((id, index) => ({ seq: index + 1, session: MAIN, at: T0, type: "message.accepted", data: accepted(id, id) }));
   assert.deepEqual(setup({ entries, tail, lastSeq: 2 }).told, ["a\n\nb [answered]"]);
 });
+
+test("a question shows its buttons until it is answered, by whomever", () => {
+  const page = setup();
+  page.tell(page.event("notice", { text: "A1: claude asks", level: "warn", code: "APPROVAL", approvalId: "A1" }));
+  const shown = (): unknown => page.conversation.items.map((item) => item.kind === "notice" && [item.approvalId, item.text]);
+  assert.deepEqual(shown(), [["A1", "A1: claude asks"]]);
+  page.tell(page.event("approval.answered", { approvalId: "A1", state: "denied" }));
+  assert.deepEqual(shown(), [[undefined, "A1 is denied\nA1: claude asks"]]);
+});

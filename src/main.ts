@@ -11,7 +11,9 @@ import { fileURLToPath } from "node:url";
 import { makeSimulator } from "../sim/in-thread.ts";
 import { makeAcpAgent } from "./agents/acp/acp-agent.ts";
 import { makeCatalogue } from "./agents/acp/catalogue.ts";
+import { examineHarnesses } from "./agents/acp/doctor.ts";
 import { HarnessHost } from "./agents/acp/harness-host.ts";
+import { makePrograms } from "./agents/acp/programs.ts";
 import type { Agent } from "./agents/agent.ts";
 import { makeNativeAgent } from "./agents/native/native.ts";
 import { makeApi } from "./api/server.ts";
@@ -33,13 +35,16 @@ import { Scheduler, poolSizes } from "./lanes/scheduler.ts";
 import type { CallTerms } from "./model/budget.ts";
 import type { ModelClient } from "./model/chat.ts";
 import { Fault } from "./model/faults.ts";
-import { DENY_EVERYTHING, type HarnessCatalogue } from "./model/harness.ts";
+import type { HarnessCatalogue, Harnesses } from "./model/harness.ts";
+import type { HarnessReport } from "./model/harness-report.ts";
 import { DEFAULT_AGENT, mainSession } from "./model/session.ts";
 import type { Tool } from "./model/tool.ts";
 import { makeProviders } from "./providers/providers.ts";
 import { makeRehearsal } from "./providers/rehearsal/rehearsal.ts";
 import { Acknowledger } from "./sessions/acknowledge.ts";
 import { taskHandlingOf } from "./sessions/background-rules.ts";
+import { approvalCommands } from "./sessions/approval-commands.ts";
+import { ApprovalDesk } from "./sessions/approval-desk.ts";
 import type { Command } from "./sessions/command.ts";
 import { conversationCommands, helpCommand } from "./sessions/commands.ts";
 import { FrontDoor } from "./sessions/front-door.ts";
@@ -66,6 +71,7 @@ import { ToolServers } from "./tools/mcp/servers.ts";
 import { makeRunLine } from "./tools/run-line.ts";
 import { TextFiles } from "./tools/text-files.ts";
 import { makeTools, offeredTools } from "./tools/tools.ts";
+import { acpCommand } from "./trees/acp-command.ts";
 import { Archivist } from "./trees/archivist.ts";
 import { Courier } from "./trees/courier.ts";
 import { rateModel } from "./trees/delegation-probes.ts";
@@ -239,7 +245,10 @@ function build({ config, store, files, clock, log, status }: Parts) {
   });
   const builtIn = [...tools.map((tool) => insideClaims(tool, worktrees)), claimWidenTool(worktrees)];
   const textFiles = new TextFiles(random);
-  const catalogue = makeCatalogue(config);
+  const inherited = config.childEnvironment();
+  const programs = makePrograms({ path: inherited["PATH"] ?? "", home: inherited["HOME"] });
+  const credential = (name: string): string | undefined => config.environment(name);
+  const catalogue = makeCatalogue(config, (command) => programs.find(command));
   let swept: Promise<void> = Promise.resolve();
   const harnesses = new HarnessHost({
     clock,
@@ -250,7 +259,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     files: textFiles,
     catalogue,
     memory: store,
-    surroundings: { inherited: config.childEnvironment(), credential: (name) => config.environment(name) },
+    surroundings: { inherited, credential },
     installation,
     folder: join(config.home, "harnesses"),
     workspace: () => config.get(defaultWorkspace) || workspace,
@@ -259,13 +268,14 @@ function build({ config, store, files, clock, log, status }: Parts) {
   });
   const acp = makeAcpAgent({
     host: harnesses,
-    approvals: DENY_EVERYTHING,
+    approvals: new ApprovalDesk({ store, clock, log }),
     files: textFiles,
     settings: config,
     clock,
     random,
     tell: (session, text, code) => store.notice({ session, text, level: "warn", code, entry: true }),
   });
+  const harnessReport = () => examineHarnesses({ catalogue, harnesses, programs, settings: config, credential, home: inherited["HOME"], availableMb: availableMemoryMb });
   const endings = {
     endSession: async (session: SessionKey) => void (await Promise.all([commands.endSession(session), harnesses.close(session)])),
     endTurn: (turn: TurnId) => commands.endTurn(turn),
@@ -281,7 +291,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     folder: join(config.home, "mcp"),
     version: packageVersion(),
   });
-  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: catalogue });
+  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: { catalogue, harnesses, report: harnessReport } });
   const { frontDoor, grove, scheduler, timekeeper, model, outsideTools, allTools } = conversations;
   const courier = new Courier({ store, settings: config, clock, random, log, ownSecret: () => webhookSecretFrom(config.token()) });
   store.onEvents((events) => {
@@ -312,6 +322,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     outsideTools,
     commands: () => conversations.slashCommands,
     toolServers: () => toolServers.views(),
+    harnessReport,
     settings: config,
     clock,
     random,
@@ -360,9 +371,9 @@ export interface ConversationParts {
   /** The tools of other programs' servers, as they are now. */
   readonly serverTools?: () => readonly Tool[] | Promise<readonly Tool[]>;
   readonly commands: Pick<Commands, "endSession" | "endTurn">;
-  /** Who works on turns of harness sessions, and which harnesses there are; null where there are no processes. */
+  /** Who works on turns of harness sessions, and the harnesses there are; null where there are no processes. */
   readonly acp: Agent | null;
-  readonly harnesses: HarnessCatalogue | null;
+  readonly harnesses: { readonly catalogue: HarnessCatalogue; readonly harnesses: Harnesses; readonly report: () => HarnessReport } | null;
 }
 
 /** Everything between the doors and the store: nothing of it knows of HTTP, processes or providers. */
@@ -391,7 +402,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
     steeringCame,
   });
   const workspaceFor = (cwd: string | null, agent: string): string => runner.workspaceFor(cwd, findAgent(settings.get(agentsList), agent) ?? { id: agent });
-  const grove = new Grove({ store, sessions: frontDoor, settings, models, harnesses, clock, workspaceFor, kick, steeringCame });
+  const grove = new Grove({ store, sessions: frontDoor, settings, models, harnesses: harnesses?.catalogue ?? null, clock, workspaceFor, kick, steeringCame });
   const timekeeper: Timekeeper = new Timekeeper({ store, models, settings, clock, log, meanTurnMs: () => scheduler.meanTurnMs, workspaceOf: (agent) => runner.instructionsOf(agent).workspace, kick });
   const allTools = [
     ...builtIn,
@@ -437,6 +448,8 @@ export function wireConversations({ settings, store, clock, log, models, workspa
   const slashCommands: readonly Command[] = [
     helpCommand(() => slashCommands),
     ...conversationCommands({ store, sessions: () => frontDoor, models, meanTurnMs: () => scheduler.meanTurnMs, nowMs, background: (session, text) => frontDoor.background(session, text) }),
+    ...approvalCommands({ store }),
+    ...(harnesses === null ? [] : [acpCommand({ ...harnesses, store, sessions: frontDoor, settings, clock, log })]),
     subagentsCommand({ store, trees: grove, nowMs }),
   ];
 

@@ -4,6 +4,7 @@ import { seededRandom, type FlowId, type MessageId, type SessionKey, type TaskId
 import { silentLog, type Log } from "../base/log.ts";
 import type { Setting, Settings } from "../base/setting.ts";
 import type { AccessToken, NewAccessToken } from "../model/access-token.ts";
+import type { Approval } from "../model/approval.ts";
 import { NO_USAGE, type ModelClient } from "../model/chat.ts";
 import type { LiveFrame, YardEvent } from "../model/event.ts";
 import { Fault } from "../model/faults.ts";
@@ -65,6 +66,13 @@ export class FakeYard {
   }
 
   readonly token1: AccessToken = { id: "tok_1", scope: "proxy", label: null, session: null, createdAt: 1, expiresAt: null, revokedAt: null, usage: NO_USAGE };
+
+  get approval(): Approval {
+    return {
+      id: "A1", askKey: "k", session: "agent:claude:acp:x" as SessionKey, place: MAIN, turnId: null, holder: "claude", tool: "Bash", what: "npm test", path: null, input: { command: "npm test" }, hash: "h", cwd: "/work",
+      state: "pending", askedAt: 1, expiresAt: 9, endedAt: null, by: null, standing: false,
+    };
+  }
 
   open(key: SessionKey): SessionRow {
     const { kind, agent } = parseSessionKey(key).parts;
@@ -153,6 +161,12 @@ export class FakeYard {
     task: async (id: TaskId) => (id === TASK ? this.task : null),
     flow: async (id: FlowId) => (id === FLOW ? { flow: this.#flow(), tasks: [{ ...this.task, waitsFor: null }] } : null),
     flows: async () => ({ flows: [this.#flow()], next: null }),
+    approvals: async () => ({ approvals: [this.approval], next: null }),
+    approval: async (id: string) => (id === this.approval.id ? this.approval : null),
+    answerApproval: async (input: unknown) => {
+      this.asked.push({ verb: "answerApproval", input });
+      return { ...this.approval, state: "approved", by: "operator", endedAt: 2 };
+    },
     addAccessToken: async ({ hash: _hash, ...token }: NewAccessToken) => ({ ...token, ...this.token1 }),
     accessTokens: async () => [this.token1],
     revokeAccessToken: async (id: string) => (id === this.token1.id ? { ...this.token1, revokedAt: 2 } : null),

@@ -5,10 +5,12 @@
  * `SPECIAL_ROUTES` are the few that do not fit that mould: streams, the page, what machines probe.
  */
 import type { Method, Route, RouteDeps } from "./route.ts";
+import { approvalRoutes } from "./routes/approvals.ts";
 import { gatewayRoutes } from "./routes/gateway.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { mcpRoutes } from "./routes/mcp.ts";
+import { harnessRoutes } from "./routes/harnesses.ts";
 import { messageRoutes } from "./routes/messages.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
 import { simulateRoutes } from "./routes/simulate.ts";
@@ -27,6 +29,8 @@ export function routeTable(deps: RouteDeps): readonly Route[] {
     ...taskRoutes(deps),
     ...jobRoutes(deps),
     ...healthRoutes(deps),
+    ...approvalRoutes(deps),
+    ...harnessRoutes(deps),
     ...gatewayRoutes(deps),
     ...usageRoutes(deps),
     ...stateRoutes(deps),

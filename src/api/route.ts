@@ -8,6 +8,7 @@ import type { HarnessWait } from "../model/harness.ts";
 import type { ServerView } from "../model/tool-server.ts";
 import type { TokenMint } from "../sessions/scoped-tokens.ts";
 import type { ProviderLanes } from "../model/parking.ts";
+import type { HarnessReport } from "../model/harness-report.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Backup, StoreFiles } from "../store/store-files.ts";
 import type { LanesView, Store } from "../store/store.ts";
@@ -59,6 +60,8 @@ export interface RouteDeps {
   toolServers(): readonly ServerView[];
   /** The database as a whole; absent = there are no such routes. */
   readonly files?: Pick<StoreFiles, "check" | "backups"> & { backup(): Promise<Backup> };
+  /** What is known of coding agents on this machine; absent = there are no such routes. */
+  readonly harnessReport?: () => HarnessReport;
   /**
    * Answers how long people would wait, off this thread; absent = there is no such route.
    * @throws {Fault} BAD_REQUEST, SIMULATION_BUSY, SIMULATION_TOO_LONG; the signal's reason.

@@ -20,8 +20,8 @@ async function setup(t: TestContext, prepare: (yard: FakeYard) => void = () => {
   return { yard, client };
 }
 
-const SAMPLE: Readonly<Record<string, string>> = { tokenId: "tok_1", session: MAIN, taskId: TASK, flowId: "flow_1", handle: "T7", deliveryId: "dlv_1" };
-const BODIES: Readonly<Record<string, unknown>> = { "messages.send": { text: "hi" }, "sessions.create": { session: "agent:main:main" }, "sessions.steer": { text: "hi" }, "tasks.steer": { text: "hi" }, "spawns.create": { task: "x" }, "tokens.mint": { scope: "proxy" }, "models.rate": { model: "a/b" }, "sessions.seen": { seq: 1 } };
+const SAMPLE: Readonly<Record<string, string>> = { approvalId: "A1", tokenId: "tok_1", session: MAIN, taskId: TASK, flowId: "flow_1", handle: "T7", deliveryId: "dlv_1" };
+const BODIES: Readonly<Record<string, unknown>> = { "messages.send": { text: "hi" }, "sessions.create": { session: "agent:main:main" }, "sessions.steer": { text: "hi" }, "tasks.steer": { text: "hi" }, "approvals.answer": { answer: "once" }, "spawns.create": { task: "x" }, "tokens.mint": { scope: "proxy" }, "models.rate": { model: "a/b" }, "sessions.seen": { seq: 1 } };
 const routes = routeTable({} as RouteDeps);
 const filled = (path: string): string => path.replace(/:(\w+)/g, (_all, name: string) => encodeURIComponent(SAMPLE[name]!));
 

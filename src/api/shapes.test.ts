@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { MessageId, TurnId } from "../base/ids.ts";
+import type { ApprovalState } from "../model/approval.ts";
 import { NO_USAGE } from "../model/chat.ts";
 import type { FaultRecord } from "../model/faults.ts";
 import type { LaneState, QueueMode } from "../model/lane.ts";
@@ -9,7 +10,7 @@ import type { Entry, EntryContent } from "../model/turn.ts";
 import type { LaneRow, SessionRow } from "../store/store.ts";
 import { nearest } from "../base/nearest.ts";
 import { toApiUsage, toCancelResult, toHistoryEntry } from "./shapes.ts";
-import type { ApiFault, ApiLane, ApiQueueMode, ApiSession, ApiTaskState, HistoryEntry } from "./wire.ts";
+import type { ApiApprovalState, ApiFault, ApiLane, ApiQueueMode, ApiSession, ApiTaskState, HistoryEntry } from "./wire.ts";
 
 type Same<A, B> = [A, B] extends [B, A] ? true : never;
 
@@ -17,6 +18,7 @@ test("the words on the wire are the words inside; this does not compile when the
   const same: true[] = [
     true satisfies Same<ApiQueueMode, QueueMode>,
     true satisfies Same<ApiTaskState, TaskState>,
+    true satisfies Same<ApiApprovalState, ApprovalState>,
     true satisfies Same<ApiLane["state"], LaneState>,
     true satisfies Same<ApiLane["why"], LaneRow["why"]>,
     true satisfies Same<ApiSession["state"], SessionRow["state"]>,

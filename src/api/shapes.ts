@@ -1,4 +1,5 @@
 /** From the rows inside to the shapes on the wire: the only place that knows both. */
+import type { Approval } from "../model/approval.ts";
 import type { Budget, BudgetView } from "../model/budget.ts";
 import type { Usage } from "../model/chat.ts";
 import { textOf, toolCallsOf } from "../model/chat.ts";
@@ -6,6 +7,7 @@ import type { LiveFrame, Resync, YardEvent } from "../model/event.ts";
 import type { FaultRecord } from "../model/faults.ts";
 import type { HarnessWait } from "../model/harness.ts";
 import type { ProviderLanes } from "../model/parking.ts";
+import type { HarnessFinding, HarnessReport } from "../model/harness-report.ts";
 import type { Task } from "../model/task.ts";
 import type { Entry } from "../model/turn.ts";
 import type { Received } from "../sessions/sessions.ts";
@@ -13,12 +15,14 @@ import type { Delivery } from "../model/delivery.ts";
 import type { BoardColumn, Cancelled, FlowRow, LaneRow, LanesView, Missed, Promotion, Report, ReportGroup, SessionRow, TurnRow } from "../store/store.ts";
 import type {
   ApiAmounts,
+  ApiApproval,
   ApiBoardColumn,
   ApiBudget,
   ApiDelivery,
   ApiEvent,
   ApiFault,
   ApiFlow,
+  ApiHarness,
   ApiLane,
   ApiReportGroup,
   ApiSession,
@@ -26,6 +30,7 @@ import type {
   ApiTurn,
   ApiUsage,
   CancelResult,
+  HarnessHealth,
   HistoryEntry,
   LanesAnswer,
   MessageAccepted,
@@ -164,6 +169,24 @@ function toReportGroup({ value, failedTasks, ...counts }: ReportGroup): ApiRepor
 
 export function toMissedAnswer(session: string, { seenSeq, seenAt, events }: Missed): MissedAnswer {
   return { seenSeq, seenAt, events: events.map(({ taskId, ...event }) => ({ ...event, session, ...(taskId === null ? {} : { taskId }) })) };
+}
+
+export function toApiApproval({ id, askKey: _key, hash: _hash, ...approval }: Approval): ApiApproval {
+  return { approvalId: id, ...approval, input: { ...approval.input } };
+}
+
+export function toApiHarness(finding: HarnessFinding): ApiHarness {
+  return { ...finding, available: finding.program !== null, modes: [...finding.modes], install: [...finding.install] };
+}
+
+export function toHarnessHealth({ problems, agents, memory, ...report }: HarnessReport): HarnessHealth {
+  return {
+    ...report,
+    sandbox: { ...report.sandbox },
+    problems: problems.map(({ steps, ...problem }) => ({ ...problem, steps: [...steps] })),
+    agents: agents.map(toApiHarness),
+    memory: { ...memory, waiting: [...memory.waiting] },
+  };
 }
 
 export function toApiFlow(flow: FlowRow): ApiFlow {

@@ -69,7 +69,7 @@ class Line {
 test("every route is a method: none is missing on the socket, and each reads its fields from one object", async (t) => {
   const { client } = await setup(t);
   const line = await Line.open(client);
-  const params: Record<string, unknown> = { session: MAIN, taskId: TASK, flowId: "flow_1", handle: "T7", text: "hi", scope: "proxy", tokenId: "tok_1", deliveryId: "dlv_1", model: "a/b", seq: 1 };
+  const params: Record<string, unknown> = { session: MAIN, taskId: TASK, flowId: "flow_1", handle: "T7", text: "hi", scope: "proxy", tokenId: "tok_1", deliveryId: "dlv_1", approvalId: "A1", answer: "once", model: "a/b", seq: 1 };
   for (const { rpc, fields } of routeTable({} as RouteDeps)) {
     const required = Object.entries({ ...fields.path, ...fields.query, ...fields.body }).filter(([, field]) => field.required).map(([name]) => [name, params[name]]);
     const answer = await line.call(rpc, { ...Object.fromEntries(required), ...(rpc === "spawns.create" ? { task: "x" } : {}) });

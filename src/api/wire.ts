@@ -389,6 +389,74 @@ export interface SteerRequest {
   text: string;
 }
 
+export type ApiApprovalState = "pending" | "approved" | "denied" | "expired" | "cancelled";
+/** One exact thing that somebody asked to be allowed. */
+export interface ApiApproval {
+  /** Short, e.g. `A12`. */
+  approvalId: string;
+  /** The session whose work waits for the answer. */
+  session: string;
+  /** The conversation in which it is shown. */
+  place: string;
+  turnId: string | null;
+  /** Who asks, e.g. a harness. */
+  holder: string;
+  tool: string;
+  /** One line of the asker; not to be trusted. */
+  what: string;
+  path: string | null;
+  /** The arguments; long texts are cut. */
+  input: Record<string, unknown>;
+  cwd: string;
+  state: ApiApprovalState;
+  askedAt: number;
+  expiresAt: number;
+  endedAt: number | null;
+  by: string | null;
+  /** It was approved for good, now or by an earlier answer. */
+  standing: boolean;
+}
+export interface ApprovalList {
+  approvals: ApiApproval[];
+  next?: string;
+}
+/** POST /api/approvals/ID */
+export interface AnswerApproval {
+  answer: "once" | "always" | "deny";
+}
+
+/** A coding agent that can be named in `sessions_spawn {runtime: "acp", agent}` and `/acp spawn`. */
+export interface ApiHarness {
+  agent: string;
+  title: string;
+  /** Its whole command line. */
+  command: string;
+  /** Its program is on this machine. */
+  available: boolean;
+  program: string | null;
+  version: string | null;
+  login: "found" | "missing" | "unknown";
+  /** Which variable or file was found, or what to do. */
+  loginText: string;
+  memoryMb: number;
+  modes: string[];
+  install: string[];
+  /** It stands in `acp.agents`. */
+  isCustom: boolean;
+}
+export interface HarnessList {
+  agents: ApiHarness[];
+}
+/** GET /api/acp/doctor */
+export interface HarnessHealth {
+  healthy: boolean;
+  problems: { code: string; text: string; steps: string[] }[];
+  agents: ApiHarness[];
+  permissionMode: "approve-reads" | "approve-all" | "deny-all";
+  sandbox: { available: boolean; text: string };
+  memory: { availableMb: number; reserveMb: number; waiting: { key: string; harness: string; needsMb: number; availableMb: number; waitedMs: number }[] };
+}
+
 export interface ApiFlow {
   flowId: string;
   root: string | null;

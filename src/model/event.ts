@@ -64,6 +64,8 @@ export const EVENT_TYPES = {
   "merge.undoing": "a landed merge is being taken back",
   "merge.undone": "a landed merge was taken back",
   "merge.cancelled": "a merge was taken out of line",
+  "approval.requested": "something waits for a person's approval; in the log of the session that waits, and of the conversation that is asked",
+  "approval.answered": "an approval ended: approved, denied, expired or cancelled",
   notice: "something the person should know that is no answer",
 } as const;
 

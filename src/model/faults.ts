@@ -629,6 +629,16 @@ export const FAULTS = {
     httpStatus: 409,
     text: ({ onto, attempts }) => `after ${attempts} attempts ${onto} did not stand still, or the gateway was stopped each time; "yard merges retry" begins again`,
   }),
+  APPROVAL_NOT_FOUND: fault<{ approval: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ approval }) => `nothing named ${approval} is to be approved here; "yard approvals list" shows what waits`,
+  }),
+  APPROVAL_ENDED: fault<{ approval: string; state: string; by: string }>({
+    kind: "gone",
+    httpStatus: 409,
+    text: ({ approval, state, by }) => `${approval} is ${state} already (by ${by}); an approval is answered once, so wait until it is asked again`,
+  }),
 } as const;
 
 export type FaultCode = keyof typeof FAULTS;

@@ -62,6 +62,10 @@ export interface HarnessSpec {
   readonly memoryMb: number;
   /** Files or folders in a workspace that make it run commands or change its settings by themselves. */
   readonly projectFiles: readonly string[];
+  /** What a login of its own leaves behind below the home folder, where every session finds it. */
+  readonly loginFiles: readonly string[];
+  /** Its login may also be where nobody can look, e.g. in a keychain. */
+  readonly keepsLoginElsewhere: boolean;
   readonly loginHint: string;
   readonly install: readonly string[];
 }

@@ -36,6 +36,8 @@ export interface Accepted {
   readonly queuedAhead: number;
   readonly etaMs: number;
   readonly duplicate: boolean;
+  /** The harness session that it went to by a binding. */
+  readonly passedTo?: SessionKey;
 }
 
 /** A message as a turn takes it. */

@@ -23,7 +23,9 @@ export function conversationCommands(deps: CommandDeps): readonly Command[] {
   const { store, sessions } = deps;
   const reset: Command["run"] = async ({ session }) => {
     await store.openSession(session);
+    const bound = await store.boundTo(session);
     await sessions().reset(session, "you");
+    if (bound !== null) return `The context is cleared, and this conversation is no longer bound to ${bound}.`;
     return "The context is cleared. This session, its name and its running children stay.";
   };
   return [

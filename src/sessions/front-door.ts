@@ -80,7 +80,7 @@ export class FrontDoor implements Sessions {
       this.#deps.kick();
       return accepted;
     });
-    this.#deps.steeringCame(incoming.session);
+    this.#deps.steeringCame(result.passedTo ?? incoming.session);
     return { ...result, commandReply: null };
   }
 

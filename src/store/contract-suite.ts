@@ -12,6 +12,7 @@ import { Fault } from "../model/faults.ts";
 import type { Job, JobSpec, Run, RunRules } from "../model/job.ts";
 import { hasEnded, type TaskState } from "../model/task.ts";
 import { ATTEMPTS_WITHOUT_PROGRESS_MAX } from "../model/turn.ts";
+import { approvalContract } from "./contract-of-approvals.ts";
 import { ANN, answered, BOB, calling, fault, MAIN, MEAN, refOf, resulted, StoreBench, type OpenedStore } from "./store-bench.test-support.ts";
 import type { SweepPlace } from "./store.ts";
 
@@ -1169,6 +1170,7 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     assert.equal(await bench.store.summariseSession({ ...summary, from: 2, upTo: 4 }), false);
     assert.equal(bench.events.filter(({ type }) => type === "session.compacted").length, 1);
   });
+  approvalContract(promise);
 
   promise("a harness's session is remembered under ours, changed in place, and gone with it", async (bench) => {
     await bench.accept(ANN, "hi");

@@ -22,6 +22,7 @@ import type { JsonObject } from "../base/json.ts";
 import type { AccessToken, NewAccessToken } from "../model/access-token.ts";
 import type { BudgetView, CallAsked, CallGrant, ScopeBudgets } from "../model/budget.ts";
 import type { Allowance, AllowanceAnswer, AllowanceAsk, AllowanceChange } from "../model/allowance.ts";
+import type { Approval, ApprovalAnswer, ApprovalState, NewApproval, StandingApproval } from "../model/approval.ts";
 import type { Usage } from "../model/chat.ts";
 import type { FaultRecord } from "../model/faults.ts";
 import type { Claim, ClaimRules, PromotedTurn, Rules } from "../model/claim.ts";
@@ -375,6 +376,21 @@ export interface JobQuery {
   readonly limit: number;
 }
 
+export interface Binding {
+  readonly conversation: SessionKey;
+  readonly target: SessionKey;
+}
+
+export interface ApprovalQuery {
+  readonly state?: ApprovalState;
+  /** Only those that are shown in this conversation. */
+  readonly place?: SessionKey;
+  /** Only those that this session's work waits for. */
+  readonly session?: SessionKey;
+  readonly after?: string;
+  readonly limit: number;
+}
+
 /** An operating system process that must not outlive its turn; identity is (boot, pid, start time). */
 export interface OwnedProcess {
   readonly pid: number;
@@ -601,6 +617,40 @@ export interface StoreVerbs {
   /** A person has read the events up to a number. False: no such session. */
   markSeen(input: { session: SessionKey; seq: number }): boolean;
   missed(session: SessionKey): Missed | null;
+
+  /**
+   * Asks a person, once per key: the same key gives back the same approval, however it stands. It is
+   * approved at once when the conversation has a standing approval for exactly this, and cancelled
+   * when its turn is over already.
+   * @throws {Fault} SESSION_NOT_FOUND.
+   */
+  askApproval(ask: NewApproval): Approval;
+  /**
+   * The one answer. `from` is the conversation that it was given in; null = somebody with the token.
+   * @throws {Fault} APPROVAL_NOT_FOUND (also when it is not for that conversation), APPROVAL_ENDED.
+   */
+  answerApproval(input: { id: string; answer: ApprovalAnswer; by: string; from: SessionKey | null }): Approval;
+  /** Ends a pending one without an answer; one that has ended stays as it is. Null: it was never asked. */
+  endApproval(input: { askKey: string; state: "expired" | "cancelled"; by: string }): Approval | null;
+  approval(id: string): Approval | null;
+  approvals(query: ApprovalQuery): { readonly approvals: readonly Approval[]; readonly next: string | null };
+  /** What needs no further question in a conversation. */
+  standingApprovals(place: SessionKey): readonly StandingApproval[];
+  /** @returns how many were forgotten. */
+  forgetStanding(place: SessionKey): number;
+
+  /** Makes a session for a harness that a person starts; no task stands behind it. */
+  openHarnessSession(input: { agent: string; parent: SessionKey; cwd: string | null; label: string | null }): SessionKey;
+  /**
+   * From now on plain messages of a conversation go to a harness session, which answers in it.
+   * @throws {Fault} SESSION_NOT_FOUND, BAD_REQUEST.
+   */
+  bind(binding: Binding): void;
+  /** @returns what it was bound to; null = nothing. A reset does the same. */
+  unbind(conversation: SessionKey): SessionKey | null;
+  /** @returns the conversations that were bound to it. */
+  unbindTarget(target: SessionKey): readonly SessionKey[];
+  boundTo(conversation: SessionKey): SessionKey | null;
 
   /** Posts something that the person should know, as an event and (with `entry`) in the transcript. */
   notice(input: { session: SessionKey; text: string; level: "info" | "warn" | "error"; code: string | null; entry: boolean; data?: JsonObject }): void;

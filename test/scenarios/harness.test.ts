@@ -23,7 +23,7 @@ interface Bench {
 
 async function bench(t: TestContext, manner: Manner = {}, settings: Readonly<Record<string, unknown>> = {}): Promise<Bench> {
   const cwd = workFolder(t);
-  const gateway = await startGateway(t, { config: harnessConfig(cwd, manner, settings) });
+  const gateway = await startGateway(t, { config: harnessConfig(cwd, manner, { "acp.approvalSeconds": 1, ...settings }) });
   const body = (steps: readonly Step[] | string, more = {}) => ({ runtime: "acp", agent: "scripted", cwd, task: typeof steps === "string" ? steps : JSON.stringify(steps), ...more });
   return {
     gateway,
@@ -57,7 +57,7 @@ async function bench(t: TestContext, manner: Manner = {}, settings: Readonly<Rec
 async function benchOfMany(t: TestContext, manners: readonly Manner[], settings: Readonly<Record<string, unknown>> = {}): Promise<{ gateway: Gateway; cwd: string; runEach(task: string): Promise<readonly ApiTask[]> }> {
   const cwd = workFolder(t);
   const agents = Object.fromEntries(manners.map((manner, n) => [`h${n}`, scripted(cwd, manner)]));
-  const gateway = await startGateway(t, { config: harnessConfig(cwd, {}, { "acp.agents": agents, ...settings }) });
+  const gateway = await startGateway(t, { config: harnessConfig(cwd, {}, { "acp.agents": agents, "acp.approvalSeconds": 1, ...settings }) });
   const run = async (agent: string, task: string): Promise<ApiTask> => (await gateway.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent, cwd, task, wait: true, waitSeconds: 60 })).task!;
   return { gateway, cwd, runEach: (task) => Promise.all(Object.keys(agents).map((agent) => run(agent, task))) };
 }

@@ -7,18 +7,25 @@ import { acpAgents, type CustomHarness } from "./settings.ts";
 /** What a harness that nobody measured is taken to need, megabytes. */
 const MEMORY_MB = 300;
 
-export function makeCatalogue(settings: Settings): HarnessCatalogue {
+/** @param locate  a program that is not on PATH, e.g. one that npx has fetched. */
+export function makeCatalogue(settings: Settings, locate: (command: string) => string | null = () => null): HarnessCatalogue {
   const list = (): HarnessSpec[] => {
     const custom = new Map(Object.entries(settings.get(acpAgents)));
     const known = KNOWN_HARNESSES.map((spec) => specOf(spec.id, custom.get(spec.id) ?? {}, spec));
     const others = [...custom].filter(([id, { command }]) => command !== undefined && !KNOWN_HARNESSES.some((spec) => spec.id === id));
     return [...known, ...others.map(([id, entry]) => specOf(id, entry, UNKNOWN))];
   };
-  return { list, find: (id) => list().find((spec) => spec.id === id) ?? null };
+  return {
+    list,
+    find(id) {
+      const spec = list().find((one) => one.id === id);
+      return spec === undefined ? null : { ...spec, command: locate(spec.command) ?? spec.command };
+    },
+  };
 }
 
 const UNKNOWN: Omit<HarnessSpec, "id" | "title" | "command"> = {
-  args: [], env: {}, envFrom: [], configDirs: {}, cwd: null, modes: [], unaskedModes: [], mode: null, quirks: {}, toolNameAt: null, readingTools: {}, memoryMb: MEMORY_MB, projectFiles: [], loginHint: "", install: [],
+  args: [], env: {}, envFrom: [], configDirs: {}, cwd: null, modes: [], unaskedModes: [], mode: null, quirks: {}, toolNameAt: null, readingTools: {}, memoryMb: MEMORY_MB, projectFiles: [], loginFiles: [], keepsLoginElsewhere: false, loginHint: "", install: [],
 };
 
 function specOf(id: string, { env, envFrom, ...changes }: CustomHarness, base: Omit<HarnessSpec, "id" | "title" | "command"> & Partial<HarnessSpec>): HarnessSpec {

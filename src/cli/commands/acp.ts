@@ -1,10 +1,11 @@
-/** `yard acp`: this gateway as an agent of editors, over standard input and output. */
+/** `yard acp`: this gateway as an agent of editors, over standard input and output; below it, coding agents of others. */
 import type { Command } from "commander";
 import type { StatusAnswer } from "../../api/wire.ts";
 import { DEFAULT_AGENT } from "../../model/session.ts";
 import type { Cli } from "../command.ts";
 import { serveEditor } from "../editor/serve.ts";
 import { faultOf } from "../failure.ts";
+import { addHarnessCommands } from "../harness-commands.ts";
 
 interface AcpOptions {
   readonly agent: string;
@@ -12,7 +13,7 @@ interface AcpOptions {
 }
 
 export function register(parent: Command, cli: Cli): void {
-  parent
+  const acp = parent
     .command("acp")
     .description("serve the running gateway to an editor as an agent, over standard input and output (Agent Client Protocol)")
     .option("--agent <id>", "the agent that new sessions belong to", DEFAULT_AGENT)
@@ -25,6 +26,7 @@ export function register(parent: Command, cli: Cli): void {
         await own?.stop();
       }
     });
+  addHarnessCommands(acp, cli);
 }
 
 async function isThere(cli: Cli): Promise<boolean> {

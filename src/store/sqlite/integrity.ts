@@ -46,6 +46,7 @@ export const INVARIANTS: readonly Invariant[] = [
   { name: "no moment of a job lies before its newest row without being written", sql: "SELECT id AS what FROM job WHERE kind = 'cron' AND next_for IS NOT NULL AND last_for IS NOT NULL AND next_for <= last_for" },
   { name: "a running turn has an open step or a finished one", sql: "SELECT t.id AS what FROM turn t WHERE t.state = 'running' AND NOT EXISTS (SELECT 1 FROM step s WHERE s.turn_id = t.id)" },
   { name: "only a running turn is parked", sql: "SELECT p.turn_id AS what FROM parked p JOIN turn t ON t.id = p.turn_id WHERE t.state <> 'running'" },
+  { name: "a pending approval of a turn has that turn running", sql: "SELECT 'A' || a.n AS what FROM approval a WHERE a.state = 'pending' AND a.turn_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM turn t WHERE t.id = a.turn_id AND t.state = 'running')" },
 ];
 
 export function checkIntegrity(k: Kernel): string[] {

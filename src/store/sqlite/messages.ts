@@ -6,6 +6,7 @@ import { BATCH_WAITS_MAX, estimateWaitMs, type MessageMode, type PoolName } from
 import type { Accepted, NewMessage } from "../../model/message.ts";
 import type { TurnRef } from "../../model/turn.ts";
 import type { AcceptRules } from "../store.ts";
+import { acceptBound } from "./bindings.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { insertMessage } from "./inbox.ts";
 import { refreshLane, slotsUsed } from "./lane-state.ts";
@@ -17,6 +18,10 @@ import { nextStepNumber, runningTurn, stopTurn } from "./turn-rows.ts";
 const UNANSWERED_MAX = 50;
 
 export function acceptMessage(k: Kernel, { message, rules }: { message: NewMessage; rules: AcceptRules }): Accepted {
+  return acceptBound(k, message, (led) => acceptOwn(k, { message: led, rules })) ?? acceptOwn(k, { message, rules });
+}
+
+function acceptOwn(k: Kernel, { message, rules }: { message: NewMessage; rules: AcceptRules }): Accepted {
   const row = openSession(k, message.session);
   if (message.sourceId !== null) {
     const known = k.get("SELECT id FROM message WHERE session = ? AND channel = ? AND source_id = ?", message.session, message.channel, message.sourceId);

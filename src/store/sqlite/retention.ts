@@ -78,6 +78,7 @@ function transcripts(k: Kernel, { archivedAfter }: Keep, after: string, rowsMax:
   if (left > 0) left -= k.run("DELETE FROM message WHERE session = ?1 AND n IN (SELECT n FROM message WHERE session = ?1 AND child_task IS NULL ORDER BY n LIMIT ?2)", session, left);
   if (left <= 0) return [rowsMax, after];
   k.run("DELETE FROM session WHERE key = ?", session);
+  k.forget(); // bindings went with it
   return [rowsMax - left + 1, passed];
 }
 

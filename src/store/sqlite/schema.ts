@@ -8,6 +8,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { Fault } from "../../model/faults.ts";
 import { ACCESS_TOKENS } from "./migrations/access-tokens.ts";
+import { APPROVALS } from "./migrations/approvals.ts";
 import { DELIVERIES } from "./migrations/deliveries.ts";
 import { BUDGETS } from "./migrations/budgets.ts";
 import { GOVERNOR } from "./migrations/governor.ts";
@@ -269,7 +270,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES, HARNESS_SESSIONS, WORKSPACES];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES, HARNESS_SESSIONS, WORKSPACES, APPROVALS];
 
 /**
  * Brings a database file to today's shape.

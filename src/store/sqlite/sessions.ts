@@ -1,6 +1,7 @@
 /** Sessions: looked up, changed, reset, put away, removed. */
 import type { SessionKey } from "../../base/ids.ts";
 import type { Cancelled, SessionPatch, SessionRow } from "../store.ts";
+import { unbind } from "./bindings.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel } from "./kernel.ts";
 import { SESSION_SELECT } from "./listings.ts";
@@ -26,6 +27,7 @@ export function resetSession(k: Kernel, { key, by }: { key: SessionKey; by: stri
   const row = k.get("SELECT last_entry FROM lane WHERE session = ?", key);
   if (row === undefined) return null;
   const at = appendEntry(k, key, { turnId: null, content: { role: "notice", text: `context cleared by ${by}` }, messageIds: [], provenance: "system" });
+  unbind(k, key);
   k.run("UPDATE session SET summary = NULL, summary_upto = ? WHERE key = ?", at, key);
   k.emit(key, { type: "session.reset", data: { by } });
   return session(k, key);
@@ -38,6 +40,7 @@ export function deleteSession(k: Kernel, { key, by }: { key: SessionKey; by: str
   k.run("UPDATE task SET parent_session = NULL WHERE parent_session = ?", key);
   k.run("UPDATE session SET parent = NULL WHERE parent = ?", key);
   k.run("DELETE FROM session WHERE key = ?", key);
+  k.forget(); // bindings went with it
   return cancelled;
 }
 
@@ -56,6 +59,7 @@ export function removeSpent(k: Kernel, { limit }: { limit: number }): number {
     limit,
   );
   for (const { key } of rows) k.run("DELETE FROM session WHERE key = ?", key);
+  if (rows.length > 0) k.forget(); // bindings went with them
   return rows.length;
 }
 

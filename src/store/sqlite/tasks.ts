@@ -16,6 +16,7 @@ import type { TurnEnd } from "../../model/turn.ts";
 import type { Cancelled } from "../store.ts";
 import { SCHEMA_REQUEST, beginNextAttempt, hasStalled, mayTryAgain, taskText } from "./attempts.ts";
 import { barriersFor, cancelBarriers, checkBarrier } from "./barriers.ts";
+import { tellBound } from "./bindings.ts";
 import { budgetChild, budgetView, closeBudget, limitsOf } from "./budgets.ts";
 import { enterCircuit, passCircuit, tellCircuit } from "./circuits.ts";
 import { markDelivered, prepareDelivery } from "./deliveries.ts";
@@ -433,6 +434,7 @@ function stopSession(k: Kernel, session: SessionKey, by: string, queue: boolean)
   const cancelled = k.all(`SELECT id FROM message WHERE session = ? AND ${which}`, session);
   k.run(`UPDATE message SET state = 'cancelled' WHERE session = ? AND ${which}`, session);
   if (queue && cancelled.length > 0) k.emit(session, { type: "message.cancelled", data: { messageIds: cancelled.map((row) => row["id"]), by } });
+  if (queue) tellBound(k, session, cancelled.map((row) => row["id"]), null, { outcome: "cancelled", fault: new Fault("TURN_CANCELLED", { by }).toRecord() });
   refreshLane(k, session);
   return queue ? cancelled.length : 0;
 }
@@ -442,7 +444,8 @@ export function cancelSession(k: Kernel, { key, by, tree, queue }: { key: Sessio
   if (row === undefined) return null;
   const task = row["task_id"] === null ? undefined : k.get("SELECT * FROM task WHERE id = ? AND ended_at IS NULL", row["task_id"]);
   if (task !== undefined) return cancelTask(k, { task: task["id"], by });
-  const running = k.all("SELECT id FROM turn WHERE session = ? AND state = 'running'", key);
+  // Turns of children are told as their tasks; a session below without a task is a harness that a person started.
+  const running = k.all(`SELECT t.id FROM turn t JOIN session s ON s.key = t.session WHERE t.state = 'running' AND (t.session = ?1 OR (?2 AND s.task_id IS NULL AND t.session IN (${BELOW})))`, key, tree ? 1 : 0);
   cancelBarriers(k, key, { by, released: tree || queue });
   const tasks = tree ? stopBelow(k, key, by) : [];
   deliverQuietly(k, key, { waiting: tree || queue });

@@ -5,6 +5,8 @@ import { Fault } from "../../model/faults.ts";
 import { touchedBy } from "../../model/touched.ts";
 import { entriesOfSteps } from "../../model/transcript.ts";
 import type { StepRecord, StepWrite } from "../../model/turn.ts";
+import { closeApprovalsOf } from "./approvals.ts";
+import { tellBound } from "./bindings.ts";
 import { appendEntry, compactSession } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { refreshLane } from "./lane-state.ts";
@@ -106,10 +108,12 @@ export function stopTurn(k: Kernel, row: Row, { by, forget = false }: { by: stri
     fold(k, row, []);
     appendEntry(k, session, { turnId, content: { role: "notice", text: `cancelled by ${by}` }, messageIds: [], provenance: "system", replyTo: messagesOf(k, turnId) });
   }
+  closeApprovalsOf(k, turnId, "the end of the turn");
   const messageIds = [...owed, ...messagesOf(k, turnId)];
   markMessages(k, turnId, owed, "cancelled");
   const data = { outcome: "cancelled", yielded: false, messageIds, ms: k.now() - row["started_at"], handle: handleText(row["handle"]), track: row["track"], fault: { ...fault } as never };
   k.emit(session, { type: "turn.ended", turnId, taskId: row["task_id"], data });
+  tellBound(k, session, messageIds, turnId, { outcome: "cancelled", fault });
   k.stopped(turnId);
   refreshLane(k, session);
 }

@@ -6,7 +6,9 @@ import { Fault, type FaultRecord } from "../../model/faults.ts";
 import { CRASHES_OF_ONE_ATTEMPT_MAX } from "../../model/supervision.ts";
 import { ATTEMPTS_WITHOUT_PROGRESS_MAX, type StartedTurn, type StepWrite, type TurnEnd, type TurnRef } from "../../model/turn.ts";
 import { armProgress } from "./attempts.ts";
+import { closeApprovalsOf, closeLeftApprovals } from "./approvals.ts";
 import { oweAnswers } from "./barriers.ts";
+import { tellBound } from "./bindings.ts";
 import { spendHolds } from "./budgets.ts";
 import { followClockSinceLastRun } from "./clock-jump.ts";
 import { appendEntry } from "./entries.ts";
@@ -53,6 +55,7 @@ function finishTurn(k: Kernel, row: Row, end: TurnEnd): void {
   const fault = end.outcome === "yielded" ? null : (end.fault ?? null);
   leaveParking(k, turnId);
   k.run("UPDATE turn SET state = ?, ended_at = ?, fault = ? WHERE id = ?", end.outcome, now, fault === null ? null : JSON.stringify(fault), turnId);
+  closeApprovalsOf(k, turnId, "the end of the turn");
   const usage = fold(k, row, end.outcome === "done" ? replyTo : []);
 
   if (end.outcome === "done") {
@@ -71,6 +74,7 @@ function finishTurn(k: Kernel, row: Row, end: TurnEnd): void {
   }
   const data = { outcome: end.outcome === "yielded" ? "done" : end.outcome, yielded: end.outcome === "yielded", messageIds: replyTo, ms: now - row["started_at"], handle: handleText(row["handle"]), track: row["track"], usage: { ...usage }, ...(fault === null ? {} : { fault: { ...fault } as never }) };
   k.emit(session, { type: "turn.ended", turnId, taskId: row["task_id"], data });
+  if (end.outcome !== "yielded") tellBound(k, session, replyTo, turnId, end.outcome === "done" ? { outcome: "answered", text: end.text } : { outcome: "failed", fault: end.fault });
   refreshLane(k, session);
   settleChild(k, session, end);
 }
@@ -83,6 +87,7 @@ export function recover(k: Kernel): { generation: number; turns: StartedTurn[]; 
   followClockSinceLastRun(k);
   spendHolds(k);
   unparkAll(k);
+  closeLeftApprovals(k);
   const turns: StartedTurn[] = [];
   const poisoned: TurnId[] = [];
   for (const found of k.all("SELECT * FROM turn WHERE state = 'running' ORDER BY started_at, id")) {

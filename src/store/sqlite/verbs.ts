@@ -4,6 +4,8 @@ import type { SessionKey } from "../../base/ids.ts";
 import type { JsonObject } from "../../base/json.ts";
 import type { OwnedProcess, StoreVerbs } from "../store.ts";
 import { attempts } from "./attempts.ts";
+import { answerApproval, approval, approvals, askApproval, endApproval, forgetStanding, standingApprovals } from "./approvals.ts";
+import { bind, boundTo, noticeToBound, openHarnessSession, unbind, unbindTarget } from "./bindings.ts";
 import { openBarrier } from "./barriers.ts";
 import { reserveCall, settleCall } from "./budgets.ts";
 import { adjustAllowance, allowances, takeAllowance } from "./allowances.ts";
@@ -95,6 +97,18 @@ export const VERBS: KernelVerbs = {
   countDenial,
   markSeen,
   missed,
+  askApproval,
+  answerApproval,
+  endApproval,
+  approval,
+  approvals,
+  standingApprovals,
+  forgetStanding,
+  openHarnessSession,
+  bind,
+  unbind,
+  unbindTarget,
+  boundTo,
   notice,
   addAccessToken,
   accessToken,
@@ -146,5 +160,7 @@ export const VERBS: KernelVerbs = {
 function notice(k: Kernel, input: { session: SessionKey; text: string; level: "info" | "warn" | "error"; code: string | null; entry: boolean; data?: JsonObject }): void {
   if (k.get("SELECT 1 FROM session WHERE key = ?", input.session) === undefined) return;
   if (input.entry) appendEntry(k, input.session, { turnId: null, content: { role: "notice", text: input.text }, messageIds: [], provenance: "system" });
-  k.emit(input.session, { type: "notice", data: { ...input.data, text: input.text, level: input.level, code: input.code } });
+  const event = { type: "notice", data: { ...input.data, text: input.text, level: input.level, code: input.code } } as const;
+  k.emit(input.session, event);
+  if (input.code !== "COMMAND") noticeToBound(k, input.session, event);
 }
