@@ -16,6 +16,8 @@ export type BarrierId = Id<"barrier">;
 export type SessionKey = Id<"session">;
 export type JobId = Id<"job">;
 export type RunId = Id<"run">;
+export type WorkspaceId = Id<"workspace">;
+export type MergeId = Id<"merge">;
 
 /** Where random bytes come from; a seeded one makes a whole run repeatable. */
 export type RandomBytes = (count: number) => Uint8Array;
@@ -76,6 +78,11 @@ export class IdMaker {
   }
   run(): RunId {
     return `run_${token(this.#random)}` as RunId;
+  workspace(): WorkspaceId {
+    return `ws_${token(this.#random)}` as WorkspaceId;
+  }
+  merge(): MergeId {
+    return `merge_${token(this.#random)}` as MergeId;
   }
   /** The random part alone, for session keys and names that carry their own prefix. */
   bare(): string {
