@@ -78,6 +78,7 @@ export class IdMaker {
   }
   run(): RunId {
     return `run_${token(this.#random)}` as RunId;
+  }
   workspace(): WorkspaceId {
     return `ws_${token(this.#random)}` as WorkspaceId;
   }

@@ -11,6 +11,8 @@ import { SETTINGS as TREES } from "../trees/settings.ts";
 import { agentsList } from "../turns/agents-list.ts";
 import { SETTINGS as BUDGETS } from "../turns/budget-settings.ts";
 import { SETTINGS as TURNS } from "../turns/settings.ts";
+import { SETTINGS as MERGES } from "../merges/settings.ts";
+import { SETTINGS as WORKSPACES } from "../workspaces/settings.ts";
 import { SETTINGS as GATEWAY } from "./settings.ts";
 
 /** In the order of their keys. */
@@ -25,6 +27,8 @@ export const ALL_SETTINGS: readonly Setting<unknown>[] = [
   ...TREES,
   ...TURNS,
   ...BUDGETS,
+  ...MERGES,
+  ...WORKSPACES,
   agentsList as Setting<unknown>,
   ...GATEWAY,
 ].toSorted((a, b) => (a.key < b.key ? -1 : 1));

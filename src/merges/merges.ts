@@ -18,9 +18,9 @@ export interface Merges {
   list(query?: { readonly states?: readonly MergeState[]; readonly workspace?: WorkspaceId; readonly limit?: number }): Promise<readonly Merge[]>;
   /** Resolves when the merge is at rest. */
   watch(id: MergeId, signal: AbortSignal): Promise<Merge>;
-  /** Puts one that did not land back in line; `allowFlagged` when a person has looked at the flagged files. @throws {Fault} MERGE_NOT_FOUND, MERGE_NOT_RETRIABLE. */
+  /** Puts one that did not land back in line; `allowFlagged` when a person has looked at the flagged files. @throws {Fault} MERGE_NOT_FOUND, MERGE_STATE. */
   retry(id: MergeId, options?: { readonly allowFlagged?: boolean }): Promise<Merge>;
-  /** Takes a landed one back: by moving the ref when nothing came after it, else by a revert commit. @throws {Fault} MERGE_NOT_FOUND, MERGE_NOT_LANDED, MERGE_CONFLICT. */
+  /** Takes a landed one back: by moving the ref when nothing came after it, else by a revert commit. @throws {Fault} MERGE_NOT_FOUND, MERGE_STATE, MERGE_CONFLICT. */
   undo(id: MergeId): Promise<Merge>;
   cancel(id: MergeId): Promise<Merge>;
 }

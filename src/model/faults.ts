@@ -454,6 +454,116 @@ export const FAULTS = {
     httpStatus: 404,
     text: ({ family, model, known }) => `no provider for ${model === "" ? `/proxy/${family}` : `${model} at /proxy/${family}`}; providers that speak this API: ${known === "" ? "none" : known}; set one up under models.providers`,
   }),
+  NOT_A_REPOSITORY: fault<{ folder: string }>({
+    kind: "caller",
+    httpStatus: 400,
+    text: ({ folder }) => `${folder} is in no git repository that the gateway may read; name a folder inside a checkout that belongs to the gateway's user`,
+  }),
+  GIT_FAILED: fault<{ command: string; problem: string }>({
+    kind: "outside",
+    httpStatus: 502,
+    text: ({ command, problem }) => `git ${command} failed: ${problem}`,
+  }),
+  WORKSPACE_NOT_FOUND: fault<{ workspace: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ workspace }) => `no workspace ${workspace}; "yard workspaces list" shows those there are`,
+  }),
+  WORKSPACE_LIMIT: fault<{ count: number; max: number }>({
+    kind: "busy",
+    httpStatus: 429,
+    text: ({ count, max }) => `${count} of ${max} workspaces are there; remove one with "yard workspaces remove", or raise workspaces.max`,
+  }),
+  WORKSPACE_DISK: fault<{ freeBytes: number; minBytes: number }>({
+    kind: "busy",
+    httpStatus: 507,
+    text: ({ freeBytes, minBytes }) => `only ${freeBytes} bytes are free for workspaces, and workspaces.freeBytesMin asks for ${minBytes}; remove some with "yard workspaces remove"`,
+  }),
+  WORKSPACE_SETUP_FAILED: fault<{ workspace: string; problem: string }>({
+    kind: "outside",
+    httpStatus: 502,
+    text: ({ workspace, problem }) => `workspace ${workspace} could not be set up: ${problem}`,
+  }),
+  WORKSPACE_STATE: fault<{ workspace: string; state: string; needed: string }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ workspace, state, needed }) => `workspace ${workspace} is ${state}, and this needs one that is ${needed}`,
+  }),
+  WORKSPACE_FENCED: fault<{ workspace: string; epoch: number; current: number }>({
+    kind: "gone",
+    httpStatus: 409,
+    text: ({ workspace, epoch, current }) => `workspace ${workspace} was handed over: epoch ${epoch} is over, ${current} holds it now; what the old holder did is not merged`,
+  }),
+  CLAIM_BAD: fault<{ claim: string; problem: string }>({
+    kind: "caller",
+    httpStatus: 400,
+    text: ({ claim, problem }) => `the claim ${JSON.stringify(claim)} ${problem}`,
+  }),
+  CLAIM_HELD: fault<{ claim: string; workspace: string; label: string }>({
+    kind: "busy",
+    httpStatus: 409,
+    text: ({ claim, workspace, label }) => `${claim} is claimed by workspace ${workspace} (${label}); wait until it has landed, or divide the paths`,
+  }),
+  MERGE_NOT_FOUND: fault<{ merge: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ merge }) => `no merge ${merge}; "yard merges list" shows those there are`,
+  }),
+  MERGE_IN_LINE: fault<{ workspace: string; merge: string }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ workspace, merge }) => `workspace ${workspace} is in line already, as ${merge}`,
+  }),
+  MERGE_STATE: fault<{ merge: string; state: string; needed: string }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ merge, state, needed }) => `${merge} is ${state}, and this needs one that is ${needed}`,
+  }),
+  MERGE_NOTHING: fault<{ workspace: string }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ workspace }) => `workspace ${workspace} holds nothing that its target has not`,
+  }),
+  MERGE_TARGET_UNKNOWN: fault<{ onto: string }>({
+    kind: "caller",
+    httpStatus: 400,
+    text: ({ onto }) => `there is no branch ${onto} to merge onto; make it first, or name another`,
+  }),
+  MERGE_OUTSIDE_CLAIM: fault<{ paths: string; claims: string }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ paths, claims }) => `changed outside of the claim (${claims}): ${paths}; take these changes back, or widen the claim, then retry`,
+  }),
+  MERGE_FLAGGED: fault<{ paths: string }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ paths }) => `a person must look at these first: ${paths}; then "yard merges retry --allow-flagged"`,
+  }),
+  MERGE_REPOSITORY_CHANGED: fault<{ changes: string }>({
+    kind: "outside",
+    httpStatus: 409,
+    text: ({ changes }) => `settings of the repository changed since the workspace was made: ${changes}; look at them, then "yard merges retry --allow-flagged"`,
+  }),
+  MERGE_TESTS_RED: fault<{ command: string; exitCode: string }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ command, exitCode }) => `${command} ended with ${exitCode} on the merged result; "yard merges show" has its output`,
+  }),
+  MERGE_CONFLICT: fault<{ paths: string }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ paths }) => `conflicts in ${paths}; "yard merges show" has both sides; mend them in the workspace, then "yard merges retry"`,
+  }),
+  MERGE_TARGET_DIRTY: fault<{ dir: string; onto: string }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ dir, onto }) => `${onto} is checked out in ${dir} with changes that are not committed; commit or stash them, then "yard merges retry"`,
+  }),
+  MERGE_MOVING_TARGET: fault<{ onto: string; attempts: number }>({
+    kind: "outside",
+    httpStatus: 409,
+    text: ({ onto, attempts }) => `after ${attempts} attempts ${onto} did not stand still, or the gateway was stopped each time; "yard merges retry" begins again`,
+  }),
 } as const;
 
 export type FaultCode = keyof typeof FAULTS;

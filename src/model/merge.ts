@@ -1,7 +1,7 @@
 /**
  * Merges: landing the work of a workspace on an integration branch.
  *
- *     queued ──▶ running ──▶ advancing ──▶ landed ──undo──▶ undone
+ *     queued ──▶ running ──▶ advancing ──▶ landed ──undo──▶ undoing ──▶ undone
  *       ▲           ├──▶ resolving ──▶ queued      the agent, or a second run, mends the conflict
  *       │           ├──▶ conflict                  given up to a person, both sides shown
  *       └──retry────┼──▶ failed                    its tests are red, or the target is not clean
@@ -12,7 +12,7 @@
  */
 import type { MergeId, SessionKey, WorkspaceId } from "../base/ids.ts";
 
-export const MERGE_STATES = ["queued", "running", "resolving", "advancing", "landed", "conflict", "failed", "refused", "undone", "cancelled"] as const;
+export const MERGE_STATES = ["queued", "running", "resolving", "advancing", "landed", "undoing", "conflict", "failed", "refused", "undone", "cancelled"] as const;
 export type MergeState = (typeof MERGE_STATES)[number];
 /** States from which nothing moves on by itself. */
 export const MERGE_AT_REST: readonly MergeState[] = ["landed", "conflict", "failed", "refused", "undone", "cancelled"];
@@ -110,6 +110,8 @@ export interface Merge {
   readonly to: string | null;
   readonly evidence: readonly TestEvidence[];
   readonly conflict: Conflict | null;
+  /** Set before an undo moves the ref: where the target was, and where it goes. */
+  readonly undo: { readonly from: string; readonly to: string } | null;
   /** How a conflict was mended. */
   readonly mendedBy: MergeStrategy | null;
   /** Code of a fault, and its text. */

@@ -31,11 +31,15 @@ export interface Workspace {
   /** Ports `portFirst` to `portFirst + portCount - 1` are this workspace's. */
   readonly portFirst: number;
   readonly portCount: number;
+  readonly copy: readonly string[];
+  readonly setup: string | null;
+  /** Settings of the repository that could run something, as they were when it was made; see Repository.dangers. */
+  readonly dangers: readonly string[];
   /** What it is for, e.g. a plan's task. */
   readonly label: string;
   /** Where its events go. */
   readonly session: SessionKey | null;
-  /** Work that was not merged when it was removed; null = there was none. */
+  /** Keeps the work of one that was removed; null = there was none. */
   readonly backupRef: string | null;
   /** Why it failed. */
   readonly problem: string | null;
@@ -68,7 +72,6 @@ export interface WorkspaceStatus {
   readonly uncommitted: readonly string[];
   /** Changed files outside of the claims. */
   readonly outside: readonly string[];
-  readonly bytes: number | null;
 }
 
 export interface Commit {

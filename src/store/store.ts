@@ -17,7 +17,7 @@
  *
  * Not here: what the work is. Clock and ids come in when the store is opened.
  */
-import type { BarrierId, FlowId, JobId, MessageId, RunId, SessionKey, TaskId, TurnId } from "../base/ids.ts";
+import type { BarrierId, FlowId, JobId, MergeId, MessageId, RunId, SessionKey, TaskId, TurnId, WorkspaceId } from "../base/ids.ts";
 import type { JsonObject } from "../base/json.ts";
 import type { AccessToken, NewAccessToken } from "../model/access-token.ts";
 import type { BudgetView, CallAsked, CallGrant, ScopeBudgets } from "../model/budget.ts";
@@ -28,12 +28,14 @@ import type { Claim, ClaimRules, PromotedTurn, Rules } from "../model/claim.ts";
 import type { NewEvent, YardEvent } from "../model/event.ts";
 import type { Firing, Job, JobSpec, JobState, Run, RunRules, Schedule } from "../model/job.ts";
 import type { LaneState, PoolName, QueueMode } from "../model/lane.ts";
+import type { Merge, MergeState } from "../model/merge.ts";
 import type { Accepted, NewMessage } from "../model/message.ts";
 import type { Parking } from "../model/parking.ts";
 import type { SessionKind } from "../model/session.ts";
 import type { Attempt } from "../model/supervision.ts";
 import type { NewSpawn, SpawnLimits, Task, TaskState } from "../model/task.ts";
 import type { Entry, StartedTurn, StepWrite, Track, TurnAt, TurnEnd, TurnRef } from "../model/turn.ts";
+import type { Workspace, WorkspaceState } from "../model/workspace.ts";
 
 // ── what goes in ────────────────────────────────────────────────────────────────────────────
 
@@ -302,6 +304,20 @@ export interface OpenRun {
   readonly session: SessionKey | null;
   /** Its turn is over; it waits for what it set going. */
   readonly isEnded: boolean;
+export interface WorkspaceQuery {
+  readonly commonDir?: string;
+  readonly session?: SessionKey;
+  readonly states?: readonly WorkspaceState[];
+  readonly limit: number;
+}
+
+export interface MergeQuery {
+  readonly commonDir?: string;
+  readonly onto?: string;
+  readonly states?: readonly MergeState[];
+  readonly workspace?: WorkspaceId;
+  readonly oldestFirst?: boolean;
+  readonly limit: number;
 }
 
 // ── the verbs ───────────────────────────────────────────────────────────────────────────────
@@ -474,6 +490,19 @@ export interface StoreVerbs {
   openRuns(): readonly OpenRun[];
   jobRuns(query: { id: JobId; after?: number; limit: number }): { readonly runs: readonly Run[]; readonly next: number | null };
   forgetRuns(input: { completedBefore: number; limit: number }): number;
+  /** Gives it the lowest free ports. @throws {Fault} WORKSPACE_LIMIT. */
+  addWorkspace(input: { workspace: Omit<Workspace, "portFirst">; liveMax: number; portBase: number }): Workspace;
+  /** Null: it is in none of the states `from`; nothing changed. One that comes back gets ports anew, and needs the limits. */
+  moveWorkspace(input: { id: WorkspaceId; from: readonly WorkspaceState[]; patch: Partial<Workspace>; liveMax?: number; portBase?: number }): Workspace | null;
+  workspace(id: WorkspaceId): Workspace | null;
+  /** Newest first. */
+  workspaces(query: WorkspaceQuery): readonly Workspace[];
+  /** @throws {Fault} MERGE_IN_LINE: the workspace has one that is not at rest. */
+  addMerge(merge: Omit<Merge, "n">): Merge;
+  /** All or none. Null: one is in no state of its `from`; or it was to advance and its epoch is old. */
+  moveMerges(moves: readonly { readonly id: MergeId; readonly from: readonly MergeState[]; readonly patch: Partial<Merge> }[]): readonly Merge[] | null;
+  merge(id: MergeId): Merge | null;
+  merges(query: MergeQuery): readonly Merge[];
 
   recordProcess(process: OwnedProcess): void;
   forgetProcess(marker: string): void;

@@ -14,7 +14,7 @@ import type { TestCommand, TestEvidence } from "../model/merge.ts";
 import type { ChangedFile, Commit, NewWorkspace, Workspace, WorkspaceState, WorkspaceStatus } from "../model/workspace.ts";
 
 export interface Workspaces {
-  /** @throws {Fault} NOT_A_REPOSITORY, GIT_FAILED, WORKSPACE_LIMIT, WORKSPACE_SETUP_FAILED, CLAIM_INVALID. */
+  /** @throws {Fault} NOT_A_REPOSITORY, GIT_FAILED, WORKSPACE_LIMIT, WORKSPACE_DISK, WORKSPACE_SETUP_FAILED, CLAIM_BAD. */
   create(request: NewWorkspace, signal?: AbortSignal): Promise<Workspace>;
   get(id: WorkspaceId): Promise<Workspace | null>;
   list(query?: { readonly repository?: string; readonly states?: readonly WorkspaceState[] }): Promise<readonly Workspace[]>;
@@ -37,12 +37,12 @@ export interface Workspaces {
 
   /** A successor takes over: raises the epoch, so that what the old holder still does is refused at the merge. */
   handOver(id: WorkspaceId, session: SessionKey | null): Promise<Workspace>;
-  /** Adds to what the work may change. @throws {Fault} CLAIM_INVALID, CLAIM_TAKEN when a live workspace of the same repository holds it. */
+  /** Adds to what the work may change. @throws {Fault} CLAIM_BAD, CLAIM_HELD when a live workspace of the same repository holds it. */
   widen(id: WorkspaceId, claims: readonly string[]): Promise<Workspace>;
 
   /** Removes worktree and branch; unmerged work is kept under a backup ref first. */
   remove(id: WorkspaceId): Promise<Workspace>;
-  /** Brings a removed workspace back as it was. @throws {Fault} WORKSPACE_NOT_REMOVED. */
+  /** Brings a removed workspace back as it was. @throws {Fault} WORKSPACE_STATE. */
   undo(id: WorkspaceId): Promise<Workspace>;
 
   // Questions to a repository. @throws {Fault} NOT_A_REPOSITORY, GIT_FAILED.

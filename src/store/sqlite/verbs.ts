@@ -22,6 +22,7 @@ import { archiveIdle, deleteSession, patchSession, removeSpent, resetSession, se
 import { admitSpawn, cancelFlow, cancelSession, cancelTask, cancelTurn, retryTask } from "./tasks.ts";
 import { endTurn, journal, recover } from "./turns.ts";
 import { usage } from "./usage.ts";
+import { addMerge, addWorkspace, merge, merges, moveMerges, moveWorkspace, workspace, workspaces } from "./workspaces.ts";
 
 type Verb = keyof StoreVerbs;
 type KernelVerbs = { readonly [V in Verb]: (k: Kernel, ...args: Parameters<StoreVerbs[V]>) => ReturnType<StoreVerbs[V]> };
@@ -100,6 +101,14 @@ export const VERBS: KernelVerbs = {
   openRuns,
   jobRuns,
   forgetRuns,
+  addWorkspace,
+  moveWorkspace,
+  workspace,
+  workspaces,
+  addMerge,
+  moveMerges,
+  merge,
+  merges,
   recordProcess: (k, { marker, pid, startTicks, bootId }: OwnedProcess) => {
     k.run("INSERT OR REPLACE INTO process VALUES (?,?,?,?)", marker, pid, startTicks, bootId);
   },

@@ -1,0 +1,441 @@
+/**
+ * The workspaces: rows first, then git, then the row's next state, so that what a kill leaves half
+ * done is finished or taken back at the next start (`start`).
+ *
+ *     create: row making ─▶ worktree ─▶ files ─▶ set-up ─▶ row ready
+ *     remove: row removing ─▶ backup ref ─▶ folder ─▶ worktree ─▶ branch ─▶ row removed
+ */
+import { mkdir, readdir, realpath, rm, stat, statfs } from "node:fs/promises";
+import { dirname, join, sep } from "node:path";
+import type { Clock } from "../base/clock.ts";
+import { IdMaker, type RandomBytes, type SessionKey, type WorkspaceId } from "../base/ids.ts";
+import type { Log } from "../base/log.ts";
+import type { Settings } from "../base/setting.ts";
+import { asFault, Fault } from "../model/faults.ts";
+import type { TestCommand, TestEvidence } from "../model/merge.ts";
+import { claimProblem, claimsOverlap, mayChange } from "../model/path-claims.ts";
+import type { ChangedFile, Commit, NewWorkspace, Workspace, WorkspaceState, WorkspaceStatus } from "../model/workspace.ts";
+import type { Store } from "../store/store.ts";
+import { copyIgnored } from "./copy-ignored.ts";
+import type { Git } from "./git.ts";
+import { NO_OBJECT, Repository } from "./repository.ts";
+import { freeBytesMin, portFirst, portsEach, setupTimeoutSeconds, workspacesMax } from "./settings.ts";
+import type { Workspaces } from "./workspaces.ts";
+
+const LISTED_MAX = 1000;
+const BACKUPS = "refs/yard/backup";
+/** Checkouts that merges are tested in; none outlives the gateway that made it. */
+const BENCH_PREFIX = "merge_";
+const OUTPUT_MAX_BYTES = 65_536;
+/** One that failed holds no ports; it goes without the step between. */
+const GOING: readonly WorkspaceState[] = ["removing", "failed"];
+const LIVE: readonly WorkspaceState[] = ["making", "ready", "removing"];
+
+/** Runs a line for `/bin/sh -c` that ends with everything it started. Never rejects for what the line does. */
+export type RunLine = (line: { readonly command: string; readonly cwd: string; readonly env: Readonly<Record<string, string>>; readonly timeoutMs: number; readonly outputMaxBytes: number; readonly signal?: AbortSignal }) => Promise<LineEnd>;
+export interface LineEnd {
+  readonly exitCode: number | null;
+  readonly timedOut: boolean;
+  readonly ms: number;
+  readonly output: string;
+}
+
+export interface WorktreesDeps {
+  readonly store: Pick<Store, "addWorkspace" | "moveWorkspace" | "workspace" | "workspaces">;
+  readonly git: Git;
+  readonly settings: Settings;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  readonly log: Log;
+  readonly runLine: RunLine;
+  /** Where the worktrees are, absolute; made when it is needed. */
+  readonly root: string;
+}
+
+export class Worktrees implements Workspaces {
+  readonly #deps: WorktreesDeps;
+  readonly #ids: IdMaker;
+  readonly #repositories = new Map<string, Repository>();
+  /** By common directory: the end of the last piece of work that changes worktrees or refs. */
+  readonly #lines = new Map<string, Promise<unknown>>();
+
+  constructor(deps: WorktreesDeps) {
+    this.#deps = deps;
+    this.#ids = new IdMaker(deps.random);
+  }
+
+  /** Finishes, or takes back, what a killed gateway left half done. */
+  async start(): Promise<void> {
+    const { store, git, log } = this.#deps;
+    const live = await store.workspaces({ states: LIVE, limit: LISTED_MAX });
+    if (live.length === 0) return;
+    await git.start();
+    for (const commonDir of new Set(live.map((one) => one.commonDir))) await this.#dropBenches(commonDir).catch((cause: unknown) => log.warn("workspaces.bench-left", { commonDir, cause }));
+    for (const one of live) {
+      try {
+        if (one.state === "making") await this.#takeBack(one, "the gateway was stopped while it was made");
+        else if (one.state === "removing") await this.#finishRemoving(one);
+        else if ((await stat(one.dir).catch(() => null)) === null) await store.moveWorkspace({ id: one.id, from: ["ready"], patch: { state: "failed", problem: `its folder ${one.dir} is gone; its branch is still there`, endedAt: this.#now() } });
+      } catch (cause) {
+        log.warn("workspace.not-reconciled", { workspace: one.id, cause });
+      }
+    }
+  }
+
+  stop(): void {
+    this.#deps.git.stop();
+  }
+
+  async create(request: NewWorkspace, signal?: AbortSignal): Promise<Workspace> {
+    const { store, git, settings, root } = this.#deps;
+    const claims = request.claims ?? [];
+    checkClaims(claims);
+    const { commonDir, workTree } = await git.find(request.repository);
+    await mkdir(root, { recursive: true, mode: 0o700 });
+    const realRoot = await realpath(root);
+    if (`${realRoot}${sep}`.startsWith(`${await realpath(workTree!)}${sep}`)) throw new Fault("BAD_REQUEST", { where: "repository", problem: `the state directory lies inside ${workTree}; workspaces must be outside of the repository` });
+    const { bavail, bsize } = await statfs(root);
+    if (bavail * bsize < settings.get(freeBytesMin)) throw new Fault("WORKSPACE_DISK", { freeBytes: bavail * bsize, minBytes: settings.get(freeBytesMin) });
+    const repository = this.repository(commonDir);
+    const base = await repository.must(request.base);
+    const id = this.#ids.workspace();
+    const made = await store.addWorkspace({
+      ...this.#room(),
+      workspace: {
+        id,
+        state: "making",
+        repository: workTree!,
+        commonDir,
+        dir: join(realRoot, id),
+        branch: `refs/heads/yard/${id}`,
+        base,
+        claims,
+        epoch: 1,
+        portCount: settings.get(portsEach),
+        copy: request.copy ?? [],
+        setup: request.setup ?? null,
+        dangers: await repository.dangers(),
+        label: request.label,
+        session: request.session ?? null,
+        backupRef: null,
+        problem: null,
+        createdAt: this.#now(),
+        endedAt: null,
+      },
+    });
+    try {
+      await this.#makeWorktree(repository, made.dir, base, made.branch);
+      await this.#furnish(made, made.dir, signal);
+    } catch (cause) {
+      await this.#takeBack(made, asFault(cause).message);
+      throw cause;
+    }
+    return (await store.moveWorkspace({ id, from: ["making"], patch: { state: "ready" } }))!;
+  }
+
+  get(id: WorkspaceId): Promise<Workspace | null> {
+    return this.#deps.store.workspace(id);
+  }
+
+  async list({ repository, states }: { readonly repository?: string; readonly states?: readonly WorkspaceState[] } = {}): Promise<readonly Workspace[]> {
+    const { store, git } = this.#deps;
+    const commonDir = repository === undefined ? {} : { commonDir: (await git.find(repository)).commonDir };
+    return store.workspaces({ ...commonDir, ...(states === undefined ? {} : { states }), limit: LISTED_MAX });
+  }
+
+  async status(id: WorkspaceId): Promise<WorkspaceStatus> {
+    const one = await this.#must(id, ["ready"]);
+    const repository = this.repository(one.commonDir);
+    const place = repository.placeOf(one.dir);
+    const [head, tree] = await Promise.all([repository.head(place), repository.treeOfFiles(place)]);
+    const [commits, changed, uncommitted] = await Promise.all([
+      repository.commits(head, { from: one.base }),
+      repository.diffNames(one.base, tree),
+      repository.diffNames(head, tree),
+    ]);
+    const paths = changed.map(({ path }) => path);
+    return { head, commits, changed: paths, uncommitted: uncommitted.map(({ path }) => path), outside: paths.filter((path) => !mayChange(one.claims, path)) };
+  }
+
+  async commit(id: WorkspaceId, epoch: number, message: string): Promise<string | null> {
+    const one = await this.#must(id, ["ready"]);
+    if (one.epoch !== epoch) throw new Fault("WORKSPACE_FENCED", { workspace: id, epoch, current: one.epoch });
+    const repository = this.repository(one.commonDir);
+    const place = repository.placeOf(one.dir);
+    return this.locked(one.commonDir, async () => {
+      const head = await repository.head(place);
+      const tree = await repository.treeOfFiles(place);
+      const isNew = tree !== (await repository.treeOf(head));
+      const commit = isNew ? await repository.commitTree(tree, [head], message) : head;
+      const at = (await repository.resolve(one.branch)) ?? NO_OBJECT;
+      // The work is what stands in the worktree, whatever branch the agent went to.
+      if (at !== NO_OBJECT && !(await repository.isAncestor(at, commit))) await this.#keep(repository, one.id, at);
+      if (at !== commit && !(await repository.moveRef(one.branch, commit, at, "work committed"))) throw new Fault("GIT_FAILED", { command: "update-ref", problem: `${one.branch} moved while its work was committed; try again` });
+      await repository.git.run(place, ["symbolic-ref", "HEAD", one.branch]);
+      await repository.git.run(place, ["read-tree", commit]);
+      await repository.git.run(place, ["update-index", "-q", "--refresh", "--ignore-submodules"], { answers: [1] });
+      return isNew ? commit : null;
+    });
+  }
+
+  async snapshot(id: WorkspaceId): Promise<string> {
+    const one = await this.#must(id, ["ready"]);
+    return this.#snapshotOf(this.repository(one.commonDir), one.dir);
+  }
+
+  async diffNames(repository: string, from: string, to: string): Promise<readonly ChangedFile[]> {
+    return (await this.#at(repository)).diffNames(from, to);
+  }
+
+  async test(id: WorkspaceId, test: TestCommand, signal?: AbortSignal): Promise<TestEvidence> {
+    const one = await this.#must(id, ["ready"]);
+    const repository = this.repository(one.commonDir);
+    return this.testIn(one, one.dir, await repository.treeOfFiles(repository.placeOf(one.dir)), test, signal);
+  }
+
+  environment(workspace: Workspace): Readonly<Record<string, string>> {
+    return { YARD_WORKSPACE: workspace.id, YARD_PORT_FIRST: String(workspace.portFirst), YARD_PORT_COUNT: String(workspace.portCount) };
+  }
+
+  async handOver(id: WorkspaceId, session: SessionKey | null): Promise<Workspace> {
+    const one = await this.#must(id, ["ready"]);
+    const moved = await this.#deps.store.moveWorkspace({ id, from: ["ready"], patch: { epoch: one.epoch + 1, session } });
+    if (moved === null) throw new Fault("WORKSPACE_STATE", { workspace: id, state: "going away", needed: "ready" });
+    return moved;
+  }
+
+  async widen(id: WorkspaceId, claims: readonly string[]): Promise<Workspace> {
+    const { store } = this.#deps;
+    checkClaims(claims);
+    const one = await this.#must(id, ["ready"]);
+    return this.locked(one.commonDir, async () => {
+      for (const other of await store.workspaces({ commonDir: one.commonDir, states: LIVE, limit: LISTED_MAX })) {
+        const held = other.id === id ? undefined : claims.find((claim) => other.claims.some((theirs) => claimsOverlap(claim, theirs)));
+        if (held !== undefined) throw new Fault("CLAIM_HELD", { claim: held, workspace: other.id, label: other.label });
+      }
+      const { claims: before } = await this.#must(id, ["ready"]);
+      // None means everything: there is nothing to widen then.
+      const patch = { claims: before.length === 0 ? before : [...new Set([...before, ...claims])] };
+      return (await store.moveWorkspace({ id, from: ["ready"], patch }))!;
+    });
+  }
+
+  async remove(id: WorkspaceId): Promise<Workspace> {
+    const one = await this.#must(id, ["ready", "failed", "removing"]);
+    const removing = await this.#deps.store.moveWorkspace({ id, from: ["ready"], patch: { state: "removing" } });
+    return this.#finishRemoving(removing ?? one);
+  }
+
+  async undo(id: WorkspaceId): Promise<Workspace> {
+    const { store } = this.#deps;
+    const one = await this.#must(id, ["removed"]);
+    const making = await store.moveWorkspace({ id, from: ["removed"], patch: { state: "making", epoch: one.epoch + 1, endedAt: null }, ...this.#room() });
+    if (making === null) throw new Fault("WORKSPACE_STATE", { workspace: id, state: "changing", needed: "removed" });
+    const repository = this.repository(one.commonDir);
+    try {
+      const kept = one.backupRef === null ? null : await repository.must(one.backupRef);
+      // A backup is the tree of all files on top of the branch's last commit.
+      const head = kept === null ? one.base : await repository.must(`${kept}^`);
+      await this.#makeWorktree(repository, one.dir, head, one.branch);
+      if (kept !== null) {
+        const place = repository.placeOf(one.dir);
+        await repository.git.run(place, ["read-tree", "--reset", "-u", kept]);
+        await repository.git.run(place, ["read-tree", head]);
+      }
+      await this.#furnish(making, one.dir);
+    } catch (cause) {
+      await this.#takeBack(making, asFault(cause).message);
+      throw cause;
+    }
+    return (await store.moveWorkspace({ id, from: ["making"], patch: { state: "ready", problem: null } }))!;
+  }
+
+  async resolve(repository: string, name: string): Promise<string | null> {
+    return (await this.#at(repository)).resolve(name);
+  }
+  async files(repository: string, commit: string): Promise<readonly string[]> {
+    return (await this.#at(repository)).files(commit);
+  }
+  async fileAt(repository: string, commit: string, path: string): Promise<string | null> {
+    return (await this.#at(repository)).text(`${commit}:${path}`);
+  }
+  async commits(repository: string, to: string, options?: { readonly from?: string; readonly limit?: number }): Promise<readonly Commit[]> {
+    return (await this.#at(repository)).commits(to, options);
+  }
+  async changedTogether(repository: string, { commits }: { readonly commits: number }): Promise<readonly (readonly string[])[]> {
+    return (await this.#at(repository)).changedTogether(commits);
+  }
+
+  // ── for merges ────────────────────────────────────────────────────────────────────────────
+
+  repository(commonDir: string): Repository {
+    let repository = this.#repositories.get(commonDir);
+    if (repository === undefined) this.#repositories.set(commonDir, (repository = new Repository(this.#deps.git, commonDir)));
+    return repository;
+  }
+
+  /** One at a time per repository; whoever comes waits for those before. Not to be nested. */
+  locked<T>(commonDir: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#lines.get(commonDir) ?? Promise.resolve();
+    const mine = before.then(work, work);
+    const settled = mine.catch(() => {});
+    this.#lines.set(commonDir, settled);
+    void settled.then(() => {
+      if (this.#lines.get(commonDir) === settled) this.#lines.delete(commonDir);
+    });
+    return mine;
+  }
+
+  /** A checkout of a commit for tests, furnished as the workspace is; `use` gets its folder, which is gone afterwards. */
+  async withBench<T>(workspace: Workspace, commit: string, use: (bench: { readonly dir: string; show(commit: string): Promise<void> }) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const repository = this.repository(workspace.commonDir);
+    const dir = join(dirname(workspace.dir), `${BENCH_PREFIX}${this.#ids.bare()}`);
+    await mkdir(dirname(dir), { recursive: true, mode: 0o700 });
+    try {
+      await this.#makeWorktree(repository, dir, commit, null);
+      await this.#furnish(workspace, dir, signal);
+      const place = repository.placeOf(dir);
+      const show = async (next: string): Promise<void> => {
+        await repository.git.run(place, ["read-tree", "--reset", "-u", next]);
+      };
+      return await use({ dir, show });
+    } finally {
+      await this.#dropWorktree(repository, dir).catch((cause: unknown) => this.#deps.log.warn("workspaces.bench-left", { dir, cause }));
+    }
+  }
+
+  async testIn(workspace: Workspace, dir: string, tree: string, { command, timeoutMs }: TestCommand, signal?: AbortSignal): Promise<TestEvidence> {
+    const { runLine, clock } = this.#deps;
+    const end = await runLine({ command, cwd: dir, env: this.environment(workspace), timeoutMs, outputMaxBytes: OUTPUT_MAX_BYTES, ...(signal ? { signal } : {}) });
+    return { command, ...end, tree, at: clock.now() };
+  }
+
+  /**
+   * Puts a tree with conflict markers in a worktree, for its agent to mend: the branch stands on `onto`
+   * afterwards, and what it held before is kept under a backup ref. Twice is the same as once.
+   */
+  async showConflict(workspace: Workspace, onto: string, tree: string): Promise<void> {
+    const repository = this.repository(workspace.commonDir);
+    const place = repository.placeOf(workspace.dir);
+    await this.locked(workspace.commonDir, async () => {
+      const at = await repository.must(workspace.branch);
+      if (at === onto) return;
+      await this.#keep(repository, workspace.id, await this.#snapshotOf(repository, workspace.dir));
+      // Files first, the branch last: so the branch tells whether it was done.
+      await repository.git.run(place, ["read-tree", "--reset", "-u", tree]);
+      await repository.moveRef(workspace.branch, onto, at, "a conflict to mend");
+    });
+  }
+
+  // ── ───────────────────────────────────────────────────────────────────────────────────────
+
+  #now(): number {
+    return this.#deps.clock.now();
+  }
+
+  #room(): { liveMax: number; portBase: number } {
+    const { settings } = this.#deps;
+    return { liveMax: settings.get(workspacesMax), portBase: settings.get(portFirst) };
+  }
+
+  async #must(id: WorkspaceId, states: readonly WorkspaceState[]): Promise<Workspace> {
+    const found = await this.#deps.store.workspace(id);
+    if (found === null) throw new Fault("WORKSPACE_NOT_FOUND", { workspace: id });
+    if (!states.includes(found.state)) throw new Fault("WORKSPACE_STATE", { workspace: id, state: found.state, needed: states.join(" or ") });
+    return found;
+  }
+
+  async #at(folder: string): Promise<Repository> {
+    return this.repository((await this.#deps.git.find(folder)).commonDir);
+  }
+
+  async #makeWorktree(repository: Repository, dir: string, commit: string, branch: string | null): Promise<void> {
+    const { git, place } = repository;
+    await this.locked(repository.commonDir, async () => {
+      // No files yet: what writes them is a call of ours, with every setting pinned, and not a child of git's.
+      const how = branch === null ? ["--detach"] : ["-b", branch.replace("refs/heads/", "")];
+      await git.run(place, ["worktree", "add", "--quiet", "--no-track", "--no-checkout", ...how, dir, commit]);
+    });
+    await git.run(repository.placeOf(dir), ["read-tree", "--reset", "-u", commit], { timeoutMs: 600_000 });
+  }
+
+  async #furnish(workspace: Workspace, dir: string, signal?: AbortSignal): Promise<void> {
+    const { runLine, settings } = this.#deps;
+    for (const path of workspace.copy) {
+      const problem = await copyIgnored(workspace.repository, dir, path);
+      if (problem !== null) throw new Fault("WORKSPACE_SETUP_FAILED", { workspace: workspace.id, problem });
+    }
+    if (workspace.setup === null) return;
+    const end = await runLine({ command: workspace.setup, cwd: dir, env: this.environment(workspace), timeoutMs: settings.get(setupTimeoutSeconds) * 1000, outputMaxBytes: OUTPUT_MAX_BYTES, ...(signal ? { signal } : {}) });
+    if (end.exitCode !== 0) throw new Fault("WORKSPACE_SETUP_FAILED", { workspace: workspace.id, problem: `${workspace.setup} ${end.timedOut ? "took too long" : `ended with ${end.exitCode}`}: ${end.output.slice(-500)}` });
+  }
+
+  async #snapshotOf(repository: Repository, dir: string): Promise<string> {
+    const place = repository.placeOf(dir);
+    const head = await repository.head(place);
+    return repository.commitTree(await repository.treeOfFiles(place), [head], "yard: a snapshot of unfinished work");
+  }
+
+  /** Keeps a commit for ever. @returns the ref. */
+  async #keep(repository: Repository, id: WorkspaceId, commit: string): Promise<string> {
+    const ref = `${BACKUPS}/${id}/${commit.slice(0, 16)}`;
+    await repository.moveRef(ref, commit, NO_OBJECT, "work kept");
+    return ref;
+  }
+
+  async #finishRemoving(one: Workspace): Promise<Workspace> {
+    const repository = this.repository(one.commonDir);
+    const backupRef = await this.#backUp(repository, one);
+    await this.#deps.store.moveWorkspace({ id: one.id, from: GOING, patch: { backupRef } });
+    await this.#dropWorktree(repository, one.dir);
+    await this.locked(one.commonDir, () => repository.deleteRef(one.branch));
+    const removed = await this.#deps.store.moveWorkspace({ id: one.id, from: GOING, patch: { state: "removed", endedAt: this.#now() } });
+    return removed ?? this.#must(one.id, ["removed"]);
+  }
+
+  /** Keeps what the worktree and its branch hold, unless it is the base as it was. */
+  async #backUp(repository: Repository, one: Workspace): Promise<string | null> {
+    const place = repository.placeOf(one.dir);
+    const isThere = (await stat(place.gitDir).catch(() => null)) !== null && (await stat(one.dir).catch(() => null)) !== null;
+    const tip = await repository.resolve(one.branch);
+    if (!isThere && tip === null) return one.backupRef;
+    const head = isThere ? await repository.head(place) : tip!;
+    // A branch that the worktree does not stand on may hold work too.
+    if (tip !== null && tip !== head && tip !== one.base && !(await repository.isAncestor(tip, head))) await this.#keep(repository, one.id, tip);
+    // When the removal was cut off half-way, its files are missing; what was kept before is the whole.
+    if (one.backupRef !== null && one.state === "removing") return one.backupRef;
+    const tree = isThere ? await repository.treeOfFiles(place) : await repository.treeOf(head);
+    if (head === one.base && tree === (await repository.treeOf(head))) return null;
+    return this.#keep(repository, one.id, await repository.commitTree(tree, [head], "yard: kept when the workspace was removed"));
+  }
+
+  async #dropWorktree(repository: Repository, dir: string): Promise<void> {
+    await rm(dir, { recursive: true, force: true, maxRetries: 3 });
+    // What git would do for a worktree whose folder is gone, without its look at all the others.
+    await this.locked(repository.commonDir, () => rm(repository.placeOf(dir).gitDir, { recursive: true, force: true }));
+  }
+
+  /** Undoes a making that did not come to its end; nobody has worked there yet. */
+  async #takeBack(one: Workspace, problem: string): Promise<void> {
+    const repository = this.repository(one.commonDir);
+    await this.#dropWorktree(repository, one.dir);
+    await this.locked(one.commonDir, () => repository.deleteRef(one.branch));
+    // One that was to come back is still removed, and its work still kept.
+    const state = one.backupRef === null ? "failed" : "removed";
+    await this.#deps.store.moveWorkspace({ id: one.id, from: ["making"], patch: { state, problem, endedAt: this.#now() } });
+  }
+
+  async #dropBenches(commonDir: string): Promise<void> {
+    const repository = this.repository(commonDir);
+    for (const name of await readdir(join(commonDir, "worktrees")).catch(() => [])) {
+      if (name.startsWith(BENCH_PREFIX)) await this.#dropWorktree(repository, join(await realpath(this.#deps.root), name));
+    }
+  }
+}
+
+function checkClaims(claims: readonly string[]): void {
+  for (const claim of claims) {
+    const problem = claimProblem(claim);
+    if (problem !== null) throw new Fault("CLAIM_BAD", { claim, problem });
+  }
+}
