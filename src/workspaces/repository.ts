@@ -2,7 +2,7 @@
  * Questions to a repository, and the few moves of it: objects are made freely, refs move by
  * compare-and-swap, files are changed only in worktrees that a caller names.
  */
-import { copyFile, mkdir, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../model/faults.ts";
 import type { ChangedFile, Commit } from "../model/workspace.ts";
@@ -11,7 +11,6 @@ import type { Git, Place } from "./git.ts";
 export const NO_OBJECT = "0".repeat(40);
 const BLOB_MAX_BYTES = 1_000_000;
 const COMMITS_MAX = 1000;
-const SUBMODULE_MODE = "160000";
 
 export interface IndexEntry {
   readonly mode: string;
@@ -276,7 +275,7 @@ export class Repository {
   async #withIndex<T>(copyOf: string | null, work: (env: Readonly<Record<string, string>>) => Promise<T>): Promise<T> {
     const file = join(this.commonDir, `yard-index-${this.git.bare()}`);
     try {
-      if (copyOf !== null) await copyFile(copyOf, file).catch(() => {});
+      if (copyOf !== null) await copyIndex(copyOf, file);
       return await work({ GIT_INDEX_FILE: file });
     } finally {
       await rm(file, { force: true });
@@ -285,6 +284,14 @@ export class Repository {
   }
 }
 
-export function isSubmodule(mode: string): boolean {
-  return mode === SUBMODULE_MODE;
+/**
+ * With the time of the original: git compares it with that of each file to know which may have changed
+ * since without a trace, e.g. to another text of the same length within the same tick of the clock.
+ */
+async function copyIndex(from: string, to: string): Promise<void> {
+  const found = await stat(from).catch(() => null);
+  if (found === null) return;
+  await copyFile(from, to);
+  const seconds = Math.floor(found.mtimeMs) / 1000 - 0.001;
+  await utimes(to, seconds, seconds);
 }

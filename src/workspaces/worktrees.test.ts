@@ -157,3 +157,12 @@ test("a repository inside of a worktree is left out, because git would read its 
   chmodSync(join(one.dir, "run.sh"), 0o755);
   assert.deepEqual((await yard.worktrees.status(one.id)).changed, ["run.sh"]);
 });
+
+test("a change to another text of the same length, right after the checkout, is seen", async (t) => {
+  const yard = await openYard(t, { files: { "a.txt": "one\n" } });
+  for (let n = 0; n < 5; n++) {
+    const one = await yard.worktrees.create({ repository: yard.repository, base: "main", label: "racy" });
+    write(one.dir, { "a.txt": "two\n" });
+    assert.deepEqual((await yard.worktrees.status(one.id)).changed, ["a.txt"]);
+  }
+});

@@ -353,8 +353,8 @@ export class Worktrees implements Workspaces {
     const { git, place } = repository;
     await this.locked(repository.commonDir, async () => {
       // No files yet: what writes them is a call of ours, with every setting pinned, and not a child of git's.
-      const how = branch === null ? ["--detach"] : ["-b", branch.replace("refs/heads/", "")];
-      await git.run(place, ["worktree", "add", "--quiet", "--no-track", "--no-checkout", ...how, dir, commit]);
+      const how = branch === null ? ["--detach"] : ["--no-track", "-b", branch.replace("refs/heads/", "")];
+      await git.run(place, ["worktree", "add", "--quiet", "--no-checkout", ...how, dir, commit]);
     });
     await git.run(repository.placeOf(dir), ["read-tree", "--reset", "-u", commit], { timeoutMs: 600_000 });
   }
