@@ -53,7 +53,9 @@ import type { DiskState, Store } from "./store/store.ts";
 import { cronTool } from "./timers/cron-tool.ts";
 import { Hooks } from "./timers/hooks.ts";
 import { Timekeeper } from "./timers/timekeeper.ts";
+import { MergeQueue } from "./merges/queue.ts";
 import { Commands } from "./tools/commands.ts";
+import { makeRunLine } from "./tools/run-line.ts";
 import { makeTools, offeredTools } from "./tools/tools.ts";
 import { Archivist } from "./trees/archivist.ts";
 import { Grove } from "./trees/grove.ts";
@@ -63,6 +65,9 @@ import { subagentsCommand } from "./trees/subagents-command.ts";
 import { agentIds, agentsList, findAgent } from "./turns/agents-list.ts";
 import { defaultModel } from "./turns/settings.ts";
 import { TurnRunner } from "./turns/turn-runner.ts";
+import { claimWidenTool, insideClaims } from "./workspaces/claim-tools.ts";
+import { Git } from "./workspaces/git.ts";
+import { Worktrees } from "./workspaces/worktrees.ts";
 
 /** How long a start waits for the holder of the state directory to go away, e.g. one that was just killed. */
 const LOCK_WAIT_MS = 1_000;
@@ -121,6 +126,8 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     { name: "files", start: () => {}, stop: () => files.stop() },
     { name: "rules", start: () => {}, stop: () => yard.rulesKeeper.stop() },
     { name: "processes", start: () => yard.sweep(), stop: () => yard.commands.stopAll() },
+    { name: "workspaces", start: () => yard.worktrees.start(), stop: () => yard.worktrees.stop() },
+    { name: "merges", start: () => yard.merges.start(), stop: () => yard.merges.stop() },
     {
       name: "turns",
       async start() {
@@ -204,20 +211,27 @@ function build({ config, store, files, clock, log, status }: Parts) {
   const processes: ProcessTree = makeProcessTree({ clock, log, record: (process) => store.recordProcess(process), forget: (mark) => store.forgetProcess(mark) });
   const installation = createHash("sha256").update(config.home).digest("hex").slice(0, 12);
   const commands = new Commands({ clock, random, processes, installation });
-  const builtIn = makeTools({
+  const environment = config.childEnvironment();
+  const git = new Git({ clock, random, processes, installation, path: environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin" });
+  const worktrees = new Worktrees({ store, git, settings: config, clock, random, log, runLine: makeRunLine({ clock, random, processes, installation, environment }), root: join(config.home, "workspaces") });
+  const merges = new MergeQueue({ store, worktrees, settings: config, clock, random, log, help: () => null, reads: () => [], news: () => {} });
+  const tools = makeTools({
     settings: config,
     clock,
     random,
     commands,
-    environment: config.childEnvironment(),
+    environment,
     say: (session, text) => store.notice({ session, text, level: "info", code: "MESSAGE", entry: true }),
   });
+  const builtIn = [...tools.map((tool) => insideClaims(tool, worktrees)), claimWidenTool(worktrees)];
   const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, commands });
   const { frontDoor, grove, scheduler, timekeeper, model } = conversations;
   const api = makeApi({
     store,
     sessions: frontDoor,
     trees: grove,
+    workspaces: worktrees,
+    merges,
     jobs: timekeeper,
     hooks: new Hooks({ sessions: frontDoor, settings: config, clock, environment: (name) => config.environment(name) }),
     models,
@@ -247,7 +261,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     }),
   });
   const keeper = new Keeper({ store, files, settings: config, clock, log });
-  return { ...conversations, keeper, workspace, models, commands, api, sweep: () => sweep(processes, store, installation, log) };
+  return { ...conversations, keeper, worktrees, merges, workspace, models, commands, api, sweep: () => sweep(processes, store, installation, log) };
 }
 
 /** What conversations stand on. The simulated world gives a clock, a store and a model of its own. */

@@ -14,6 +14,7 @@ import { stateRoutes } from "./routes/state.ts";
 import { taskRoutes } from "./routes/tasks.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
 import { usageRoutes } from "./routes/usage.ts";
+import { workspaceRoutes } from "./routes/workspaces.ts";
 
 export function routeTable(deps: RouteDeps): readonly Route[] {
   return [
@@ -26,6 +27,7 @@ export function routeTable(deps: RouteDeps): readonly Route[] {
     ...stateRoutes(deps),
     ...simulateRoutes(deps),
     ...tokenRoutes(deps),
+    ...workspaceRoutes(deps),
   ];
 }
 

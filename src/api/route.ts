@@ -11,7 +11,9 @@ import type { Backup, StoreFiles } from "../store/store-files.ts";
 import type { LanesView, Store } from "../store/store.ts";
 import type { Hooks } from "../timers/hooks.ts";
 import type { Jobs } from "../timers/jobs.ts";
+import type { Merges } from "../merges/merges.ts";
 import type { Trees } from "../trees/trees.ts";
+import type { Workspaces } from "../workspaces/workspaces.ts";
 import type { ConfigAccess } from "./config-access.ts";
 import { asObject, readFields, type Fields, type Values } from "./read-body.ts";
 import type { SimulationReport, StatusAnswer } from "./wire.ts";
@@ -27,6 +29,8 @@ export interface RouteDeps {
   readonly store: Store;
   readonly sessions: Sessions;
   readonly trees: Trees;
+  readonly workspaces: Workspaces;
+  readonly merges: Merges;
   /** Absent = there are no such routes. */
   readonly jobs?: Jobs;
   readonly hooks?: Pick<Hooks, "call">;

@@ -575,3 +575,69 @@ export interface StatusAnswer {
   /** good; full = nothing new is taken in until there is room on the disk. */
   disk: "good" | "full" | "failed";
 }
+
+// ── workspaces and merges ───────────────────────────────────────────────────────────────────
+
+export interface ApiWorkspace {
+  workspaceId: string;
+  state: "making" | "ready" | "removing" | "removed" | "failed";
+  label: string;
+  repository: string;
+  /** The worktree. */
+  dir: string;
+  branch: string;
+  /** The commit that the work began on. */
+  base: string;
+  claims: string[];
+  epoch: number;
+  portFirst: number;
+  portCount: number;
+  session: string | null;
+  /** Keeps the work of one that was removed. */
+  backupRef: string | null;
+  problem: string | null;
+  createdAt: number;
+  endedAt: number | null;
+}
+export interface WorkspaceList {
+  workspaces: ApiWorkspace[];
+}
+export interface WorkspaceDetail extends ApiWorkspace {
+  /** While it is ready. */
+  status?: {
+    head: string;
+    /** Newest first. */
+    commits: { id: string; parents: string[]; at: number; author: string; subject: string; body: string }[];
+    changed: string[];
+    uncommitted: string[];
+    outside: string[];
+  };
+}
+
+export interface ApiMerge {
+  mergeId: string;
+  state: "queued" | "running" | "resolving" | "advancing" | "landed" | "undoing" | "conflict" | "failed" | "refused" | "undone" | "cancelled";
+  workspaceId: string;
+  epoch: number;
+  onto: string;
+  /** The commit that was offered. */
+  commit: string;
+  style: "squash" | "rebase" | "merge";
+  strategies: string[];
+  message: string;
+  tests: { command: string; timeoutMs: number }[];
+  attempts: number;
+  /** Where the branch was before and after. */
+  from: string | null;
+  to: string | null;
+  /** Tests that the gateway ran, and on which tree. */
+  evidence: { command: string; exitCode: number | null; timedOut: boolean; ms: number; tree: string; output: string; at: number }[];
+  conflict: { onto: string; commit: string; base: string; files: { path: string; kind: string; ours: string | null; theirs: string | null; merged: string | null }[] } | null;
+  mendedBy: string | null;
+  problem: { code: string; text: string } | null;
+  createdAt: number;
+  endedAt: number | null;
+}
+export interface MergeList {
+  merges: ApiMerge[];
+}

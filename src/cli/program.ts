@@ -14,6 +14,8 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   sessions: () => import("./commands/sessions.ts"),
   tasks: () => import("./commands/tasks.ts"),
   jobs: () => import("./commands/jobs.ts"),
+  workspaces: () => import("./commands/workspaces.ts"),
+  merges: () => import("./commands/merges.ts"),
   lanes: () => import("./commands/lanes.ts"),
   usage: () => import("./commands/usage.ts"),
   simulate: () => import("./commands/simulate.ts"),

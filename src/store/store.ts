@@ -304,6 +304,8 @@ export interface OpenRun {
   readonly session: SessionKey | null;
   /** Its turn is over; it waits for what it set going. */
   readonly isEnded: boolean;
+}
+
 export interface WorkspaceQuery {
   readonly commonDir?: string;
   readonly session?: SessionKey;
