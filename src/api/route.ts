@@ -29,8 +29,9 @@ export interface RouteDeps {
   readonly store: Store;
   readonly sessions: Sessions;
   readonly trees: Trees;
-  readonly workspaces: Workspaces;
-  readonly merges: Merges;
+  /** Worktrees and the line in which they land; absent = there are no such routes. */
+  readonly workspaces?: Workspaces;
+  readonly merges?: Merges;
   /** Absent = there are no such routes. */
   readonly jobs?: Jobs;
   readonly hooks?: Pick<Hooks, "call">;

@@ -7,7 +7,7 @@ import { WORKSPACE_STATES } from "../../model/workspace.ts";
 import type { Merges } from "../../merges/merges.ts";
 import type { Workspaces } from "../../workspaces/workspaces.ts";
 import { choice, choices, count, list, may, must, object, sessionKey, text, word, yesNo } from "../read-body.ts";
-import { accepted, ok, route, type Route } from "../route.ts";
+import { accepted, ok, route, type Route, type RouteDeps } from "../route.ts";
 import { toApiMerge, toApiWorkspace } from "../shapes-workspaces.ts";
 import { present } from "./page-of.ts";
 
@@ -26,7 +26,8 @@ const inWorkspacePath = { workspaceId: must(word({ max: ID_LENGTH_MAX }), "The w
 const inMergePath = { mergeId: must(word({ max: ID_LENGTH_MAX }), "The merge's id.") };
 const limitField = { limit: may(count({ min: 1, max: LIMIT_MAX }), `The most rows, ${LIMIT} when absent.`) };
 
-export function workspaceRoutes({ workspaces, merges }: { readonly workspaces: Workspaces; readonly merges: Merges }): readonly Route[] {
+export function workspaceRoutes({ workspaces, merges }: RouteDeps): readonly Route[] {
+  if (workspaces === undefined || merges === undefined) return [];
   return [
     route({
       method: "GET",
