@@ -15,7 +15,6 @@ import { asFault, Fault } from "../model/faults.ts";
 import type { TestCommand, TestEvidence } from "../model/merge.ts";
 import { claimProblem, claimsOverlap, mayChange } from "../model/path-claims.ts";
 import type { ChangedFile, Commit, NewWorkspace, Workspace, WorkspaceState, WorkspaceStatus } from "../model/workspace.ts";
-import type { Store } from "../store/store.ts";
 import { copyIgnored } from "./copy-ignored.ts";
 import type { Git } from "./git.ts";
 import { NO_OBJECT, Repository } from "./repository.ts";
@@ -40,8 +39,16 @@ export interface LineEnd {
   readonly output: string;
 }
 
+/** The rows, as verbs of the store; see store.ts for what each promises. */
+export interface WorkspaceRows {
+  addWorkspace(input: { workspace: Omit<Workspace, "portFirst">; liveMax: number; portBase: number }): Promise<Workspace>;
+  moveWorkspace(input: { id: WorkspaceId; from: readonly WorkspaceState[]; patch: Partial<Workspace>; liveMax?: number; portBase?: number }): Promise<Workspace | null>;
+  workspace(id: WorkspaceId): Promise<Workspace | null>;
+  workspaces(query: { readonly commonDir?: string; readonly states?: readonly WorkspaceState[]; readonly limit: number }): Promise<readonly Workspace[]>;
+}
+
 export interface WorktreesDeps {
-  readonly store: Pick<Store, "addWorkspace" | "moveWorkspace" | "workspace" | "workspaces">;
+  readonly store: WorkspaceRows;
   readonly git: Git;
   readonly settings: Settings;
   readonly clock: Clock;
