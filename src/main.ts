@@ -54,6 +54,8 @@ import { cronTool } from "./timers/cron-tool.ts";
 import { Hooks } from "./timers/hooks.ts";
 import { Timekeeper } from "./timers/timekeeper.ts";
 import { MergeQueue } from "./merges/queue.ts";
+import { PlanRunner } from "./plans/plan-runner.ts";
+import { planTools } from "./plans/plan-tools.ts";
 import { Commands } from "./tools/commands.ts";
 import { makeRunLine } from "./tools/run-line.ts";
 import { makeTools, offeredTools } from "./tools/tools.ts";
@@ -128,6 +130,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     { name: "processes", start: () => yard.sweep(), stop: () => yard.commands.stopAll() },
     { name: "workspaces", start: () => yard.worktrees.start(), stop: () => yard.worktrees.stop() },
     { name: "merges", start: () => yard.merges.start(), stop: () => yard.merges.stop() },
+    { name: "plans", start: () => yard.plans.start(), stop: () => yard.plans.stop() },
     {
       name: "turns",
       async start() {
@@ -214,7 +217,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
   const environment = config.childEnvironment();
   const git = new Git({ clock, random, processes, installation, path: environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin" });
   const worktrees = new Worktrees({ store, git, settings: config, clock, random, log, runLine: makeRunLine({ clock, random, processes, installation, environment }), root: join(config.home, "workspaces") });
-  const merges = new MergeQueue({ store, worktrees, settings: config, clock, random, log, help: () => null, reads: () => [], news: () => {} });
+  const merges: MergeQueue = new MergeQueue({ store, worktrees, settings: config, clock, random, log, help: () => plans, reads: () => [], news: () => {} });
   const tools = makeTools({
     settings: config,
     clock,
@@ -223,9 +226,10 @@ function build({ config, store, files, clock, log, status }: Parts) {
     environment,
     say: (session, text) => store.notice({ session, text, level: "info", code: "MESSAGE", entry: true }),
   });
-  const builtIn = [...tools.map((tool) => insideClaims(tool, worktrees)), claimWidenTool(worktrees)];
+  const builtIn = [...tools.map((tool) => insideClaims(tool, worktrees)), claimWidenTool(worktrees), ...planTools({ plans: () => plans, store })];
   const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, commands });
   const { frontDoor, grove, scheduler, timekeeper, model } = conversations;
+  const plans: PlanRunner = new PlanRunner({ store, trees: grove, workspaces: worktrees, merges, settings: config, clock, random, log });
   const api = makeApi({
     store,
     sessions: frontDoor,
@@ -240,6 +244,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
       onCall: ({ caller, provider, model: name }, usage) => void store.chargeAccessToken({ id: caller.tokenId, model: `${provider}/${name}`, usage }).catch((cause: unknown) => log.error("proxy.usage-not-kept", { cause })),
     }),
     config: configAccess(config),
+    plans,
     lanes: () => store.lanes({ meanTurnMs: scheduler.meanTurnMs }),
     files: { check: () => files.check(), backups: () => files.backups(), backup: () => files.backup({ keep: config.get(backupKeep) }) },
     providerLanes: () => models.lanes(),
@@ -261,7 +266,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     }),
   });
   const keeper = new Keeper({ store, files, settings: config, clock, log });
-  return { ...conversations, keeper, worktrees, merges, workspace, models, commands, api, sweep: () => sweep(processes, store, installation, log) };
+  return { ...conversations, keeper, worktrees, merges, plans, workspace, models, commands, api, sweep: () => sweep(processes, store, installation, log) };
 }
 
 /** What conversations stand on. The simulated world gives a clock, a store and a model of its own. */

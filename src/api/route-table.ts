@@ -8,6 +8,7 @@ import type { Method, Route, RouteDeps } from "./route.ts";
 import { gatewayRoutes } from "./routes/gateway.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { messageRoutes } from "./routes/messages.ts";
+import { planRoutes } from "./routes/plans.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
 import { simulateRoutes } from "./routes/simulate.ts";
 import { stateRoutes } from "./routes/state.ts";
@@ -28,6 +29,7 @@ export function routeTable(deps: RouteDeps): readonly Route[] {
     ...simulateRoutes(deps),
     ...tokenRoutes(deps),
     ...workspaceRoutes(deps),
+    ...planRoutes(deps),
   ];
 }
 

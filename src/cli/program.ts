@@ -16,6 +16,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   jobs: () => import("./commands/jobs.ts"),
   workspaces: () => import("./commands/workspaces.ts"),
   merges: () => import("./commands/merges.ts"),
+  plan: () => import("./commands/plan.ts"),
   lanes: () => import("./commands/lanes.ts"),
   usage: () => import("./commands/usage.ts"),
   simulate: () => import("./commands/simulate.ts"),

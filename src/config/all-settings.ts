@@ -2,6 +2,7 @@
 import type { Setting } from "../base/setting.ts";
 import { SETTINGS as API } from "../api/settings.ts";
 import { SETTINGS as LANES } from "../lanes/settings.ts";
+import { SETTINGS as PLANS } from "../plans/settings.ts";
 import { SETTINGS as PROVIDERS } from "../providers/settings.ts";
 import { SETTINGS as SESSIONS } from "../sessions/settings.ts";
 import { SETTINGS as STORE } from "../store/settings.ts";
@@ -19,6 +20,7 @@ import { SETTINGS as GATEWAY } from "./settings.ts";
 export const ALL_SETTINGS: readonly Setting<unknown>[] = [
   ...API,
   ...LANES,
+  ...PLANS,
   ...PROVIDERS,
   ...SESSIONS,
   ...STORE,

@@ -62,6 +62,12 @@ export const EVENT_TYPES = {
   "merge.undoing": "a landed merge is being taken back",
   "merge.undone": "a landed merge was taken back",
   "merge.cancelled": "a merge was taken out of line",
+  "plan.started": "a plan began to run",
+  "plan.task": "a task of a plan went on: `from`, `state`, and `problem` when it is stuck",
+  "plan.signal": "an agent said DONE or STUCK of its task; evidence decides on DONE",
+  "plan.phase": "a gate opened, and the next phase of a plan runs",
+  "plan.waiting": "a plan waits for a person: a gate asks, or nothing can go on",
+  "plan.ended": "a plan is over; `state` is done or cancelled",
   notice: "something the person should know that is no answer",
 } as const;
 

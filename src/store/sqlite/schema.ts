@@ -11,6 +11,7 @@ import { ACCESS_TOKENS } from "./migrations/access-tokens.ts";
 import { BUDGETS } from "./migrations/budgets.ts";
 import { GOVERNOR } from "./migrations/governor.ts";
 import { JOBS } from "./migrations/jobs.ts";
+import { PLANS } from "./migrations/plans.ts";
 import { RETENTION } from "./migrations/retention.ts";
 import { TREES } from "./migrations/trees.ts";
 import { WORKSPACES } from "./migrations/workspaces.ts";
@@ -267,7 +268,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, WORKSPACES];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, WORKSPACES, PLANS];
 
 /**
  * Brings a database file to today's shape.

@@ -15,6 +15,7 @@ import type { Kernel } from "./kernel.ts";
 import { acceptMessage, messagePlace, steerSession, takeSteering, unansweredTexts } from "./messages.ts";
 import { openSession } from "./open-session.ts";
 import { parkTurn, unparkTurn } from "./parked.ts";
+import { beginPlan, movePlan, movePlanTask, planRun, plans, planTaskOfSession } from "./plans.ts";
 import { context, events, flow, flows, forgottenEvents, history, lanes, lastCursor, runningTurns, task, taskOfSession, tasks, totals } from "./reads.ts";
 import { sweep } from "./retention.ts";
 import { setRules } from "./rules.ts";
@@ -78,6 +79,12 @@ export const VERBS: KernelVerbs = {
   cancelTask,
   cancelFlow,
   notice,
+  beginPlan,
+  planRun,
+  plans,
+  planTaskOfSession,
+  movePlan,
+  movePlanTask,
   addAccessToken,
   accessToken,
   accessTokens,
