@@ -82,7 +82,7 @@ function eventsPage() {
 }
 
 function statesPage() {
-  return page("States", "The lives of turns and tasks. What is not listed cannot happen.", `## Turn\n\n${machine(TURN_MOVES)}\n## Task\n\n${machine(TASK_MOVES)}`);
+  return page("States", "The lives of turns, tasks, and tasks of plans. What is not listed cannot happen.", `## Turn\n\n${machine(TURN_MOVES)}\n## Task\n\n${machine(TASK_MOVES)}\n## Task of a plan\n\n${machine(PLAN_TASK_MOVES)}`);
 }
 
 async function cliPage() {

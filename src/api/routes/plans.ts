@@ -25,7 +25,7 @@ const source = {
 };
 
 export function planRoutes({ plans: runner, workspaces }: RouteDeps): readonly Route[] {
-  if (runner === undefined) return [];
+  if (runner === undefined || workspaces === undefined) return [];
   const sourceOf = (input: { text: string; file: string | undefined; repository: string }) => {
     if (!isAbsolute(input.repository)) throw bad("repository", "must be an absolute path");
     return { text: input.text, file: input.file ?? FILE, repository: input.repository };
