@@ -9,6 +9,8 @@
 export const PLAN_TASKS_MAX = 200;
 export const PLAN_PHASES_MAX = 50;
 export const PLAN_STEPS_MAX = 200;
+/** Paths that all tasks own together, each alternative in braces counted. */
+export const PLAN_PATTERNS_MAX = 1_000;
 export const PLAN_BYTES_MAX = 262_144;
 /** The longest a task may be said to take, minutes. */
 export const SIZE_MINUTES_MAX = 7 * 24 * 60;

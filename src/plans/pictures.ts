@@ -5,7 +5,7 @@
 import type { Commit } from "../model/workspace.ts";
 import { concurrentPairs, waitsFor, type Plan, type PlanTask } from "../model/plan.ts";
 import type { PlanTaskState } from "../model/plan-run.ts";
-import { claimsOverlap } from "../model/path-claims.ts";
+import { sharedClaims } from "./overlaps.ts";
 
 const BOX = { width: 200, height: 54, gapX: 70, gapY: 22 } as const;
 const MARGIN = 30;
@@ -36,7 +36,7 @@ export function graphPicture(plan: Plan, states: ReadonlyMap<string, PlanTaskSta
     }),
   );
   const overlaps = concurrentPairs(plan)
-    .filter(([a, b]) => a.owns.some((claim) => b.owns.some((other) => claimsOverlap(claim, other))))
+    .filter(([a, b]) => sharedClaims(a, b).length > 0)
     .map(([a, b]) => {
       const [one, other] = [places.get(a.id)!, places.get(b.id)!];
       return `<line x1="${one.x + BOX.width / 2}" y1="${one.y + BOX.height}" x2="${other.x + BOX.width / 2}" y2="${other.y}" stroke="#dc2626" stroke-width="2" stroke-dasharray="5 4"/>`;

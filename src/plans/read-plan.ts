@@ -4,7 +4,8 @@
  */
 import { nearest } from "../base/nearest.ts";
 import { Fault } from "../model/faults.ts";
-import { PLAN_BYTES_MAX, PLAN_PHASES_MAX, waitsFor, type Plan, type PlanTask } from "../model/plan.ts";
+import { PLAN_BYTES_MAX, PLAN_PATTERNS_MAX, PLAN_PHASES_MAX, waitsFor, type Plan, type PlanTask } from "../model/plan.ts";
+import { patternCount } from "./overlaps.ts";
 import { PlanProblems } from "./plan-problems.ts";
 import { readMarkdownPlan } from "./read-markdown.ts";
 import { readYamlPlan } from "./read-yaml.ts";
@@ -29,6 +30,7 @@ export function readPlan(file: string, source: string): Plan {
 function checkGraph(plan: Plan, problems: PlanProblems): void {
   if (plan.tasks.length === 0 && problems.count === 0) problems.add(1, "there is no task", "write e.g. - [ ] Log in (owns: src/auth/**)");
   if (plan.phases.length > PLAN_PHASES_MAX) problems.add(plan.phases[PLAN_PHASES_MAX]!.line, `more than ${PLAN_PHASES_MAX} phases`, "split the plan");
+  if (problems.count === 0 && plan.tasks.flatMap(({ owns }) => owns.map(patternCount)).reduce((sum, count) => sum + count, 0) > PLAN_PATTERNS_MAX) problems.add(1, `the tasks own more than ${PLAN_PATTERNS_MAX} paths`, "name folders instead of files, and use fewer braces");
   const byId = new Map<string, PlanTask>();
   for (const task of plan.tasks) {
     const first = byId.get(task.id);

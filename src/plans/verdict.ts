@@ -8,9 +8,10 @@
  *
  * A pure function of plan and repository; nothing is guessed where the log of the repository knows.
  */
-import { claimCovers, claimsOverlap } from "../model/path-claims.ts";
+import { claimCovers } from "../model/path-claims.ts";
 import { concurrentPairs, predecessors, type Plan, type PlanTask } from "../model/plan.ts";
 import type { Cost, Decision, Mode, PhaseVerdict, Reason, Verdict } from "../model/verdict.ts";
+import { sharedClaims } from "./overlaps.ts";
 import { pathsNamedIn, sharedKind } from "./shared-files.ts";
 import type { RepositoryFacts } from "./repository-facts.ts";
 
@@ -86,7 +87,7 @@ function independenceReasons(tasks: readonly PlanTask[], pairs: readonly Pair[],
     reasons.push({ code: "unowned", weight: "against", text: `${ids(unowned).join(", ")} ${unowned.length === 1 ? "does" : "do"} not say which paths to own; add (owns: src/...)`, tasks: ids(unowned), paths: [] });
   }
   for (const [a, b] of pairs) {
-    const claims = a.owns.filter((claim) => b.owns.some((other) => claimsOverlap(claim, other)));
+    const claims = sharedClaims(a, b);
     if (claims.length > 0) reasons.push({ code: "overlap", weight: "against", text: `${a.id} and ${b.id} both own ${claims.slice(0, PATHS_SHOWN_MAX).join(", ")}; divide the paths, or let one wait: (after: ${a.id})`, tasks: [a.id, b.id], paths: claims });
   }
   for (const { task, outside } of touched) {
@@ -128,7 +129,7 @@ function clashesOf(pairs: readonly Pair[], touched: readonly Touched[], facts: R
   for (const [a, b] of pairs) {
     const [one, other] = [of.get(a)!, of.get(b)!];
     // The likeliest clash of the pair counts: a merge fails once, however many files it fails in.
-    let likeliest = a.owns.some((claim) => b.owns.some((owned) => claimsOverlap(claim, owned))) ? 1 : 0;
+    let likeliest = sharedClaims(a, b).length > 0 ? 1 : 0;
     for (const path of new Set([...chances(one).keys()].filter((each) => chances(other).has(each)))) {
       likeliest = Math.max(likeliest, Math.min(chances(one).get(path)!, chances(other).get(path)!));
       shared.set(path, (shared.get(path) ?? new Set()).add(a.id).add(b.id));
