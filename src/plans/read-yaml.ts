@@ -17,14 +17,17 @@ const PHASE_KEYS = ["name", "gate", "tasks"];
 const GATE_KEYS = ["tests", "commit", "approval"];
 const TASK_KEYS = ["id", "title", "text", "owns", "after", "when", "agent", "harness", "model", "size", "tests", "budget", "steps"];
 const NO_GATE: PlanGate = { tests: null, commit: null, approval: false };
-/** Documents deeper than this are no plans. */
+const LINE_LENGTH_MAX = 4_000;
 const LIST_MAX = 500;
 const TEXT_LENGTH_MAX = 20_000;
 
 /** The plan in the text, with whatever could be read. */
 export function readYamlPlan(source: string, problems: PlanProblems): Plan {
+  // What the library needs grows with the square of a line's length, where a line is hostile.
+  for (const [index, text] of source.split("\n").entries()) if (text.length > LINE_LENGTH_MAX) problems.add(index + 1, `the line is longer than ${LINE_LENGTH_MAX} characters`, "break it up");
+  if (problems.count > 0) source = "";
   const lines = new LineCounter();
-  const documents = parseAllDocuments(source, { lineCounter: lines, uniqueKeys: true, merge: false, logLevel: "silent", version: "1.2" });
+  const documents = parseAllDocuments(source, { lineCounter: lines, uniqueKeys: false, merge: false, logLevel: "silent", version: "1.2" });
   const [document] = Array.isArray(documents) ? documents : [];
   const lineAt = (offset: number): number => lines.linePos(offset).line;
   for (const error of document?.errors ?? []) problems.add(lineAt(error.pos[0]), error.message.split("\n")[0]!.replace(/ at line.*$/, ""), "mend the YAML; indent with blanks, quote text with : or # in it");
@@ -141,7 +144,8 @@ class Walk {
       if (word === null || !known.includes(word)) {
         const meant = word === null ? null : nearest(word, known);
         this.#problems.add(line, `${what} has no ${shown(word ?? "such key")}`, meant === null ? `use one of ${known.join(", ")}` : `did you mean ${meant}?`);
-      } else if (value !== null && !(isScalar(value) && value.value === null)) found.set(word, { node: value, line: this.#lineOf(value, line) });
+      } else if (found.has(word)) this.#problems.add(line, `${what} has ${word} twice`, "keep one of the two");
+      else if (value !== null && !(isScalar(value) && value.value === null)) found.set(word, { node: value, line: this.#lineOf(value, line) });
     }
     return found;
   }
