@@ -11,6 +11,8 @@ import { buildProgram } from "../src/cli/program.ts";
 import { ALL_SETTINGS } from "../src/config/all-settings.ts";
 import { EVENT_TYPES } from "../src/model/event.ts";
 import { FAULTS } from "../src/model/faults.ts";
+import { PLAN_TASK_MOVES } from "../src/model/plan-run.ts";
+import { PLAN_SCHEMA } from "../src/plans/plan-schema.ts";
 import { TASK_MOVES } from "../src/model/task.ts";
 import { TURN_MOVES } from "../src/model/turn.ts";
 
@@ -22,6 +24,7 @@ const PAGES = {
   "events.md": eventsPage(),
   "states.md": statesPage(),
   "cli.md": await cliPage(),
+  "plan.schema.json": `${JSON.stringify(PLAN_SCHEMA, null, 2)}\n`,
 };
 
 const isCheck = process.argv.includes("--check");
@@ -79,7 +82,7 @@ function eventsPage() {
 }
 
 function statesPage() {
-  return page("States", "The lives of turns and tasks. What is not listed cannot happen.", `## Turn\n\n${machine(TURN_MOVES)}\n## Task\n\n${machine(TASK_MOVES)}`);
+  return page("States", "The lives of turns, tasks, and tasks of plans. What is not listed cannot happen.", `## Turn\n\n${machine(TURN_MOVES)}\n## Task\n\n${machine(TASK_MOVES)}\n## Task of a plan\n\n${machine(PLAN_TASK_MOVES)}`);
 }
 
 async function cliPage() {

@@ -66,6 +66,8 @@ import { cronTool } from "./timers/cron-tool.ts";
 import { Hooks } from "./timers/hooks.ts";
 import { Timekeeper } from "./timers/timekeeper.ts";
 import { MergeQueue } from "./merges/queue.ts";
+import { PlanRunner } from "./plans/plan-runner.ts";
+import { planTools } from "./plans/plan-tools.ts";
 import { Commands } from "./tools/commands.ts";
 import { ToolServers } from "./tools/mcp/servers.ts";
 import { makeRunLine } from "./tools/run-line.ts";
@@ -147,6 +149,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     { name: "tool servers", start: () => yard.toolServers.start(), stop: () => yard.toolServers.stop() },
     { name: "workspaces", start: () => yard.worktrees.start(), stop: () => yard.worktrees.stop() },
     { name: "merges", start: () => yard.merges.start(), stop: () => yard.merges.stop() },
+    { name: "plans", start: () => yard.plans.start(), stop: () => yard.plans.stop() },
     {
       name: "turns",
       async start() {
@@ -234,7 +237,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
   const environment = config.childEnvironment();
   const git = new Git({ clock, random, processes, installation, path: environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin" });
   const worktrees = new Worktrees({ store, git, settings: config, clock, random, log, runLine: makeRunLine({ clock, random, processes, installation, environment }), root: join(config.home, "workspaces") });
-  const merges = new MergeQueue({ store, worktrees, settings: config, clock, random, log, help: () => null, reads: () => [], news: () => {} });
+  const merges: MergeQueue = new MergeQueue({ store, worktrees, settings: config, clock, random, log, help: () => plans, reads: () => [], news: () => {} });
   const tools = makeTools({
     settings: config,
     clock,
@@ -243,7 +246,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     environment,
     say: (session, text) => store.notice({ session, text, level: "info", code: "MESSAGE", entry: true }),
   });
-  const builtIn = [...tools.map((tool) => insideClaims(tool, worktrees)), claimWidenTool(worktrees)];
+  const builtIn = [...tools.map((tool) => insideClaims(tool, worktrees)), claimWidenTool(worktrees), ...planTools({ plans: () => plans, store })];
   const textFiles = new TextFiles(random);
   const inherited = config.childEnvironment();
   const programs = makePrograms({ path: inherited["PATH"] ?? "", home: inherited["HOME"] });
@@ -293,6 +296,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
   });
   const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: { catalogue, harnesses, report: harnessReport } });
   const { frontDoor, grove, scheduler, timekeeper, model, outsideTools, allTools } = conversations;
+  const plans: PlanRunner = new PlanRunner({ store, trees: grove, workspaces: worktrees, merges, settings: config, clock, random, log });
   const courier = new Courier({ store, settings: config, clock, random, log, ownSecret: () => webhookSecretFrom(config.token()) });
   store.onEvents((events) => {
     if (events.some((event) => event.type === "task.ended" && event.data["delivery"] === "webhook")) courier.kick();
@@ -314,6 +318,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
       onCall: ({ caller, provider, model: name }, usage) => void store.chargeAccessToken({ id: caller.tokenId, model: `${provider}/${name}`, usage }).catch((cause: unknown) => log.error("proxy.usage-not-kept", { cause })),
     }),
     config: configAccess(config),
+    plans,
     lanes: () => store.lanes({ meanTurnMs: scheduler.meanTurnMs }),
     files: { check: () => files.check(), backups: () => files.backups(), backup: () => files.backup({ keep: config.get(backupKeep) }) },
     providerLanes: () => models.lanes(),
@@ -345,6 +350,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     keeper,
     worktrees,
     merges,
+    plans,
     workspace,
     toolServers,
     models,

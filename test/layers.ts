@@ -55,6 +55,7 @@ export const GUESTS: readonly { readonly name: string; readonly allowed: readonl
   { name: "@fastify/", allowed: ["src/api"], reason: "the rest of the program does not know that it is served over HTTP" },
   { name: "croner", allowed: ["src/timers"], reason: "what an expression means is decided in one place, with one rule for changes of clock" },
   { name: "commander", allowed: ["src/cli"], reason: "only commands have command lines" },
+  { name: "yaml", allowed: ["src/plans"], reason: "only plan files are YAML" },
   { name: "json5", allowed: ["src/config", "src/cli"], reason: "configuration is the only thing written in JSON5" },
 ];
 

@@ -12,6 +12,7 @@ import { jobRoutes } from "./routes/jobs.ts";
 import { mcpRoutes } from "./routes/mcp.ts";
 import { harnessRoutes } from "./routes/harnesses.ts";
 import { messageRoutes } from "./routes/messages.ts";
+import { planRoutes } from "./routes/plans.ts";
 import { sessionRoutes } from "./routes/sessions.ts";
 import { simulateRoutes } from "./routes/simulate.ts";
 import { spawnRoutes } from "./routes/spawns.ts";
@@ -38,6 +39,7 @@ export function routeTable(deps: RouteDeps): readonly Route[] {
     ...tokenRoutes(deps),
     ...workspaceRoutes(deps),
     ...mcpRoutes(deps),
+    ...planRoutes(deps),
   ];
 }
 

@@ -9,6 +9,7 @@ import type { ServerView } from "../model/tool-server.ts";
 import type { TokenMint } from "../sessions/scoped-tokens.ts";
 import type { ProviderLanes } from "../model/parking.ts";
 import type { HarnessReport } from "../model/harness-report.ts";
+import type { Plans } from "../plans/plans.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Backup, StoreFiles } from "../store/store-files.ts";
 import type { LanesView, Store } from "../store/store.ts";
@@ -47,6 +48,8 @@ export interface RouteDeps {
   readonly nowMs: () => number;
   readonly tokens: TokenMint;
   readonly config: ConfigAccess;
+  /** Absent = there are no such routes. */
+  readonly plans?: Plans;
   /** Lanes and pools with estimates. */
   lanes(): Promise<LanesView>;
   /** What waits for providers, and how each of their accounts stands. */

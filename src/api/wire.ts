@@ -881,3 +881,118 @@ export interface ApiMerge {
 export interface MergeList {
   merges: ApiMerge[];
 }
+
+// ── plans ───────────────────────────────────────────────────────────────────────────────────
+
+/** POST /api/plans, /api/plans/check */
+export interface PlanRequest {
+  /** The plan's file as text. */
+  text: string;
+  /** Its name; .yaml, .yml and .json are read as plan.yaml, the rest as PLAN.md. */
+  file?: string;
+  /** A folder in the repository, absolute. */
+  repository: string;
+  session?: string;
+  mode?: "sequential" | "parallel";
+  watched?: boolean;
+  idempotencyKey?: string;
+}
+export type ApiPlanMode = "sequential" | "parallel";
+export interface ApiPlanCost {
+  minutes: number;
+  requests: number;
+  tokens: number;
+}
+/** What the check found: sequential or parallel, and why. */
+export interface ApiVerdict {
+  mode: ApiPlanMode;
+  phases: readonly {
+    readonly name: string;
+    readonly mode: ApiPlanMode;
+    readonly tasks: readonly string[];
+    readonly decisions: readonly { readonly question: string; readonly answer: "yes" | "no" | "not asked"; readonly because: string }[];
+    readonly reasons: readonly { readonly code: string; readonly weight: "against" | "warning" | "for"; readonly text: string; readonly tasks: readonly string[]; readonly paths: readonly string[] }[];
+    readonly conflictsExpected: number;
+    readonly minutes: Readonly<Record<ApiPlanMode, number>>;
+  }[];
+  agents: number;
+  sequential: ApiPlanCost;
+  parallel: ApiPlanCost;
+  speedUp: number;
+  conflictsExpected: number;
+}
+export interface PlanChecked {
+  title: string;
+  verdict: ApiVerdict;
+  /** The answer for people, with the decision tree. */
+  text: string;
+  /** The graph, a document of its own. */
+  svg: string;
+}
+export type ApiPlanState = "running" | "waiting" | "stuck" | "done" | "cancelled";
+export type ApiPlanTaskState = "waiting" | "preparing" | "working" | "checking" | "merging" | "done" | "stuck" | "cancelled";
+export interface ApiPlan {
+  planId: string;
+  title: string;
+  state: ApiPlanState;
+  repository: string;
+  onto: string;
+  session: string;
+  mode: ApiPlanMode;
+  phase: string;
+  waitsFor: string | null;
+  problem: string | null;
+  tasks: number;
+  done: number;
+  stuck: number;
+  startedAt: number;
+  endedAt: number | null;
+}
+export interface PlanList {
+  plans: ApiPlan[];
+  next?: string;
+}
+export interface ApiPlanTask {
+  id: string;
+  title: string;
+  phase: string;
+  state: ApiPlanTaskState;
+  attempt: number;
+  after: readonly string[];
+  claim: readonly string[];
+  taskId: string | null;
+  session: string | null;
+  workspace: string | null;
+  branch: string | null;
+  merge: string | null;
+  /** Subjects, oldest first: what it accomplished. */
+  commits: readonly string[];
+  lastCommit: string | null;
+  changed: readonly string[];
+  outside: readonly string[];
+  tests: { command: string; exitCode: number | null; tree: string; ms: number } | null;
+  steps: readonly { readonly text: string; readonly ticked: boolean }[];
+  /** What keeps it from being done. */
+  missing: readonly string[];
+  signal: { kind: "done" | "stuck"; reason: string | null; by: string; at: number } | null;
+  problem: string | null;
+  /** Of its last agent. */
+  usage: ApiUsage | null;
+  startedAt: number | null;
+  endedAt: number | null;
+}
+/** GET /api/plans/ID */
+export interface PlanDetail extends ApiPlan {
+  verdict: ApiVerdict;
+  rows: ApiPlanTask[];
+  gates: readonly { readonly phase: string; readonly testsExitCode: number | null; readonly approvedBy: string | null; readonly at: number }[];
+  estimate: ApiPlanCost;
+  actual: ApiPlanCost;
+}
+/** GET /api/plans/ID/picture */
+export interface PlanPictures {
+  /** Tasks and what they wait for. */
+  graph: string;
+  /** Commits of the integration branch and of every task's branch. */
+  history: string;
+}

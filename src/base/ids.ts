@@ -18,6 +18,7 @@ export type JobId = Id<"job">;
 export type RunId = Id<"run">;
 export type WorkspaceId = Id<"workspace">;
 export type MergeId = Id<"merge">;
+export type PlanId = Id<"plan">;
 
 /** Where random bytes come from; a seeded one makes a whole run repeatable. */
 export type RandomBytes = (count: number) => Uint8Array;
@@ -84,6 +85,9 @@ export class IdMaker {
   }
   merge(): MergeId {
     return `merge_${token(this.#random)}` as MergeId;
+  }
+  plan(): PlanId {
+    return `plan_${token(this.#random)}` as PlanId;
   }
   /** The random part alone, for session keys and names that carry their own prefix. */
   bare(): string {

@@ -19,6 +19,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   merges: () => import("./commands/merges.ts"),
   approvals: () => import("./commands/approvals.ts"),
   acp: () => import("./commands/acp.ts"),
+  plan: () => import("./commands/plan.ts"),
   lanes: () => import("./commands/lanes.ts"),
   usage: () => import("./commands/usage.ts"),
   simulate: () => import("./commands/simulate.ts"),

@@ -3,6 +3,7 @@ import type { Setting } from "../base/setting.ts";
 import { SETTINGS as ACP } from "../agents/acp/settings.ts";
 import { SETTINGS as API } from "../api/settings.ts";
 import { SETTINGS as LANES } from "../lanes/settings.ts";
+import { SETTINGS as PLANS } from "../plans/settings.ts";
 import { SETTINGS as PROVIDERS } from "../providers/settings.ts";
 import { SETTINGS as SESSIONS } from "../sessions/settings.ts";
 import { SETTINGS as STORE } from "../store/settings.ts";
@@ -22,6 +23,7 @@ export const ALL_SETTINGS: readonly Setting<unknown>[] = [
   ...ACP,
   ...API,
   ...LANES,
+  ...PLANS,
   ...PROVIDERS,
   ...SESSIONS,
   ...STORE,

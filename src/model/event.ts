@@ -66,6 +66,12 @@ export const EVENT_TYPES = {
   "merge.cancelled": "a merge was taken out of line",
   "approval.requested": "something waits for a person's approval; in the log of the session that waits, and of the conversation that is asked",
   "approval.answered": "an approval ended: approved, denied, expired or cancelled",
+  "plan.started": "a plan began to run",
+  "plan.task": "a task of a plan went on: `from`, `state`, and `problem` when it is stuck",
+  "plan.signal": "an agent said DONE or STUCK of its task; evidence decides on DONE",
+  "plan.phase": "a gate opened, and the next phase of a plan runs",
+  "plan.waiting": "a plan waits for a person: a gate asks, or nothing can go on",
+  "plan.ended": "a plan is over; `state` is done or cancelled",
   notice: "something the person should know that is no answer",
 } as const;
 

@@ -4,6 +4,7 @@
  * A `Fault` is a value for the caller: it says what is wrong, where, and what to do next.
  * A defect of the program itself is a `BrokenInvariant`, never a Fault.
  */
+import type { PlanProblem } from "./plan.ts";
 
 /** What the caller should do: mend the request, wait, give up on the thing, or look outside the program. */
 export type FaultKind = "caller" | "busy" | "gone" | "outside";
@@ -638,6 +639,26 @@ export const FAULTS = {
     kind: "gone",
     httpStatus: 409,
     text: ({ approval, state, by }) => `${approval} is ${state} already (by ${by}); an approval is answered once, so wait until it is asked again`,
+  }),
+  PLAN_INVALID: fault<{ file: string; problems: readonly PlanProblem[] }>({
+    kind: "caller",
+    httpStatus: 400,
+    text: ({ file, problems }) => (Array.isArray(problems) ? problems.map((one: PlanProblem) => `${one.file}:${one.line}: ${one.what}; ${one.mend}`).join("\n") : `${file}:<line>: <what>; <mend>`),
+  }),
+  PLAN_NOT_FOUND: fault<{ plan: string }>({
+    kind: "caller",
+    httpStatus: 404,
+    text: ({ plan }) => `no plan ${plan}; "yard plan list" shows them`,
+  }),
+  PLAN_FILE_UNREADABLE: fault<{ file: string; reason: string }>({
+    kind: "caller",
+    httpStatus: 400,
+    text: ({ file, reason }) => `the plan ${file} cannot be read (${reason}); name a PLAN.md or plan.yaml`,
+  }),
+  PLAN_NOT_WAITING: fault<{ plan: string; what: string; state: string }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ plan, what, state }) => `${plan} does not wait for ${what}: it is ${state}; "yard plan status ${plan}" shows what it waits for`,
   }),
 } as const;
 

@@ -17,7 +17,7 @@
  *
  * Not here: what the work is. Clock and ids come in when the store is opened.
  */
-import type { BarrierId, FlowId, JobId, MergeId, MessageId, RunId, SessionKey, TaskId, TurnId, WorkspaceId } from "../base/ids.ts";
+import type { BarrierId, FlowId, JobId, MergeId, MessageId, PlanId, RunId, SessionKey, TaskId, TurnId, WorkspaceId } from "../base/ids.ts";
 import type { JsonObject } from "../base/json.ts";
 import type { AccessToken, NewAccessToken } from "../model/access-token.ts";
 import type { BudgetView, CallAsked, CallGrant, ScopeBudgets } from "../model/budget.ts";
@@ -34,6 +34,7 @@ import type { LaneState, PoolName, QueueMode } from "../model/lane.ts";
 import type { Merge, MergeState } from "../model/merge.ts";
 import type { Accepted, NewMessage } from "../model/message.ts";
 import type { Parking } from "../model/parking.ts";
+import type { PlanChange, PlanRun, PlanState, PlanTaskChange, PlanTaskRun, PlanTaskState } from "../model/plan-run.ts";
 import type { SessionKind } from "../model/session.ts";
 import type { Attempt } from "../model/supervision.ts";
 import type { NewSpawn, SpawnLimits, Task, TaskKind, TaskState } from "../model/task.ts";
@@ -466,6 +467,14 @@ export interface MergeQuery {
   readonly limit: number;
 }
 
+
+/** A plan that is about to run. */
+export interface NewPlanRun extends Pick<PlanRun, "plan" | "file" | "verdict" | "repository" | "base" | "onto" | "session" | "mode"> {
+  readonly id: PlanId;
+  /** The same key never begins twice: the first run is returned. */
+  readonly startKey: string | null;
+}
+
 // ── the verbs ───────────────────────────────────────────────────────────────────────────────
 
 export interface StoreVerbs {
@@ -709,6 +718,19 @@ export interface StoreVerbs {
   moveMerges(moves: readonly { readonly id: MergeId; readonly from: readonly MergeState[]; readonly patch: Partial<Merge> }[]): readonly Merge[] | null;
   merge(id: MergeId): Merge | null;
   merges(query: MergeQuery): readonly Merge[];
+
+
+  /** Begins a plan: its row, a row for each task, the first event. */
+  beginPlan(plan: NewPlanRun): { readonly run: PlanRun; readonly created: boolean };
+  planRun(id: PlanId): PlanRun | null;
+  /** Newest first. */
+  plans(query: { active?: boolean; session?: SessionKey; after?: PlanId; limit: number }): { readonly plans: readonly PlanRun[]; readonly next: PlanId | null };
+  /** The task of a plan that a child's session works on. */
+  planTaskOfSession(session: SessionKey): { readonly plan: PlanRun; readonly task: PlanTaskRun } | null;
+  /** Moves a plan, when it is where the caller thinks it is. False: it is not, and nothing was written. */
+  movePlan(input: { plan: PlanId; from: PlanState; to: PlanState; change?: PlanChange; event?: { type: "plan.phase" | "plan.waiting" | "plan.ended"; data: JsonObject } }): boolean;
+  /** As {@link movePlan}, for one of its tasks; `from` = `to` changes its fields alone. */
+  movePlanTask(input: { plan: PlanId; task: string; from: PlanTaskState; to: PlanTaskState; change?: PlanTaskChange; data?: JsonObject }): boolean;
 
   recordProcess(process: OwnedProcess): void;
   forgetProcess(marker: string): void;

@@ -5,9 +5,10 @@ import { DOOR_TARGETS } from "./doors.ts";
 import { INSIDE_TARGETS } from "./inside.ts";
 import { PARSER_TARGETS } from "./parsers.ts";
 import { PATH_TARGETS } from "./paths.ts";
+import { PLAN_TARGETS } from "./plans.ts";
 import { PROVIDER_TARGETS } from "./providers.ts";
 import { STREAM_TARGETS } from "./streams.ts";
 import type { Target } from "./target.ts";
 import { TEXT_TARGETS } from "./texts.ts";
 
-export const TARGETS: readonly Target[] = [...CONFIG_TARGETS, ...PARSER_TARGETS, ...TEXT_TARGETS, ...PATH_TARGETS, ...INSIDE_TARGETS, ...DOOR_TARGETS, ...PROVIDER_TARGETS, ...STREAM_TARGETS, ...CONVERSATION_TARGETS];
+export const TARGETS: readonly Target[] = [...CONFIG_TARGETS, ...PARSER_TARGETS, ...TEXT_TARGETS, ...PATH_TARGETS, ...PLAN_TARGETS, ...INSIDE_TARGETS, ...DOOR_TARGETS, ...PROVIDER_TARGETS, ...STREAM_TARGETS, ...CONVERSATION_TARGETS];

@@ -14,6 +14,7 @@ import { BUDGETS } from "./migrations/budgets.ts";
 import { GOVERNOR } from "./migrations/governor.ts";
 import { HARNESS_SESSIONS } from "./migrations/harness-sessions.ts";
 import { JOBS } from "./migrations/jobs.ts";
+import { PLANS } from "./migrations/plans.ts";
 import { RETENTION } from "./migrations/retention.ts";
 import { TREES } from "./migrations/trees.ts";
 import { WORKSPACES } from "./migrations/workspaces.ts";
@@ -270,7 +271,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES, HARNESS_SESSIONS, WORKSPACES, APPROVALS];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES, HARNESS_SESSIONS, WORKSPACES, APPROVALS, PLANS];
 
 /**
  * Brings a database file to today's shape.

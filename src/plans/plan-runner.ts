@@ -1,0 +1,624 @@
+/**
+ * Runs plans: starts what became ready, looks for evidence, offers work for merging, opens gates.
+ *
+ *     wake(plan) ──▶ advance: read the rows, do everything that can be done now, one move at a time
+ *                       │  long work (workspaces, tests, merges) goes on beside it under a key
+ *                       └──▶ and wakes the plan again when it is over
+ *
+ * Nothing is decided from memory: after a crash `start` wakes every plan that is not over, and each
+ * piece of long work can be begun again without being done twice (keys of spawns, labels of workspaces,
+ * the merge that a workspace already has).
+ *
+ * Not here: git, merging, how agents run. Refused: to call a task done for any other reason than evidence.
+ */
+import { constants } from "node:fs";
+import { copyFile, lstat, readFile, realpath, rm } from "node:fs/promises";
+import { dirname, join, normalize } from "node:path";
+import { sleep, type Clock } from "../base/clock.ts";
+import { IdMaker, type PlanId, type RandomBytes, type SessionKey, type TaskId } from "../base/ids.ts";
+import type { Log } from "../base/log.ts";
+import type { Settings } from "../base/setting.ts";
+import type { ConflictHelp, ConflictRequest, Merges } from "../merges/merges.ts";
+import type { Budget } from "../model/budget.ts";
+import { asFault, Fault } from "../model/faults.ts";
+import { MERGE_AT_REST, type TestCommand } from "../model/merge.ts";
+import type { PlanRun, PlanSignal, PlanTaskChange, PlanTaskRun, PlanTaskState } from "../model/plan-run.ts";
+import type { PlanTask } from "../model/plan.ts";
+import { DEFAULT_AGENT, parseSessionKey } from "../model/session.ts";
+import { hasEnded, LABEL_LENGTH_MAX, type NewSpawn, type Task } from "../model/task.ts";
+import type { Workspace } from "../model/workspace.ts";
+import type { Store } from "../store/store.ts";
+import type { Trees } from "../trees/trees.ts";
+import type { Workspaces } from "../workspaces/workspaces.ts";
+import { judgeEvidence, readSignal } from "./evidence.ts";
+import type { NewRun, Plans, PlanSource } from "./plans.ts";
+import { readFacts } from "./repository-facts.ts";
+import { readPlan } from "./read-plan.ts";
+import { planAgentsMax, planAttemptsMax, planTaskSeconds, planTestSeconds } from "./settings.ts";
+import { statusOf } from "./status.ts";
+import { conflictPrompt, SIGNAL_FILE, taskPrompt } from "./task-prompt.ts";
+import { judge } from "./verdict.ts";
+
+/** How often the commits of a builder are looked at while another task waits for one of them. */
+const COMMIT_LOOK_MS = 2_000;
+/** How long after a passing failure (a full machine, a busy lock) it is tried again. */
+const AGAIN_AFTER_MS = 5_000;
+/** Longest that the agent of a conflict may take. */
+const RESOLVE_MS = 3_600_000;
+const SIGNAL_FILE_BYTES_MAX = 10_000;
+const OUTPUT_SHOWN_CHARS = 1_000;
+const LEARNED_MAX = 20;
+const LEARNED_CHARS_MAX = 4_000;
+const ACTIVE_PLANS_MAX = 1_000;
+/** Branches that are tried when a plan names none. */
+const USUAL_BRANCHES = ["main", "master", "trunk", "develop"];
+const MICROS_PER_DOLLAR = 1_000_000;
+
+export interface PlanRunnerDeps {
+  readonly store: Store;
+  readonly trees: Trees;
+  readonly workspaces: Workspaces;
+  readonly merges: Merges;
+  readonly settings: Settings;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  readonly log: Log;
+}
+
+const BUSY_STATES: readonly PlanTaskState[] = ["preparing", "working", "checking"];
+
+export class PlanRunner implements Plans, ConflictHelp {
+  readonly #deps: PlanRunnerDeps;
+  readonly #ids: IdMaker;
+  readonly #stopping = new AbortController();
+  /** Long work by `<plan>/<task>`. */
+  readonly #beside = new Map<string, Promise<void>>();
+  /** Plans whose rows are being read; true = look once more afterwards. */
+  readonly #advancing = new Map<PlanId, { again: boolean; promise: Promise<void> }>();
+  /** Children that work on a plan, so that other children cost no look at the rows. */
+  readonly #children = new Map<TaskId, PlanId>();
+  readonly #timers = new Map<PlanId, () => void>();
+  #unlisten: () => void = () => {};
+
+  constructor(deps: PlanRunnerDeps) {
+    this.#deps = deps;
+    this.#ids = new IdMaker(deps.random);
+  }
+
+  /** Goes on with every plan that is not over. */
+  async start(): Promise<void> {
+    const { store } = this.#deps;
+    this.#unlisten = store.onEvents((events) => {
+      for (const { type, taskId } of events) {
+        const plan = type === "task.ended" && taskId !== undefined ? this.#children.get(taskId) : undefined;
+        if (plan !== undefined) this.#wake(plan);
+      }
+    });
+    const { plans } = await store.plans({ active: true, limit: ACTIVE_PLANS_MAX });
+    for (const { planId } of plans) this.#wake(planId);
+  }
+
+  /** Lets go of what runs; the rows say where to go on. */
+  async stop(): Promise<void> {
+    this.#unlisten();
+    this.#stopping.abort(new Fault("DRAINING", {}));
+    for (const disarm of this.#timers.values()) disarm();
+    await Promise.all([...this.#beside.values(), ...[...this.#advancing.values()].map(({ promise }) => promise)]);
+  }
+
+  // ── what others ask ───────────────────────────────────────────────────────────────────────
+
+  async check({ file, text, repository }: PlanSource, { watched }: { readonly watched: boolean | null }) {
+    const plan = readPlan(file, text);
+    const facts = await readFacts(this.#deps.workspaces, repository, plan.base);
+    return { plan, verdict: judge(plan, facts, { watched, agentsMax: this.#deps.settings.get(planAgentsMax) }) };
+  }
+
+  async run(request: NewRun): Promise<PlanRun> {
+    const { store, workspaces } = this.#deps;
+    if (this.#stopping.signal.aborted) throw new Fault("DRAINING", {});
+    const { plan, verdict } = await this.check(request, request);
+    const onto = plan.onto ?? plan.base ?? (await this.#usualBranch(request.repository));
+    if ((await workspaces.resolve(request.repository, `refs/heads/${onto}`)) === null) throw new Fault("BAD_REQUEST", { where: "onto", problem: `there is no branch ${onto} in ${request.repository}; name one in the plan, e.g. onto: main` });
+    const base = await workspaces.resolve(request.repository, plan.base ?? onto);
+    if (base === null) throw new Fault("BAD_REQUEST", { where: "base", problem: `there is no commit ${plan.base} in ${request.repository}` });
+    const { run } = await store.beginPlan({
+      id: this.#ids.plan(), plan, verdict, file: request.file, repository: request.repository, base, onto, session: request.session, mode: request.mode, startKey: request.idempotencyKey,
+    });
+    this.#wake(run.planId);
+    return run;
+  }
+
+  async get(id: PlanId): Promise<PlanRun> {
+    const run = await this.#deps.store.planRun(id);
+    if (run === null) throw new Fault("PLAN_NOT_FOUND", { plan: id });
+    return run;
+  }
+
+  async status(id: PlanId) {
+    const { store, workspaces, clock } = this.#deps;
+    return statusOf(await this.get(id), { store, workspaces, nowMs: () => clock.now() });
+  }
+
+  list(query: { readonly after?: PlanId; readonly limit: number }) {
+    return this.#deps.store.plans(query);
+  }
+
+  async cancel(id: PlanId, by: string): Promise<PlanRun> {
+    const { store, trees, merges, workspaces } = this.#deps;
+    const before = await this.get(id);
+    if (before.endedAt !== null) return before;
+    await store.movePlan({ plan: id, from: before.state, to: "cancelled", change: { problem: `cancelled by ${by}` }, event: { type: "plan.ended", data: { by } } });
+    for (const task of before.tasks) {
+      if (task.childTask !== null) await trees.cancelTask(task.childTask, by);
+      if (task.merge !== null && task.state === "merging") await merges.cancel(task.merge);
+    }
+    // Long work sees that its plan is over at its next move; only then do the folders go.
+    await Promise.all([...this.#beside].filter(([key]) => key.startsWith(`${id}/`)).map(([, work]) => work));
+    for (const task of (await this.get(id)).tasks) if (task.workspace !== null) await workspaces.remove(task.workspace).catch((cause: unknown) => this.#deps.log.warn("plan.workspace-not-removed", { plan: id, cause }));
+    return this.get(id);
+  }
+
+  async approve(id: PlanId, by: string): Promise<PlanRun> {
+    const run = await this.get(id);
+    const gates = [...run.gates.filter(({ phase }) => phase !== run.phase), { phase: run.phase, tests: null, approvedBy: by, at: this.#deps.clock.now() }];
+    if (!(await this.#deps.store.movePlan({ plan: id, from: "waiting", to: "running", change: { gates } }))) throw new Fault("PLAN_NOT_WAITING", { plan: id, what: "approval", state: run.state });
+    this.#wake(id);
+    return this.get(id);
+  }
+
+  async resume(id: PlanId, { task: only, note, by }: { readonly task: string | null; readonly note: string | null; readonly by: string }): Promise<PlanRun> {
+    const { store, merges, workspaces } = this.#deps;
+    const run = await this.get(id);
+    const stuck = run.tasks.filter((task) => task.state === "stuck" && (only === null || task.id === only));
+    if (stuck.length === 0) throw new Fault("PLAN_NOT_WAITING", { plan: id, what: only === null ? "a person to resume it" : `a person to resume ${only}`, state: only === null ? run.state : (run.tasks.find((task) => task.id === only)?.state ?? "not a task of it") });
+    for (const task of stuck) {
+      const merge = task.merge === null ? null : await merges.get(task.merge);
+      // A person may have mended the merge itself; then there is nothing left to do for an agent.
+      if (merge !== null && (merge.state === "landed" || !MERGE_AT_REST.includes(merge.state))) {
+        await store.movePlanTask({ plan: id, task: task.id, from: "stuck", to: "merging" });
+        continue;
+      }
+      const learned = learnt(task.learned, `it was stuck: ${task.problem}`, note === null ? null : `${by} says: ${note}`);
+      if (task.workspace !== null) {
+        const { dir } = await workspaces.handOver(task.workspace, null);
+        await this.#copyAgain(run, dir);
+      }
+      await this.#move(run, task.id, "stuck", "preparing", { learned, ...(await this.#epochOf(task)) }, { by });
+    }
+    await store.movePlan({ plan: id, from: "stuck", to: "running" });
+    this.#wake(id);
+    return this.get(id);
+  }
+
+  async signal(session: SessionKey, signal: Omit<PlanSignal, "at">) {
+    const { store, clock } = this.#deps;
+    const found = await store.planTaskOfSession(session);
+    if (found === null || found.task.state !== "working") return null;
+    const { plan, task } = found;
+    await store.movePlanTask({ plan: plan.planId, task: task.id, from: "working", to: "working", change: { signal: { ...signal, at: clock.now() } }, data: { signal: signal.kind, reason: signal.reason } });
+    return { plan: plan.planId, task: task.id };
+  }
+
+  // ── one look at a plan ────────────────────────────────────────────────────────────────────
+
+  #wake(id: PlanId): void {
+    if (this.#stopping.signal.aborted) return;
+    const running = this.#advancing.get(id);
+    if (running !== undefined) {
+      running.again = true;
+      return;
+    }
+    const entry = { again: false, promise: Promise.resolve() };
+    this.#advancing.set(id, entry);
+    entry.promise = this.#advance(id)
+      .catch((cause: unknown) => {
+        this.#deps.log.error("plan.not-advanced", { plan: id, cause });
+        this.#wakeAfter(id, AGAIN_AFTER_MS);
+      })
+      .finally(() => {
+        this.#advancing.delete(id);
+        if (entry.again) this.#wake(id);
+      });
+  }
+
+  #wakeAfter(id: PlanId, ms: number): void {
+    if (this.#timers.has(id) || this.#stopping.signal.aborted) return;
+    const disarm = this.#deps.clock.after(ms, () => {
+      this.#timers.delete(id);
+      this.#wake(id);
+    });
+    this.#timers.set(id, disarm);
+  }
+
+  async #advance(id: PlanId): Promise<void> {
+    const { store } = this.#deps;
+    const run = await store.planRun(id);
+    if (run === null || run.state !== "running") return;
+    for (const task of run.tasks) await this.#goOn(run, task);
+    const started = await this.#startReady(run);
+    if (started > 0) return;
+    if (run.tasks.every((task) => taskOf(run, task.id).phase > run.phase || task.state === "done")) return this.#besideWork(id, "gate", (now) => (now.phase === run.phase ? this.#openGate(now) : Promise.resolve()));
+    const canMove = run.tasks.some(({ state }) => BUSY_STATES.includes(state) || state === "merging");
+    if (canMove) return;
+    const stuck = run.tasks.filter(({ state }) => state === "stuck");
+    if (stuck.length === 0) return;
+    const names = stuck.map((task) => `${task.id} (${task.problem})`).join("; ");
+    if (await store.movePlan({ plan: id, from: "running", to: "stuck", event: { type: "plan.waiting", data: { waitsFor: "a person to resume what is stuck", stuck: stuck.map((task) => task.id) } } })) {
+      await this.#tell(run, `The plan "${run.plan.title}" cannot go on: ${names}. After the fix: yard plan resume ${id}`);
+    }
+  }
+
+  async #goOn(run: PlanRun, task: PlanTaskRun): Promise<void> {
+    switch (task.state) {
+      case "preparing":
+        return this.#workBeside(run, task, (now, row) => this.#prepare(now, row));
+      case "working": {
+        this.#children.set(task.childTask!, run.planId);
+        const child = await this.#deps.store.task(task.childTask!);
+        if (child === null || hasEnded(child.state)) return this.#workBeside(run, task, (now, row) => this.#afterWork(now, row, child));
+        return;
+      }
+      case "checking":
+        // Work that began on another's commit is merged after that one.
+        if (taskOf(run, task.id).when !== null && stateOf(run, taskOf(run, task.id).when!.task) !== "done") return;
+        return this.#workBeside(run, task, (now, row) => this.#gather(now, row));
+      case "merging":
+        return this.#workBeside(run, task, (now, row) => this.#awaitMerge(now, row));
+      default:
+    }
+  }
+
+  /** Starts as many tasks as may run. @returns how many. */
+  async #startReady(run: PlanRun): Promise<number> {
+    const { settings } = this.#deps;
+    const mode = run.mode ?? run.verdict.phases.find(({ name }) => name === run.plan.phases[run.phase]!.name)?.mode ?? "sequential";
+    const counted = run.tasks.filter(({ state }) => BUSY_STATES.includes(state) || (mode === "sequential" && state === "merging")).length;
+    const agents = mode === "sequential" ? 1 : Math.min(run.plan.agents ?? Infinity, settings.get(planAgentsMax));
+    let started = 0;
+    for (const row of run.tasks) {
+      const task = taskOf(run, row.id);
+      if (row.state !== "waiting" || task.phase !== run.phase || counted + started >= agents) continue;
+      if (!task.after.every((id) => stateOf(run, id) === "done")) continue;
+      if (task.when !== null && (await this.#commitOf(run, task.when)) === null) {
+        this.#wakeAfter(run.planId, COMMIT_LOOK_MS);
+        continue;
+      }
+      if (await this.#move(run, row.id, "waiting", "preparing")) started++;
+    }
+    if (started > 0) this.#wake(run.planId);
+    return started;
+  }
+
+  /** The commit of another task that one waits for: in its workspace, or merged already. */
+  async #commitOf(run: PlanRun, { task, commit }: NonNullable<PlanTask["when"]>): Promise<string | null> {
+    const { workspaces } = this.#deps;
+    const row = run.tasks.find(({ id }) => id === task)!;
+    if (row.state === "done") return run.onto;
+    if (row.workspace === null) return null;
+    const { commits } = await workspaces.status(row.workspace);
+    return commits.find(({ subject }) => subject.startsWith(commit))?.id ?? null;
+  }
+
+  // ── the life of one task ──────────────────────────────────────────────────────────────────
+
+  async #prepare(run: PlanRun, row: PlanTaskRun): Promise<void> {
+    const { workspaces, trees, settings, store } = this.#deps;
+    const task = taskOf(run, row.id);
+    const workspace = await this.#workspaceFor(run, row);
+    const attempt = row.attempt + 1;
+    const { task: child } = await trees.spawn({
+      ...this.#spawnOf(run, task, workspace),
+      task: taskPrompt({ plan: run.plan, task, learned: row.learned }),
+      deadlineSeconds: settings.get(planTaskSeconds) || null,
+      idempotencyKey: `${run.planId}/${task.id}/${attempt}`,
+    });
+    this.#children.set(child.taskId, run.planId);
+    const change = { attempt, childTask: child.taskId, childSession: child.session, workspace: workspace.id, epoch: workspace.epoch, signal: null };
+    if (!(await this.#move(run, row.id, "preparing", "working", change, { attempt, session: child.session, workspace: workspace.dir }))) {
+      await trees.cancelTask(child.taskId, "the end of its plan");
+      if ((await store.planRun(run.planId))?.endedAt !== null) await workspaces.remove(workspace.id);
+    }
+  }
+
+  async #workspaceFor(run: PlanRun, row: PlanTaskRun): Promise<Workspace> {
+    const { workspaces } = this.#deps;
+    const known = row.workspace === null ? null : await workspaces.get(row.workspace);
+    if (known?.state === "ready") return known;
+    const label = `${run.planId}/${row.id}`;
+    // A gateway that died between making it and writing it down left one with this label.
+    const made = (await workspaces.list({ repository: run.repository, states: ["ready"] })).find((each) => each.label === label);
+    if (made !== undefined) return made;
+    const { owns, when } = taskOf(run, row.id);
+    const base = (when === null ? null : await this.#commitOf(run, when)) ?? run.onto;
+    const { copy, setup } = run.plan;
+    return workspaces.create({ repository: run.repository, base, label, claims: owns, session: run.session, copy, ...(setup === null ? {} : { setup }) }, this.#stopping.signal);
+  }
+
+  #spawnOf(run: PlanRun, task: PlanTask, workspace: Workspace): Omit<NewSpawn, "task" | "idempotencyKey"> {
+    const budget: Budget = {
+      ...(task.budget?.tokens == null ? {} : { tokens: task.budget.tokens }),
+      ...(task.budget?.calls == null ? {} : { calls: task.budget.calls }),
+      ...(task.budget?.money == null ? {} : { costMicros: Math.round(task.budget.money * MICROS_PER_DOLLAR) }),
+    };
+    return {
+      label: task.id.slice(0, LABEL_LENGTH_MAX), parent: run.session, turnId: null, agent: task.harness ?? task.agent ?? parseSessionKey(run.session).parts.agent ?? DEFAULT_AGENT, kind: task.harness === null ? "subagent" : "acp", model: task.model,
+      context: "isolated", cwd: workspace.dir, deadlineSeconds: null, delivery: "notify", cleanup: "keep", claims: task.owns, ...(Object.keys(budget).length === 0 ? {} : { budget }),
+    };
+  }
+
+  async #afterWork(run: PlanRun, row: PlanTaskRun, child: Task | null): Promise<void> {
+    if (row.childTask !== null) this.#children.delete(row.childTask);
+    const signal = (await this.#signalIn(row, child)) ?? row.signal;
+    if (signal?.kind === "stuck") return void (await this.#stick(run, row.id, "working", signal.reason ?? "it says that it is stuck, but not why", { signal }));
+    if (child?.state === "succeeded") return void (await this.#move(run, row.id, "working", "checking", signal === null ? {} : { signal }));
+    if (child?.state === "cancelled") return void (await this.#stick(run, row.id, "working", "its agent was stopped"));
+    await this.#tryAgain(run, row, "working", child === null ? "its agent's record is gone" : `its agent ${child.state === "timed_out" ? "took too long" : "failed"}: ${child.fault?.message ?? child.state}`);
+  }
+
+  /** What an agent without our tools says: in a file, a commit's trailer, or the first line of its answer. */
+  async #signalIn(row: PlanTaskRun, child: Task | null): Promise<PlanSignal | null> {
+    const { workspaces, clock } = this.#deps;
+    const workspace = await workspaces.get(row.workspace!);
+    if (workspace?.state !== "ready") return null;
+    const file = join(workspace.dir, SIGNAL_FILE);
+    const info = await lstat(file).catch(() => null);
+    let text: string | null = null;
+    if (info !== null) {
+      if (info.isFile() && info.size <= SIGNAL_FILE_BYTES_MAX) text = await readFile(file, "utf8");
+      await rm(file, { force: true, recursive: true });
+    }
+    const trailer = (await workspaces.status(workspace.id)).commits[0]?.body.match(/^Yard-Signal:.*$/m)?.[0] ?? null;
+    const answer = child?.result?.trimStart().match(/^STUCK\b.*/)?.[0] ?? null;
+    for (const [said, by] of [[text, "file"], [trailer, "trailer"], [answer, "answer"]] as const) {
+      const found = said === null ? null : readSignal(said);
+      if (found !== null) return { ...found, steps: [], by, at: clock.now() };
+    }
+    return null;
+  }
+
+  /** Commits what is left, runs the tests, and offers the work for merging when nothing is missing. */
+  async #gather(run: PlanRun, row: PlanTaskRun): Promise<void> {
+    const { workspaces, merges, clock } = this.#deps;
+    const task = taskOf(run, row.id);
+    const offered = (await merges.list({ workspace: row.workspace!, limit: 100 })).find(({ epoch, state }) => epoch === row.epoch && (state === "landed" || !MERGE_AT_REST.includes(state)));
+    if (offered !== undefined) return void (await this.#move(run, row.id, "checking", "merging", { merge: offered.id }));
+    const steps = row.signal?.steps ?? [];
+    await workspaces.commit(row.workspace!, row.epoch, `${task.title}${steps.length === 0 ? "" : `\n\nSteps: ${steps.join(", ")}`}`);
+    const tests = task.tests === null ? null : await workspaces.test(row.workspace!, this.#testOf(task.tests), this.#stopping.signal);
+    const status = await workspaces.status(row.workspace!);
+    const planFiles = status.changed.filter((path) => /(^|\/)[^/]*plan[^/]*\.md$/i.test(path));
+    const planTexts = await Promise.all(planFiles.map((path) => workspaces.fileAt(run.repository, status.head, path)));
+    // What came along from the integration branch is not its own work.
+    const own = new Set((await workspaces.diffNames(run.repository, run.onto, status.head)).map(({ path }) => path));
+    const isOwn = (path: string): boolean => own.has(path);
+    const evidence = judgeEvidence(task, { ...status, changed: status.changed.filter(isOwn), outside: status.outside.filter(isOwn) }, tests, planTexts.filter((text) => text !== null), clock.now());
+    if (evidence.missing.length > 0) return this.#tryAgain(run, row, "checking", evidence.missing.join("; "), { evidence });
+    const merge = await merges.enqueue({
+      workspace: row.workspace!,
+      epoch: row.epoch,
+      onto: run.onto,
+      // Who builds on its commits needs them as they are.
+      style: run.plan.tasks.some(({ when }) => when?.task === task.id) ? "merge" : "squash",
+      message: [task.title, task.steps.map(({ text }) => `- ${text}`).join("\n")].filter((part) => part !== "").join("\n\n"),
+      trailers: [`Yard-Plan: ${run.planId}`, `Yard-Task: ${task.id}`],
+      tests: run.plan.tests === null ? [] : [this.#testOf(run.plan.tests)],
+      session: run.session,
+    });
+    await this.#move(run, row.id, "checking", "merging", { evidence, merge: merge.id }, { commits: evidence.commits.length, tests: tests?.exitCode ?? null });
+  }
+
+  async #awaitMerge(run: PlanRun, row: PlanTaskRun): Promise<void> {
+    const { merges, workspaces, store } = this.#deps;
+    const merge = await merges.watch(row.merge!, this.#stopping.signal);
+    const now = (await store.planRun(run.planId))?.tasks.find(({ id }) => id === row.id);
+    if (merge.state === "landed") {
+      if (!(await this.#move(run, row.id, "merging", "done", {}, { commit: merge.to }))) return;
+      // Kept when it cannot be removed now: `yard workspaces list` shows it.
+      if (now?.workspace) await workspaces.remove(now.workspace).catch((cause: unknown) => this.#deps.log.warn("plan.workspace-not-removed", { plan: run.planId, cause }));
+      return;
+    }
+    const culprit = merge.evidence.find(({ exitCode }) => exitCode !== 0);
+    if (merge.state === "failed" && culprit !== undefined) {
+      const branch = (await workspaces.get(merge.workspace))?.branch.replace("refs/heads/", "") ?? merge.workspace;
+      const why = `its own work is good, but with branch ${branch} merged into ${run.onto}, "${culprit.command}" ended with ${culprit.exitCode ?? "a time-out"}; merge ${run.onto} into the branch to see it:\n${culprit.output.slice(-OUTPUT_SHOWN_CHARS)}`;
+      return this.#tryAgain(run, row, "merging", why);
+    }
+    const why = merge.state === "conflict" ? `it conflicts in ${merge.conflict?.files.map(({ path }) => path).join(", ") ?? "files that changed meanwhile"}` : (merge.problem?.text ?? `its merge is ${merge.state}`);
+    await this.#stick(run, row.id, "merging", why);
+  }
+
+  async #tryAgain(run: PlanRun, row: PlanTaskRun, from: "working" | "checking" | "merging", why: string, change: PlanTaskChange = {}): Promise<void> {
+    const { workspaces, settings } = this.#deps;
+    if ((row.attempt % settings.get(planAttemptsMax)) === 0) return this.#stick(run, row.id, from, why, change);
+    await workspaces.handOver(row.workspace!, null);
+    await this.#move(run, row.id, from, "preparing", { ...change, ...(await this.#epochOf(row)), learned: learnt(row.learned, why) }, { why });
+  }
+
+  async #stick(run: PlanRun, task: string, from: PlanTaskState, problem: string, change: PlanTaskChange = {}): Promise<void> {
+    if (await this.#move(run, task, from, "stuck", { ...change, problem })) await this.#tell(run, `${task} is stuck: ${problem}`, "warn");
+  }
+
+  // ── gates ─────────────────────────────────────────────────────────────────────────────────
+
+  async #openGate(run: PlanRun): Promise<void> {
+    const { store, workspaces, clock } = this.#deps;
+    const { gate, name } = run.plan.phases[run.phase]!;
+    const wait = async (waitsFor: string): Promise<void> => {
+      if (await store.movePlan({ plan: run.planId, from: "running", to: "waiting", change: { waitsFor }, event: { type: "plan.waiting", data: { waitsFor, phase: name } } })) {
+        await this.#tell(run, `The plan "${run.plan.title}" waits after ${name}: ${waitsFor}. To go on: yard plan approve ${run.planId}`);
+      }
+    };
+    const approval = run.gates.find(({ phase }) => phase === run.phase);
+    const label = `${run.planId}/gate-${run.phase}`;
+    let tests = null;
+    if (gate.commit !== null) {
+      const subjects = [...(await workspaces.commits(run.repository, run.onto, { from: run.base })).map(({ subject }) => subject), ...run.tasks.flatMap((task) => task.evidence?.commits ?? [])];
+      if (!subjects.some((subject) => subject.startsWith(gate.commit!))) return wait(`a commit "${gate.commit}" on ${run.onto}`);
+    }
+    if (gate.tests !== null) {
+      const left = (await workspaces.list({ repository: run.repository, states: ["ready"] })).find((each) => each.label === label);
+      const workspace = left ?? (await workspaces.create({ repository: run.repository, base: run.onto, label, session: run.session, copy: run.plan.copy, ...(run.plan.setup === null ? {} : { setup: run.plan.setup }) }, this.#stopping.signal));
+      tests = await workspaces.test(workspace.id, this.#testOf(gate.tests), this.#stopping.signal);
+      await workspaces.remove(workspace.id);
+      if (tests.exitCode !== 0) return wait(`green tests: "${gate.tests}" ended with ${tests.exitCode ?? "a time-out"}`);
+    }
+    if (gate.approval && approval === undefined) return wait("the approval of a person");
+    const gates = [...run.gates.filter(({ phase }) => phase !== run.phase), { phase: run.phase, tests, approvedBy: approval?.approvedBy ?? null, at: clock.now() }];
+    const next = run.plan.phases.findIndex((_phase, index) => index > run.phase && run.plan.tasks.some(({ phase }) => phase === index));
+    if (next >= 0) return void (await store.movePlan({ plan: run.planId, from: "running", to: "running", change: { phase: next, gates }, event: { type: "plan.phase", data: { phase: run.plan.phases[next]!.name, after: name } } }));
+    const minutes = Math.round((clock.now() - run.startedAt) / 6_000) / 10;
+    if (await store.movePlan({ plan: run.planId, from: "running", to: "done", change: { gates }, event: { type: "plan.ended", data: { minutes, expectedMinutes: run.verdict[run.verdict.mode].minutes } } })) {
+      await this.#tell(run, `The plan "${run.plan.title}" is done: ${run.tasks.length} tasks merged into ${run.onto} in ${minutes} minutes. All phases complete.`);
+    }
+  }
+
+  // ── conflicts, asked by the merge queue ───────────────────────────────────────────────────
+
+  async resolve({ workspace, conflict, merge, signal }: ConflictRequest): Promise<boolean> {
+    const found = await this.#rowOf(workspace);
+    if (found === null) return false;
+    const { run, row } = found;
+    const task = taskOf(run, row.id);
+    const child = await this.#workOn(run, row, {
+      ...this.#spawnOf(run, task, workspace),
+      task: `${conflictPrompt({ plan: run.plan, task }, conflict.files)}${task.text === "" ? "" : `\n\nWhat the task was:\n\n> ${task.text.replaceAll("\n", "\n> ")}`}`,
+      idempotencyKey: `${merge.id}/resolve/${merge.attempts}`,
+    }, signal);
+    return child.state === "succeeded";
+  }
+
+  async redo({ workspace: old, conflict, merge, signal }: ConflictRequest) {
+    const { workspaces } = this.#deps;
+    const found = await this.#rowOf(old);
+    if (found === null) return null;
+    const { run, row } = found;
+    const task = taskOf(run, row.id);
+    const { copy, setup } = run.plan;
+    const workspace = await workspaces.create({ repository: run.repository, base: conflict.onto, label: `${run.planId}/${row.id}`, claims: task.owns, session: run.session, copy, ...(setup === null ? {} : { setup }) }, signal);
+    const why = `it conflicted with what was merged before in ${conflict.files.map(({ path }) => path).join(", ")}; do it again on top of that`;
+    const child = await this.#workOn(run, row, {
+      ...this.#spawnOf(run, task, workspace),
+      task: taskPrompt({ plan: run.plan, task, learned: learnt(row.learned, why) }),
+      idempotencyKey: `${merge.id}/redo/${merge.attempts}`,
+    }, signal);
+    const tests = task.tests === null || child.state !== "succeeded" ? null : await workspaces.test(workspace.id, this.#testOf(task.tests), signal);
+    if (child.state !== "succeeded" || (tests !== null && tests.exitCode !== 0)) {
+      await workspaces.remove(workspace.id);
+      return null;
+    }
+    await workspaces.commit(workspace.id, workspace.epoch, task.title);
+    await this.#move(run, row.id, "merging", "merging", { workspace: workspace.id, epoch: workspace.epoch });
+    await workspaces.remove(old.id);
+    return { workspace: workspace.id, epoch: workspace.epoch };
+  }
+
+  async #workOn(run: PlanRun, row: PlanTaskRun, spawn: NewSpawn, signal: AbortSignal): Promise<Task> {
+    const { trees } = this.#deps;
+    const { task: child } = await trees.spawn(spawn);
+    await this.#move(run, row.id, "merging", "merging", { childTask: child.taskId, childSession: child.session, attempt: row.attempt + 1 });
+    const ended = await trees.waitFor(child.taskId, { timeoutMs: RESOLVE_MS, signal });
+    if (!hasEnded(ended.state)) await trees.cancelTask(child.taskId, "its time limit");
+    return ended;
+  }
+
+  async #rowOf(workspace: Workspace): Promise<{ readonly run: PlanRun; readonly row: PlanTaskRun } | null> {
+    const { plans } = await this.#deps.store.plans({ active: true, limit: ACTIVE_PLANS_MAX });
+    for (const run of plans) {
+      const row = run.tasks.find((task) => task.workspace === workspace.id && task.state === "merging");
+      if (row !== undefined) return { run, row };
+    }
+    return null;
+  }
+
+  // ── parts ─────────────────────────────────────────────────────────────────────────────────
+
+  /** Long work on a task, if its row still is where it was seen. */
+  #workBeside({ planId }: PlanRun, seen: PlanTaskRun, work: (run: PlanRun, row: PlanTaskRun) => Promise<void>): void {
+    this.#besideWork(planId, seen.id, async (run) => {
+      const row = run.tasks.find(({ id }) => id === seen.id)!;
+      if (row.state === seen.state && row.childTask === seen.childTask) await work(run, row);
+    });
+  }
+
+  /** Runs long work once at a time per task, on rows that are read when it begins, and wakes the plan when it is over. */
+  #besideWork(id: PlanId, name: string, work: (run: PlanRun) => Promise<void>): void {
+    const key = `${id}/${name}`;
+    if (this.#beside.has(key) || this.#stopping.signal.aborted) return;
+    const begin = async (): Promise<void> => {
+      // Whoever called may have read the rows before the last piece of work was over.
+      const run = await this.#deps.store.planRun(id);
+      if (run?.state !== "running") return;
+      await work(run).catch((thrown: unknown) => this.#workFailed(run, name, thrown));
+    };
+    const promise = begin()
+      .catch((cause: unknown) => this.#deps.log.error("plan.work-lost", { plan: id, task: name, cause }))
+      .finally(() => {
+        this.#beside.delete(key);
+        this.#wake(id);
+      });
+    this.#beside.set(key, promise);
+  }
+
+  async #workFailed(run: PlanRun, name: string, thrown: unknown): Promise<void> {
+    if (this.#stopping.signal.aborted) return;
+    const fault = asFault(thrown);
+    this.#deps.log.warn("plan.work-failed", { plan: run.planId, task: name, cause: thrown });
+    // The key stays taken meanwhile, so that nobody tries again sooner.
+    if (fault.retryable) return sleep(this.#deps.clock, AGAIN_AFTER_MS, this.#stopping.signal).catch(() => {});
+    const row = (await this.#deps.store.planRun(run.planId))?.tasks.find(({ id }) => id === name);
+    if (row !== undefined && row.state in { preparing: 1, working: 1, checking: 1, merging: 1 }) return this.#stick(run, name, row.state, fault.message);
+    await this.#deps.store.movePlan({ plan: run.planId, from: "running", to: "waiting", change: { waitsFor: fault.message }, event: { type: "plan.waiting", data: { waitsFor: fault.message } } });
+  }
+
+  #move(run: PlanRun, task: string, from: PlanTaskState, to: PlanTaskState, change: PlanTaskChange = {}, data: Readonly<Record<string, string | number | null>> = {}): Promise<boolean> {
+    return this.#deps.store.movePlanTask({ plan: run.planId, task, from, to, change, data });
+  }
+
+  async #epochOf(row: PlanTaskRun): Promise<{ readonly epoch?: number }> {
+    const workspace = row.workspace === null ? null : await this.#deps.workspaces.get(row.workspace);
+    return workspace === null ? {} : { epoch: workspace.epoch };
+  }
+
+  #tell(run: PlanRun, text: string, level: "info" | "warn" = "info"): Promise<void> {
+    return this.#deps.store.notice({ session: run.session, text, level, code: "PLAN", entry: true, data: { planId: run.planId } });
+  }
+
+  #testOf(command: string): TestCommand {
+    return { command, timeoutMs: this.#deps.settings.get(planTestSeconds) * 1000 };
+  }
+
+  async #usualBranch(repository: string): Promise<string> {
+    const { workspaces } = this.#deps;
+    const head = await workspaces.resolve(repository, "HEAD");
+    for (const branch of USUAL_BRANCHES) if (head !== null && (await workspaces.resolve(repository, `refs/heads/${branch}`)) === head) return branch;
+    throw new Fault("BAD_REQUEST", { where: "onto", problem: "the plan does not say onto which branch to merge; add e.g. onto: main" });
+  }
+
+  /** Copied files may be what was missing, e.g. a key in `.env`; the successor gets them as they are now. */
+  async #copyAgain(run: PlanRun, dir: string): Promise<void> {
+    for (const path of run.plan.copy) {
+      const way = normalize(path);
+      const from = join(run.repository, way);
+      if (way.startsWith("..") || way.startsWith("/") || !(await lstat(from).catch(() => null))?.isFile()) continue;
+      const to = join(dir, way);
+      // A link that an agent put there would lead the copy out of its folder.
+      const [folder, top] = await Promise.all([realpath(dirname(to)).catch(() => null), realpath(dir)]);
+      if (folder === null || !`${folder}/`.startsWith(`${top}/`)) continue;
+      await rm(to, { force: true });
+      await copyFile(from, to, constants.COPYFILE_EXCL);
+    }
+  }
+}
+
+function taskOf(run: PlanRun, id: string): PlanTask {
+  return run.plan.tasks.find((task) => task.id === id)!;
+}
+
+function stateOf(run: PlanRun, id: string): PlanTaskState {
+  return run.tasks.find((task) => task.id === id)!.state;
+}
+
+function learnt(before: readonly string[], ...more: readonly (string | null)[]): readonly string[] {
+  return [...before, ...more.filter((line) => line !== null).map((line) => line.slice(0, LEARNED_CHARS_MAX))].slice(-LEARNED_MAX);
+}

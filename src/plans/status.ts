@@ -1,0 +1,89 @@
+/** What a plan's tasks come to so far: rows, live workspaces and the records of their agents, put together. */
+import type { Usage } from "../model/chat.ts";
+import type { PlanEvidence, PlanRun, PlanTaskRun } from "../model/plan-run.ts";
+import type { PlanTask } from "../model/plan.ts";
+import type { Cost } from "../model/verdict.ts";
+import type { WorkspaceStatus } from "../model/workspace.ts";
+import type { Store } from "../store/store.ts";
+import type { Workspaces } from "../workspaces/workspaces.ts";
+import type { Branch } from "./pictures.ts";
+
+export interface TaskStatus {
+  readonly task: PlanTask;
+  readonly row: PlanTaskRun;
+  readonly branch: string | null;
+  /** Subjects, oldest first. */
+  readonly commits: readonly string[];
+  readonly changed: readonly string[];
+  readonly outside: readonly string[];
+  readonly evidence: PlanEvidence | null;
+  /** Of its last agent. */
+  readonly usage: Usage | null;
+}
+
+export interface PlanStatus {
+  readonly run: PlanRun;
+  readonly tasks: readonly TaskStatus[];
+  readonly estimate: Cost;
+  readonly actual: Cost;
+}
+
+interface Sources {
+  readonly store: Store;
+  readonly workspaces: Workspaces;
+  readonly nowMs: () => number;
+}
+
+const HISTORY_COMMITS_MAX = 100;
+
+export async function statusOf(run: PlanRun, { store, workspaces, nowMs }: Sources): Promise<PlanStatus> {
+  const tasks = await Promise.all(
+    run.tasks.map(async (row): Promise<TaskStatus> => {
+      const task = run.plan.tasks.find(({ id }) => id === row.id)!;
+      const workspace = row.workspace === null ? null : await workspaces.get(row.workspace);
+      const live: WorkspaceStatus | null = workspace?.state === "ready" ? await workspaces.status(workspace.id).catch(() => null) : null;
+      const child = row.childTask === null ? null : await store.task(row.childTask);
+      return {
+        task,
+        row,
+        branch: workspace?.branch ?? null,
+        commits: live?.commits.map(({ subject }) => subject).toReversed() ?? row.evidence?.commits ?? [],
+        changed: live?.changed ?? row.evidence?.changed ?? [],
+        outside: live?.outside ?? row.evidence?.outside ?? [],
+        evidence: row.evidence,
+        usage: child?.usage ?? null,
+      };
+    }),
+  );
+  const usages = tasks.flatMap(({ usage }) => usage ?? []);
+  const actual = {
+    minutes: Math.round(((run.endedAt ?? nowMs()) - run.startedAt) / 6_000) / 10,
+    requests: usages.reduce((sum, { calls }) => sum + calls, 0),
+    tokens: usages.reduce((sum, { input, output }) => sum + input + output, 0),
+  };
+  return { run, tasks, estimate: run.verdict[run.mode ?? run.verdict.mode], actual };
+}
+
+/** The integration branch first, then every branch that still stands. */
+export async function branchesOf(run: PlanRun, workspaces: Workspaces): Promise<readonly Branch[]> {
+  const branches: Branch[] = [{ name: run.onto, commits: await workspaces.commits(run.repository, run.onto, { limit: HISTORY_COMMITS_MAX }) }];
+  for (const { id, workspace: key } of run.tasks) {
+    const workspace = key === null ? null : await workspaces.get(key);
+    if (workspace?.state === "ready") branches.push({ name: id, commits: await workspaces.commits(run.repository, workspace.branch, { limit: HISTORY_COMMITS_MAX }) });
+  }
+  return branches;
+}
+
+/** One line for each task, as a person would tell it: `alpha-3: stuck on 2/5 steps: missing NOTIFICATION_KEY`. */
+export function statusLines({ run, tasks }: PlanStatus): readonly string[] {
+  const done = tasks.filter(({ row }) => row.state === "done").length;
+  return [
+    `${run.plan.title} (${run.planId}): ${run.state}, ${done} of ${tasks.length} tasks done${run.waitsFor === null ? "" : `; waits for ${run.waitsFor}`}`,
+    ...tasks.map(({ task, row, commits, evidence }) => {
+      const steps = task.steps.length === 0 ? "" : ` ${(evidence?.steps ?? []).filter(({ ticked }) => ticked).length}/${task.steps.length} steps,`;
+      const tests = evidence?.tests == null ? "" : evidence.tests.exitCode === 0 ? ", tests passing" : ", tests failing";
+      const worked = row.attempt === 0 ? "" : `:${steps} ${commits.length} ${commits.length === 1 ? "commit" : "commits"}${tests}`;
+      return `- ${task.id} ${row.state}${worked}${row.problem === null ? "" : ` — ${row.problem.split("\n")[0]}`}`;
+    }),
+  ];
+}
