@@ -2,7 +2,7 @@
  * Runs the tests: `npm test`, or `npm test -- WORD...` for the files whose path holds one of the words.
  *
  * Tests beside the code run together in one process; scenarios and torture, which start real gateways,
- * in a process each. No test sees the person's own state directory or keys. The last line is the sum.
+ * and those of git in a process each. No test sees the person's own state directory or keys. The last line is the sum.
  */
 import { spawn } from "node:child_process";
 import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -12,14 +12,19 @@ import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
+const GIT_FILES = ["src/workspaces/**/*.test.ts", "src/merges/**/*.test.ts"];
+
 /** A group still running after its time is ended: something in it hangs or was left open. */
 const GROUPS = [
   {
     name: "beside the code",
+    except: GIT_FILES,
     files: ["src/**/*.test.ts", "dashboard/**/*.test.ts", "sim/**/*.test.ts", "bench/**/*.test.ts", "scripts/**/*.test.ts", "test/*.test.ts", "test/support/**/*.test.ts"],
     options: ["--test-isolation=none", "--test-timeout=60000"],
     minutesMax: 10,
   },
+  // In processes of their own: starting a program, which these do thousands of times, takes the longer the larger the process is.
+  { name: "git", files: GIT_FILES, options: ["--test-concurrency=2", "--test-timeout=180000"], minutesMax: 10 },
   { name: "fuzz", files: ["test/fuzz/**/*.test.ts"], options: ["--test-concurrency=1", "--test-timeout=180000"], minutesMax: 10 },
   { name: "scenarios", files: ["test/scenarios/**/*.test.ts"], options: ["--test-concurrency=1", "--test-timeout=180000"], minutesMax: 30 },
   { name: "torture", files: ["test/torture/**/*.test.ts"], options: ["--test-concurrency=1", "--test-timeout=600000"], minutesMax: 60 },
@@ -34,7 +39,7 @@ const sum = { passed: 0, failed: 0, skipped: 0 };
 
 try {
   for (const [index, group] of GROUPS.entries()) {
-    const files = globSync(group.files, { cwd: root })
+    const files = globSync(group.files, { cwd: root, exclude: group.except ?? [] })
       .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
       .sort();
     if (files.length === 0) continue;
