@@ -33,7 +33,6 @@ import type { Workspaces } from "../workspaces/workspaces.ts";
 import { judgeEvidence, readSignal } from "./evidence.ts";
 import type { NewRun, Plans, PlanSource } from "./plans.ts";
 import { readFacts } from "./repository-facts.ts";
-import { readPlan } from "./read-plan.ts";
 import { planAgentsMax, planAttemptsMax, planTaskSeconds, planTestSeconds } from "./settings.ts";
 import { statusOf } from "./status.ts";
 import { conflictPrompt, SIGNAL_FILE, taskPrompt } from "./task-prompt.ts";
@@ -109,6 +108,8 @@ export class PlanRunner implements Plans, ConflictHelp {
   // ── what others ask ───────────────────────────────────────────────────────────────────────
 
   async check({ file, text, repository }: PlanSource, { watched }: { readonly watched: boolean | null }) {
+    // Loaded when the first plan is read: most starts of the gateway never need it.
+    const { readPlan } = await import("./read-plan.ts");
     const plan = readPlan(file, text);
     const facts = await readFacts(this.#deps.workspaces, repository, plan.base);
     return { plan, verdict: judge(plan, facts, { watched, agentsMax: this.#deps.settings.get(planAgentsMax) }) };
