@@ -24,6 +24,7 @@ export function planTools({ plans, store }: PlanToolDeps): readonly Tool[] {
   return [
     {
       name: "task_signal",
+      isRare: true,
       description: "For work on a plan: say that your task is done (and which steps, e.g. \"1, 3\"), or stuck and why. Then end your turn.",
       effect: "idempotent",
       parallel: false,
@@ -38,6 +39,7 @@ export function planTools({ plans, store }: PlanToolDeps): readonly Tool[] {
     },
     {
       name: "plan_status",
+      isRare: true,
       description: "How the plans of this conversation stand: each agent's task, commits, tests, and why one is stuck.",
       effect: "pure",
       parallel: true,
@@ -52,6 +54,7 @@ export function planTools({ plans, store }: PlanToolDeps): readonly Tool[] {
     },
     {
       name: "plan_resume",
+      isRare: true,
       description: "After a person's fix: put a successor to work on a plan's stuck task (or all), told what the note says.",
       effect: "once",
       parallel: false,

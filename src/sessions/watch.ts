@@ -3,8 +3,7 @@
  * was stored long ago or commits right now.
  *
  * A reader first catches up from the store, page by page, while commits that happen meanwhile are
- * kept for it; what it has seen already is skipped by number. Live frames reach only readers that
- * have caught up. Where events were removed for their age, the reader is told with `resync`.
+ * kept for it, and live frames between them; what it has seen already is skipped by number. Where events were removed for their age, the reader is told with `resync`.
  */
 import type { Clock } from "../base/clock.ts";
 import type { SessionKey } from "../base/ids.ts";
@@ -22,7 +21,7 @@ interface Reader {
   readonly watcher: Watcher;
   after: number;
   /** Null once it has caught up. */
-  kept: YardEvent[] | null;
+  kept: (YardEvent | LiveFrame)[] | null;
   overflowed: boolean;
   closed: boolean;
 }
@@ -46,9 +45,9 @@ export class EventHub {
   }
 
   frame(frame: LiveFrame): void {
-    for (const reader of this.#readersOfAll) if (reader.kept === null) reader.watcher.onFrame?.(frame);
+    for (const reader of this.#readersOfAll) this.#offer(reader, frame);
     const readers = this.#readersOf.get(frame.session);
-    if (readers !== undefined) for (const reader of readers) if (reader.kept === null) reader.watcher.onFrame?.(frame);
+    if (readers !== undefined) for (const reader of readers) this.#offer(reader, frame);
   }
 
   watch(from: { session: SessionKey | null; after: number }, watcher: Watcher): () => void {
@@ -74,17 +73,18 @@ export class EventHub {
     return set;
   }
 
-  #offer(reader: Reader, event: YardEvent): void {
-    if (reader.kept === null) this.#give(reader, event);
-    else if (reader.kept.length < KEPT_EVENTS_MAX) reader.kept.push(event);
+  #offer(reader: Reader, one: YardEvent | LiveFrame): void {
+    if (reader.kept === null) this.#give(reader, one);
+    else if (reader.kept.length < KEPT_EVENTS_MAX) reader.kept.push(one);
     else reader.overflowed = true;
   }
 
-  #give(reader: Reader, event: YardEvent): void {
-    const number = reader.session === null ? event.cursor : event.seq;
-    if (number <= reader.after || reader.closed) return;
-    reader.after = number;
-    reader.watcher.onEvent(event);
+  #give(reader: Reader, one: YardEvent | LiveFrame): void {
+    if (reader.closed) return;
+    if (!("cursor" in one)) return void reader.watcher.onFrame?.(one);
+    if (isSeen(reader, one)) return;
+    reader.after = numberFor(reader, one);
+    reader.watcher.onEvent(one);
   }
 
   async #catchUp(reader: Reader): Promise<void> {
@@ -102,7 +102,9 @@ export class EventHub {
         continue;
       }
       reader.kept = null;
-      for (const event of kept) this.#give(reader, event);
+      // Frames from before the last event that was read from the store are over: what they led to has been given.
+      const from = kept.findLastIndex((one) => "cursor" in one && isSeen(reader, one)) + 1;
+      for (const one of kept.slice(from)) this.#give(reader, one);
       return;
     }
   }
@@ -112,4 +114,13 @@ export class EventHub {
     reader.after = upTo;
     reader.watcher.onResync?.({ session: reader.session, at: this.#clock.now(), type: "resync", data });
   }
+}
+
+/** The place of an event in what this reader follows. */
+function numberFor({ session }: Reader, event: YardEvent): number {
+  return session === null ? event.cursor : event.seq;
+}
+
+function isSeen(reader: Reader, event: YardEvent): boolean {
+  return numberFor(reader, event) <= reader.after;
 }

@@ -22,6 +22,7 @@ export function cronTool(jobs: Jobs): Tool {
   const input = inputShape({ action: oneOf("add", "list", "update", "remove", "run", "runs"), id: optional(text({ min: 1, max: 200 })), job: optional(JOB) });
   return {
     name: "cron",
+    isRare: true,
     description:
       'Timed jobs: add {name, schedule: {kind: "at", at: ISO date or "+15m"} | {kind: "every", everyMs} | {kind: "cron", expr, tz}, payload: {kind: "agentTurn", message} | {kind: "systemEvent", text} | {kind: "watchdog", label, action: surface|retry|cancel-and-retry}, target?: main|isolated|job}; list, update, remove, run, runs by id or name.',
     effect: "once",

@@ -10,6 +10,7 @@ const INPUT = inputShape({ text: text({ min: 1, max: MESSAGE_MAX_CHARS }) });
 export function makeMessageTool({ say }: { say(session: SessionKey, text: string): Promise<void> }): Tool {
   return {
     name: "message",
+    isRare: true,
     description: "Tells the person something now, before your answer. Your answer is sent by itself.",
     inputSchema: INPUT.schema,
     effect: "once",

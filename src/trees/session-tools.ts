@@ -138,6 +138,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
     }),
     tool({
       name: "subagents",
+      isRare: true,
       description: "Your children, and turns beside this one (T7): list, info, log, steer (needs text) or kill one (by label, id, number, T7) or \"all\".",
       effect: "keyed",
       input: inputShape({ action: oneOf("list", "info", "log", "steer", "kill"), target: optional(NAME), text: optional(text({ min: 1, max: 100_000 })) }),

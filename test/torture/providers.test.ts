@@ -24,6 +24,8 @@ interface Row {
   readonly script: string;
   /** The whole answer, or what it matches, or the codes of which one must be the end. */
   readonly ends: { readonly says: string | RegExp } | { readonly fails: readonly string[] };
+  /** It leaves a wall: the next message of its model waits, and is not asked here. */
+  readonly walls?: true;
 }
 
 const BROKEN = { fails: ["PROVIDER_BROKEN_STREAM"] };
@@ -60,12 +62,12 @@ const ROWS: readonly Row[] = [
   { what: "404", script: "fail 404", ends: REJECTED },
   { what: "408", script: "fail 408", ends: OVERLOADED },
   { what: "413", script: "fail 413", ends: REJECTED },
-  { what: "429 for ever", script: "fail 429", ends: { fails: ["PROVIDER_RATE_LIMITED"] } },
+  { what: "429 for ever", script: "fail 429", ends: { fails: ["PROVIDER_RATE_LIMITED"] }, walls: true },
   { what: "429 with a time to wait", script: "fail 429 after 1s times 1 then say went on", ends: WENT_ON },
-  { what: "429 with a time beyond all patience", script: "fail 429 after 10m", ends: { fails: ["PROVIDER_RATE_LIMITED"] } },
+  { what: "429 with a time beyond all patience", script: "fail 429 after 10m", ends: { fails: ["PROVIDER_RATE_LIMITED"] }, walls: true },
   { what: "500", script: "fail 500", ends: OVERLOADED },
   { what: "503", script: "fail 503", ends: OVERLOADED },
-  { what: "529", script: "fail 529", ends: OVERLOADED },
+  { what: "529", script: "fail 529", ends: { fails: ["PROVIDER_OVERLOADED", "PROVIDER_RATE_LIMITED"] }, walls: true },
   { what: "503 and then an answer", script: "fail 503 times 2 then say went on", ends: WENT_ON },
 ];
 
@@ -73,11 +75,13 @@ for (const api of ["openai-completions", "anthropic-messages"] as const) {
   test(`over ${api}, each of ${ROWS.length} things that a provider may do ends in its answer or its fault, and the conversation goes on`, { timeout: 180_000 }, async (t) => {
     const model = await startModel(t);
     const providers = { standin: { api, baseUrl: `${model.url}/v1`, apiKey: "test-key", models: ["m"] } };
-    const gateway = await startGateway(t, { config: standinConfig(model.url, { ...PATIENCE, "models.providers": providers, "agents.defaults.maxConcurrent": ROWS.length }) });
+    // A model of its own for each row: what one of them refuses would hold up the others.
+    const agents = ROWS.map((_row, n) => ({ id: `row${n}`, model: `standin/m${n}` }));
+    const gateway = await startGateway(t, { config: standinConfig(model.url, { ...PATIENCE, "models.providers": providers, "agents.list": agents, "agents.defaults.maxConcurrent": ROWS.length }) });
     // A refused key closes its provider for a while, so those rows come last and alone.
     const isAuth = (row: Row): boolean => row.ends === AUTH;
-    const wrong = (await Promise.all(ROWS.filter((row) => !isAuth(row)).map((row, n) => endsAsItShould(gateway, row, `row${n}`, true)))).flat();
-    for (const [n, row] of ROWS.filter(isAuth).entries()) wrong.push(...(await endsAsItShould(gateway, row, `auth${n}`, false)));
+    const wrong = (await Promise.all(ROWS.filter((row) => !isAuth(row)).map((row, n) => endsAsItShould(gateway, row, `agent:row${n}:api:direct:anyone`, row.walls !== true)))).flat();
+    for (const [n, row] of ROWS.filter(isAuth).entries()) wrong.push(...(await endsAsItShould(gateway, row, `agent:main:api:direct:auth${n}`, false)));
     assert.deepEqual(wrong, []);
     const { lanes } = await gateway.api<{ lanes: unknown[] }>("GET", "/api/lanes");
     assert.deepEqual(lanes, []);
@@ -95,13 +99,12 @@ test("a port on which nobody listens, and one that never says a word of TLS, are
     [{ api: "openai-completions", baseUrl: `https://127.0.0.1:${portOf(silent)}/v1`, apiKey: "k" }, "PROVIDER_TIMED_OUT"],
   ] as const) {
     const gateway = await startGateway(t, { config: { ...PATIENCE, "models.providers": { bad: provider }, "agents.defaults.model": "bad/m", "messages.messageWaitMs": 0 } });
-    assert.deepEqual(await endsAsItShould(gateway, { what: provider.baseUrl, script: "say never", ends: { fails: [fails] } }, "main", false), []);
+    assert.deepEqual(await endsAsItShould(gateway, { what: provider.baseUrl, script: "say never", ends: { fails: [fails] } }, "agent:main:main", false), []);
   }
 });
 
 /** @returns what went otherwise. */
-async function endsAsItShould(gateway: Gateway, { what, script, ends }: Row, peer: string, goesOn: boolean): Promise<string[]> {
-  const session = `agent:main:api:direct:${peer}`;
+async function endsAsItShould(gateway: Gateway, { what, script, ends }: Row, session: string, goesOn: boolean): Promise<string[]> {
   const { messageId } = await gateway.send(`! ${script}`, { session });
   const end = await gateway.waitReply(messageId, BOUND_MS).catch((cause: unknown) => cause);
   const wrong: string[] = [];
