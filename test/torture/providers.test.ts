@@ -59,7 +59,7 @@ const ROWS: readonly Row[] = [
   { what: "400", script: "fail 400", ends: REJECTED },
   { what: "401", script: "fail 401", ends: AUTH },
   { what: "403", script: "fail 403", ends: AUTH },
-  { what: "404", script: "fail 404", ends: REJECTED },
+  { what: "404", script: "fail 404", ends: { fails: ["PROVIDER_MODEL_MISSING"] } },
   { what: "408", script: "fail 408", ends: OVERLOADED },
   { what: "413", script: "fail 413", ends: REJECTED },
   { what: "429 for ever", script: "fail 429", ends: { fails: ["PROVIDER_RATE_LIMITED"] }, walls: true },

@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url";
 import { WebSocket } from "ws";
 import { seededRandom } from "../../src/base/ids.ts";
 import type { ApiEvent, LanesAnswer } from "../../src/api/wire.ts";
-import { Gateway, standinConfig } from "../support/gateway.ts";
+import { Gateway, bounded, standinConfig } from "../support/gateway.ts";
 import { watchMachine } from "../support/machine-load.ts";
 import { spawnStandin } from "../support/model-standin/spawn.ts";
 import { pause } from "./ordeal.ts";
@@ -98,7 +98,8 @@ class Talk {
   readonly #random: () => number;
   readonly #over: AbortSignal;
   #stopFollowing: () => void = () => {};
-  readonly #waiting = new Map<string, () => void>();
+  /** An answer may be heard before its message's acknowledgement is read; whoever comes first makes the entry. */
+  readonly #answers = new Map<string, PromiseWithResolvers<true>>();
   readonly broken: string[] = [];
   replies = 0;
 
@@ -132,20 +133,27 @@ class Talk {
 
   #heard(event: ApiEvent): void {
     if (event.type !== "reply") return;
-    for (const id of event.data["replyTo"] as string[]) this.#waiting.get(id)?.();
+    for (const id of event.data["replyTo"] as string[]) this.#answerTo(id).resolve(true);
+  }
+
+  #answerTo(messageId: string): PromiseWithResolvers<true> {
+    const answer = this.#answers.get(messageId) ?? Promise.withResolvers<true>();
+    this.#answers.set(messageId, answer);
+    return answer;
   }
 
   async #person(n: number): Promise<void> {
     const session = `agent:main:api:direct:person${n}`;
     for (let count = 0; !this.#over.aborted; count++) {
-      const { promise: replied, resolve } = Promise.withResolvers<boolean>();
       const { messageId } = await this.#gateway.send(this.#script(`${n}.${count}`), { session });
-      this.#waiting.set(messageId, () => resolve(true));
-      const timer = setTimeout(() => resolve(false), REPLY_MAX_MS);
-      if (await replied) this.replies++;
-      else this.broken.push(`${session} waited more than ${REPLY_MAX_MS / 1000} s for an answer`);
-      clearTimeout(timer);
-      this.#waiting.delete(messageId);
+      const late = `${session} waited more than ${REPLY_MAX_MS / 1000} s for an answer`;
+      try {
+        await bounded(REPLY_MAX_MS, late, this.#answerTo(messageId).promise);
+        this.replies++;
+      } catch {
+        this.broken.push(late);
+      }
+      this.#answers.delete(messageId);
       await pause(this.#random() * 1_000);
     }
   }
