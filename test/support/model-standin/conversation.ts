@@ -22,6 +22,14 @@ export type Turn =
   | { readonly role: "assistant"; readonly text: string; readonly calls: readonly Call[] }
   | { readonly role: "results"; readonly results: readonly Result[] };
 
+/** A tool that a request offers. */
+export interface Offered {
+  readonly name: string;
+  readonly fields: readonly string[];
+  /** Takes a text instead of an object. */
+  readonly isFreeForm: boolean;
+}
+
 export interface Ask {
   readonly api: Api;
   readonly model: string;
@@ -32,6 +40,7 @@ export interface Ask {
   readonly system: string;
   readonly turns: readonly Turn[];
   readonly tools: readonly string[];
+  readonly offers: readonly Offered[];
   /** The tool that the answer must call, if the request says so. */
   readonly forced: string | null;
   readonly toolsBytes: number;
@@ -120,10 +129,7 @@ export function readAsk(api: Api, body: Loose, path: string): Ask {
   const reader = new Reader();
   const system = { anthropic: readAnthropic, chat: readChat, responses: readResponses, google: readGoogle }[api](body, reader);
   reader.end();
-  const tools = list(body.tools).flatMap((tool) => {
-    if (Array.isArray(tool.functionDeclarations)) return list(tool.functionDeclarations).map((each) => string(each.name));
-    return [string(tool.name) || string(object(tool.function).name)];
-  });
+  const offers = list(body.tools).flatMap((tool) => (Array.isArray(tool.functionDeclarations) ? list(tool.functionDeclarations) : [tool])).map(offeredBy);
   return {
     api,
     model: api === "google" ? decodeURIComponent(/models\/([^:]+):/.exec(path)?.[1] ?? "") : string(body.model),
@@ -132,12 +138,20 @@ export function readAsk(api: Api, body: Loose, path: string): Ask {
     outputTokensMax: Number(body.max_tokens ?? body.max_completion_tokens ?? body.max_output_tokens ?? object(body.generationConfig).maxOutputTokens ?? Infinity),
     system,
     turns: reader.turns,
-    tools,
+    tools: offers.map(({ name }) => name),
+    offers,
     forced: forcedTool(api, body),
     toolsBytes: body.tools === undefined ? 0 : Buffer.byteLength(JSON.stringify(body.tools)),
     reasoning: reader.reasoning,
     problems: reader.problems,
   };
+}
+
+/** One tool of a request, in any of the four wire formats. */
+function offeredBy(tool: Loose): Offered {
+  const shape = object(tool.function ?? tool);
+  const schema = object(shape.parameters ?? shape.parametersJsonSchema ?? shape.input_schema);
+  return { name: string(shape.name), fields: Object.keys(object(schema.properties)), isFreeForm: tool.type === "custom" };
 }
 
 function forcedTool(api: Api, body: Loose): string | null {
@@ -202,8 +216,8 @@ function readResponses(body: Loose, reader: Reader): string {
   let system = string(body.instructions);
   if (typeof body.input === "string") reader.user(body.input);
   for (const item of list(body.input)) {
-    if (item.type === "function_call") reader.assistant("", [{ id: string(item.call_id), name: string(item.name) }]);
-    else if (item.type === "function_call_output") reader.results([{ id: string(item.call_id), text: textOf(item.output) }]);
+    if (item.type === "function_call" || item.type === "custom_tool_call") reader.assistant("", [{ id: string(item.call_id), name: string(item.name) }]);
+    else if (item.type === "function_call_output" || item.type === "custom_tool_call_output") reader.results([{ id: string(item.call_id), text: textOf(item.output) }]);
     else if (item.type === "reasoning") {
       reader.reasoning++;
       if (item.encrypted_content !== signatureOf(textOf(item.summary))) reader.problems.push("a reasoning item came back without its encrypted content");

@@ -1,11 +1,12 @@
 /** What one request is answered with: decided from its history alone, so a retry gets the same. */
+import { isAbility, toolFor } from "./abilities.ts";
 import type { Ask } from "./conversation.ts";
 import { BadScript, fill, parseScript, scriptIn, type Seen, type Step } from "./script.ts";
 
 export type Piece =
   | { readonly kind: "text"; readonly text: string; readonly pauseMs: number; /** All of it in one event. */ readonly uncut?: boolean }
   | { readonly kind: "reasoning"; readonly text: string; readonly pauseMs: number }
-  | { readonly kind: "call"; readonly name: string; readonly input: string; readonly pauseMs: number };
+  | { readonly kind: "call"; readonly name: string; readonly input: string; readonly pauseMs: number; /** The input is a text, and no JSON. */ readonly isFreeForm?: boolean };
 
 export type FaultStep = Extract<Step, { readonly times: number }>;
 
@@ -48,7 +49,7 @@ function cutAt(plan: Plan, outputTokensMax: number): Plan {
 function wholePlan(ask: Ask, unfoundReply?: string): Plan {
   const { script, round, user } = findScript(ask);
   const seen: Seen = { user: user.replace(/^\s*!.*$/gm, "").trim() || user, results: lastResults(ask) };
-  if (script === null && ask.forced !== null) return play([{ do: "call", calls: [{ tool: ask.forced, input: JSON.stringify({ task: user.slice(0, REPLY_CHARACTERS_MAX) }), repeat: 1 }] }], "", 0, seen);
+  if (script === null && ask.forced !== null) return play([{ do: "call", calls: [{ tool: ask.forced, input: JSON.stringify({ task: user.slice(0, REPLY_CHARACTERS_MAX) }), repeat: 1 }] }], "", 0, seen, ask);
   if (script === null) return plainReply(unfoundReply ?? `You said: ${user.slice(0, REPLY_CHARACTERS_MAX)}`);
   let rounds: Step[][];
   try {
@@ -61,7 +62,7 @@ function wholePlan(ask: Ask, unfoundReply?: string): Plan {
   const isDenial = rounds[0]?.[0]?.do === "deny" && round === 0 && ask.forced === null;
   const steps = (isDenial ? rounds : rounds.filter(([first]) => first?.do !== "deny"))[round];
   if (steps === undefined) return plainReply(unfoundReply ?? `You said: ${user.slice(0, REPLY_CHARACTERS_MAX)}`);
-  return play(steps, script, round, seen);
+  return play(steps, script, round, seen, ask);
 }
 
 function plainReply(text: string): Plan {
@@ -88,7 +89,7 @@ function lastResults(ask: Ask): string[] {
   return turn === undefined ? [] : turn.results.map((result) => result.text);
 }
 
-function play(steps: readonly Step[], script: string, round: number, seen: Seen): Plan {
+function play(steps: readonly Step[], script: string, round: number, seen: Seen, { offers }: Pick<Ask, "offers">): Plan {
   const pieces: Piece[] = [];
   const faults: FaultStep[] = [];
   let pauseMs = 0;
@@ -99,7 +100,9 @@ function play(steps: readonly Step[], script: string, round: number, seen: Seen)
     pauseMs = 0;
   };
   const call = (name: string, input: string): void => {
-    pieces.push({ kind: "call", name, input, pauseMs });
+    const made = isAbility(name) ? toolFor(name, input, offers) : { name, input, isFreeForm: false };
+    if (made === null) return add("text", `(no tool for ${name})`);
+    pieces.push({ kind: "call", ...made, pauseMs });
     pauseMs = 0;
   };
   for (const step of steps) {

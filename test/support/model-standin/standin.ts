@@ -158,6 +158,7 @@ class StandinServer implements Standin, Host {
       this.reset();
       return sendJson(response, 200, {});
     }
+    if (path.endsWith(":countTokens")) return sendJson(response, 200, { totalTokens: tokensOf(bytes) });
     if (request.method === "GET" && path.endsWith("/models")) return sendJson(response, 200, { object: "list", data: ["standin", ...Object.keys(this.#config.models)].map((id) => ({ id, object: "model" })) });
     if (path === "/api/tags") return sendJson(response, 200, { models: [{ name: "standin" }] });
     const api = apiOf(path);

@@ -167,6 +167,7 @@ function chatJson(meta: Meta, pieces: readonly Piece[]): unknown {
 // OpenAI Responses
 
 function responsesItem(meta: Meta, piece: Piece, index: number, callIndex: number): Record<string, unknown> {
+  if (piece.kind === "call" && piece.isFreeForm === true) return { type: "custom_tool_call", id: `ctc_${meta.id}_${index}`, call_id: meta.callId(callIndex), name: piece.name, input: piece.input, status: "completed" };
   if (piece.kind === "call") return { type: "function_call", id: `fc_${meta.id}_${index}`, call_id: meta.callId(callIndex), name: piece.name, arguments: piece.input, status: "completed" };
   if (piece.kind === "reasoning") return { type: "reasoning", id: `rs_${meta.id}_${index}`, summary: [{ type: "summary_text", text: piece.text }], encrypted_content: signatureOf(piece.text) };
   return { type: "message", id: `msg_${meta.id}_${index}`, role: "assistant", status: "completed", content: [{ type: "output_text", text: piece.text, annotations: [] }] };
@@ -206,6 +207,11 @@ function responsesFrames(meta: Meta, pieces: readonly Piece[]): Frames {
       const item = items[output_index]!;
       const at = { item_id: item.id, output_index };
       const done = (): string => emit("response.output_item.done", { output_index, item });
+      if (piece.kind === "call" && piece.isFreeForm === true) {
+        const opened = emit("response.output_item.added", { output_index, item: { ...item, input: "", status: "in_progress" } });
+        const body = deltas(piece.input).map((delta) => emit("response.custom_tool_call_input.delta", { ...at, delta }));
+        return wrap(opened, body, emit("response.custom_tool_call_input.done", { ...at, input: piece.input }) + done());
+      }
       if (piece.kind === "call") {
         const opened = emit("response.output_item.added", { output_index, item: { ...item, arguments: "", status: "in_progress" } });
         const body = deltas(piece.input).map((delta) => emit("response.function_call_arguments.delta", { ...at, delta }));

@@ -1,0 +1,290 @@
+/**
+ * A real coding agent through the real gateway, from its start to its end, as a person in a chat has it.
+ *
+ * What is asked of the model is written in a {@link Tongue}; so the same course runs against any model server
+ * that can be told what to say. Each step is timed and says what was seen; a step that is not as it should be throws.
+ */
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ApiApproval, ApiEvent, ApprovalList, MessageAccepted, SpawnAccepted } from "../../src/api/wire.ts";
+import { Gateway, NoReply } from "../support/gateway.ts";
+import { allGone } from "../support/processes.ts";
+import { entryFor, type RealHarness } from "./programs.ts";
+
+/** Words that make the model behind the harness do something. */
+export interface Tongue {
+  say(text: string): string;
+  /** Reads a file, waits, and says what it read. */
+  read(path: string, waitMs?: number): string;
+  write(path: string, text: string): string;
+  /** Begins to answer and does not come to an end by itself. */
+  endless(): string;
+  /** Waits, reads a file and says something: there is a step in between. */
+  twoSteps(path: string, waitMs: number): string;
+}
+
+export const STANDIN_TONGUE: Tongue = {
+  say: (text) => `! say ${text}`,
+  read: (path, waitMs = 0) => `! call @read {"path": "${path}"} then wait ${waitMs}ms then say I read: <last>`,
+  write: (path, text) => `! call @write {"path": "${path}", "text": "${text}"} then say it says: <last>`,
+  endless: () => "! say beginning then wait 10m then say never",
+  twoSteps: (path, waitMs) => `! wait ${waitMs}ms then call @read {"path": "${path}"} then wait 200ms then say two steps are done`,
+};
+
+const PERSON = "agent:main:api:direct:ann";
+/** A real program starts slowly on a busy machine, milliseconds. */
+const SLOW_MS = 120_000;
+
+export interface Course {
+  readonly id: RealHarness;
+  readonly program: string;
+  readonly modelUrl: string;
+  readonly tongue: Tongue;
+  /** What reached the model so far, as one text. */
+  readonly heardByModel: () => Promise<string>;
+  /** Told of each step that is done. */
+  readonly onStep: (step: string, ms: number, seen: string) => void;
+  readonly settings?: Readonly<Record<string, unknown>>;
+}
+
+/** Runs all steps. @throws {Error} of the first that is not as it should be. */
+export async function drive(course: Course): Promise<void> {
+  const { id } = course;
+  const scratch = realpathSync(mkdtempSync(join(tmpdir(), `real-${id}-`)));
+  const cwd = join(scratch, "work");
+  const home = join(scratch, "home");
+  for (const folder of [cwd, home]) mkdirSync(folder);
+  writeFileSync(join(cwd, "hello.txt"), "the treasure is under the oak");
+  const entry = entryFor(id, { program: course.program, modelUrl: course.modelUrl, home });
+  // By this every process of it is found again.
+  const marked = { ...entry, env: { ...entry.env, COURSE: scratch } };
+  const gateway = new Gateway({ config: { "acp.agents": { [id]: marked }, "messages.messageWaitMs": 0, "acp.memoryReserveMb": 0, ...course.settings } });
+  const stage = new Stage(course, gateway, cwd);
+  try {
+    await gateway.start();
+    await stage.all();
+    await stage.step("nothing of it is left", async () => {
+      await allGone(scratch);
+      return "no process";
+    });
+  } catch (cause) {
+    const left = gateway.log().trim().split("\n").slice(-25).join("\n");
+    throw new Error(`${id}: ${cause instanceof Error ? cause.message : String(cause)}\n${left}`, { cause });
+  } finally {
+    await gateway.close();
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+class Stage {
+  readonly #course: Course;
+  readonly #gateway: Gateway;
+  readonly #cwd: string;
+
+  constructor(course: Course, gateway: Gateway, cwd: string) {
+    this.#course = course;
+    this.#gateway = gateway;
+    this.#cwd = cwd;
+  }
+
+  async step(what: string, work: () => Promise<string>): Promise<void> {
+    const startedAt = performance.now();
+    try {
+      const seen = await work();
+      this.#course.onStep(what, Math.round(performance.now() - startedAt), seen);
+    } catch (cause) {
+      throw new Error(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    }
+  }
+
+  async all(): Promise<void> {
+    const { tongue } = this.#course;
+    const file = (name: string): string => join(this.#cwd, name);
+
+    await this.step("spawn and bind", () => this.#spawn());
+    await this.step("say", async () => {
+      const reply = await this.#ask(tongue.say("hello from the model"));
+      assert.match(reply.text, /hello from the model/);
+      return reply.text;
+    });
+    await this.step("read", async () => {
+      const { text, asked } = await this.#ask(tongue.read(file("hello.txt")), "once");
+      assert.match(text, /treasure is under the oak/);
+      return asked === 0 ? "without a question" : `${asked} asked`;
+    });
+    await this.step("write with approval", async () => {
+      const { asked } = await this.#ask(tongue.write(file("new.txt"), "written by it"), "once", () => assert.ok(!existsSync(file("new.txt")), "it did not wait for the answer"));
+      assert.ok(asked > 0, "it wrote without a question");
+      assert.match(readFileSync(file("new.txt"), "utf8"), /written by it/);
+      return `${asked} asked`;
+    });
+    await this.step("write denied", async () => {
+      const { asked, text } = await this.#ask(tongue.write(file("never.txt"), "written by it"), "deny");
+      assert.ok(asked > 0, "it was not asked about");
+      assert.ok(!existsSync(file("never.txt")), "it wrote all the same");
+      return text.slice(0, 100);
+    });
+    await this.step("steer", () => this.#steer(file("hello.txt")));
+    await this.step("cancel", () => this.#cancel());
+    await this.step("kill -9 in the middle, and on", () => this.#kill(file("hello.txt")));
+    await this.step("two at once", () => this.#two(file("hello.txt")));
+    await this.step("close", async () => {
+      const said = await this.#command("/acp close");
+      assert.match(said, /closed/);
+      return said;
+    });
+  }
+
+  async #spawn(): Promise<string> {
+    const said = await this.#command(`/acp spawn ${this.#course.id} --bind here --cwd ${this.#cwd} --label it`);
+    if (/is ready/.test(said)) return said;
+    assert.match(said, /is starting/);
+    const { data } = await this.#gateway.waitEvent(({ type, data: { code } }) => type === "notice" && typeof code === "string" && code !== "", { session: PERSON, timeoutMs: SLOW_MS });
+    assert.equal(data["code"], "HARNESS_READY", String(data["text"]));
+    return String(data["text"]);
+  }
+
+  async #steer(path: string): Promise<string> {
+    const { tongue, heardByModel } = this.#course;
+    const { messageId } = await this.#gateway.send(tongue.twoSteps(path, 2_500), { session: PERSON });
+    await this.#running(messageId);
+    await this.#command("/acp steer and tell me about the PELICAN");
+    await this.#gateway.waitReply(messageId, SLOW_MS);
+    for (const until = Date.now() + 20_000; !(await heardByModel()).includes("PELICAN"); ) {
+      assert.ok(Date.now() < until, "the words did not reach the model");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    await this.#quiet();
+    const { events } = await this.#since(messageId);
+    return events.filter(({ type }) => type === "turn.started").length > 1 ? "as the next turn" : "in the same turn";
+  }
+
+  async #cancel(): Promise<string> {
+    const { tongue } = this.#course;
+    const before = await this.#pid();
+    const { messageId } = await this.#gateway.send(tongue.endless(), { session: PERSON });
+    await this.#running(messageId);
+    await this.#gateway.waitEvent(({ type, data }) => type === "text.delta" && String(data["text"]).includes("beginning"), { session: await this.#key(), timeoutMs: SLOW_MS }).catch(() => {});
+    const startedAt = performance.now();
+    assert.match(await this.#command("/acp cancel"), /stopped/);
+    const { data } = await this.#gateway.waitEvent(({ type, data: { messageIds } }) => type === "turn.ended" && (messageIds as string[]).includes(messageId), { session: PERSON, timeoutMs: SLOW_MS });
+    const ms = Math.round(performance.now() - startedAt);
+    assert.equal(data["outcome"], "cancelled");
+    assert.match((await this.#ask(tongue.say("still here"))).text, /still here/);
+    const after = await this.#pid();
+    return `in ${ms} ms, ${before === after ? "the same process went on" : "with a new process"}`;
+  }
+
+  async #kill(path: string): Promise<string> {
+    const { tongue } = this.#course;
+    const session = await this.#key();
+    const { messageId } = await this.#gateway.send(tongue.read(path, 3_000), { session: PERSON });
+    const answering = this.#answering("once");
+    const turn = await this.#running(messageId);
+    await this.#gateway.waitEvent(({ type, turnId }) => type === "tool.ended" && turnId === turn, { session, timeoutMs: SLOW_MS });
+    process.kill(await this.#pid(), "SIGKILL");
+    const text = await this.#gateway.waitReply(messageId, SLOW_MS);
+    answering.stop();
+    assert.match(text, /treasure/);
+    const notice = await this.#gateway.waitEvent(({ type, data }) => type === "notice" && data["code"] === "HARNESS_RESTARTED", { session: PERSON, timeoutMs: SLOW_MS });
+    return String(notice.data["text"]);
+  }
+
+  async #two(path: string): Promise<string> {
+    const { id, tongue } = this.#course;
+    const spawn = (): Promise<SpawnAccepted> => this.#gateway.api("POST", "/api/spawns", { runtime: "acp", agent: id, cwd: this.#cwd, task: tongue.read(path, 1_500) });
+    const answering = this.#answering("once");
+    const tasks = await Promise.all([spawn(), spawn()]);
+    await Promise.all(tasks.map(({ taskId }) => this.#gateway.waitEvent((event) => event.type === "task.ended" && event.taskId === taskId, { timeoutMs: SLOW_MS })));
+    answering.stop();
+    const rows = await Promise.all(tasks.map(({ taskId }) => this.#gateway.api<{ state: string; startedAt: number; endedAt: number; result: string; fault: unknown }>("GET", `/api/tasks/${taskId}`)));
+    for (const row of rows) assert.equal(row.state, "succeeded", JSON.stringify(row.fault));
+    for (const row of rows) assert.match(row.result, /treasure/);
+    const [a, b] = rows;
+    assert.ok(a!.startedAt < b!.endedAt && b!.startedAt < a!.endedAt, "they ran one after the other");
+    return "side by side";
+  }
+
+  // ── a person at the chat ────────────────────────────────────────────────────────────────────
+
+  async #command(text: string): Promise<string> {
+    return (await this.#gateway.api<MessageAccepted>("POST", "/api/messages", { text, session: PERSON })).commandReply ?? "";
+  }
+
+  /** Says something and answers what is asked meanwhile. A turn that fails is told by its words. */
+  async #ask(text: string, answer?: "once" | "deny", before: () => void = () => {}): Promise<{ text: string; asked: number }> {
+    const answering = answer === undefined ? null : this.#answering(answer, before);
+    const { messageId } = await this.#gateway.send(text, { session: PERSON });
+    try {
+      return { text: await this.#gateway.waitReply(messageId, SLOW_MS), asked: answering?.count() ?? 0 };
+    } catch (cause) {
+      if (answer !== "deny" || !(cause instanceof NoReply)) throw cause;
+      return { text: `the turn failed: ${JSON.stringify(cause.event.data["fault"])}`, asked: answering!.count() };
+    } finally {
+      answering?.stop();
+    }
+  }
+
+  /** Answers every question from now on. */
+  #answering(answer: "once" | "deny", before: () => void = () => {}): { stop(): void; count(): number } {
+    let count = 0;
+    let stopped = false;
+    const look = async (): Promise<void> => {
+      while (!stopped) {
+        const { approvals } = await this.#gateway.api<ApprovalList>("GET", "/api/approvals?state=pending");
+        for (const { approvalId } of approvals as readonly ApiApproval[]) {
+          before();
+          count++;
+          await this.#gateway.call("POST", `/api/approvals/${approvalId}`, { answer });
+        }
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    };
+    // The gateway may be gone when the course is over.
+    void look().catch(() => {});
+    return { stop: () => void (stopped = true), count: () => count };
+  }
+
+  /** Resolves with a message's turn when it has begun. */
+  async #running(messageId: string): Promise<string> {
+    const session = await this.#key();
+    const { turnId } = await this.#gateway.waitEvent((event) => event.type === "turn.started" && (event.data["messageIds"] as string[] | undefined)?.includes(messageId) === true, { session, timeoutMs: SLOW_MS });
+    return turnId!;
+  }
+
+  /** Resolves when it has nothing to do. */
+  async #quiet(): Promise<void> {
+    for (const until = Date.now() + SLOW_MS; ; ) {
+      const row = await this.#gateway.api<{ state: string; waitingMessages?: number }>("GET", `/api/sessions/${encodeURIComponent(await this.#key())}`);
+      if (row.state === "idle") return;
+      assert.ok(Date.now() < until, "it does not come to rest");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
+  async #since(messageId: string): Promise<{ events: readonly ApiEvent[] }> {
+    const session = await this.#key();
+    const { lastSeq } = await this.#gateway.api<{ lastSeq: number }>("GET", `/api/sessions/${encodeURIComponent(session)}`);
+    const events: ApiEvent[] = [];
+    let on = false;
+    for await (const event of this.#gateway.events(session)) {
+      on ||= event.type === "message.accepted" && event.data["messageId"] === messageId;
+      if (on) events.push(event);
+      if ((event.seq ?? 0) >= lastSeq) break;
+    }
+    return { events };
+  }
+
+  async #key(): Promise<string> {
+    const { sessions } = await this.#gateway.api<{ sessions: readonly { key: string; label: string | null }[] }>("GET", "/api/sessions?kind=acp");
+    return sessions.find(({ label }) => label === "it")!.key;
+  }
+
+  async #pid(): Promise<number> {
+    const pid = /process (\d+)/.exec(await this.#command("/acp status it"))?.[1];
+    assert.ok(pid !== undefined, "it has no process");
+    return Number(pid);
+  }
+}
