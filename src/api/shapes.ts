@@ -140,6 +140,7 @@ export function toApiTask(task: Task): ApiTask {
     usage: toApiUsage(task.usage),
     claims: [...task.claims],
     budget: toApiBudget(task.budget),
+    aliveAt: task.aliveAt,
     attempt: task.attempt,
     attemptLast: task.attemptLast,
     onEnd: task.onEnd,
@@ -159,8 +160,8 @@ export function toApiDelivery({ url, ...delivery }: Delivery): ApiDelivery {
   return { ...delivery, url: url.replace(/[?#].*$/s, "") };
 }
 
-export function toApiReport({ since, total, batches, flows, days, health }: Report): ReportAnswer {
-  return { since, total: toReportGroup(total), batches: batches.map(toReportGroup), flows: flows.map(toReportGroup), days: days.map(toReportGroup), health: { ...health, denials: health.denials.map((one) => ({ ...one })) } };
+export function toApiReport({ since, total, batches, flows, jobs, days, health }: Report): ReportAnswer {
+  return { since, total: toReportGroup(total), batches: batches.map(toReportGroup), flows: flows.map(toReportGroup), jobs: jobs.map(toReportGroup), days: days.map(toReportGroup), health: { ...health, denials: health.denials.map((one) => ({ ...one })) } };
 }
 
 function toReportGroup({ value, failedTasks, ...counts }: ReportGroup): ApiReportGroup {

@@ -268,6 +268,8 @@ export interface ApiTask {
   budget: ApiBudget | null;
   /** Its result as JSON, for a child that had to fit a schema. */
   output?: unknown;
+  /** When a step of it last ended, while it works: an answer of the model or a result of a tool. */
+  aliveAt: number | null;
   attempt: number;
   /** The last attempt that its policy allows. */
   attemptLast: number;
@@ -334,6 +336,8 @@ export interface ReportAnswer {
   total: ApiReportGroup;
   batches: ApiReportGroup[];
   flows: ApiReportGroup[];
+  /** The children of each job's runs, by its name. */
+  jobs: ApiReportGroup[];
   /** By the day of the spawn, UTC. */
   days: ApiReportGroup[];
   health: ApiHealth;

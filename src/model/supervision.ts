@@ -56,6 +56,9 @@ export const UNSUPERVISED: Supervision = {
 /** A child that may be tried again is given up for this attempt after so many crashes of the gateway in a row without a new step. */
 export const CRASHES_OF_ONE_ATTEMPT_MAX = 2;
 
+/** A child that works gives its parent's log one sign of life in each stretch of so long. */
+export const HEARTBEAT_MS = 30_000;
+
 /** Pause before attempt `attempt` (2 = the first one that is made again), milliseconds. */
 export function backoffMs(backoffSeconds: number, attempt: number): number {
   return Math.min(backoffSeconds * 1000 * 2 ** Math.min(Math.max(0, attempt - 2), 30), Math.max(BACKOFF_GROWN_MAX_MS, backoffSeconds * 1000));

@@ -113,6 +113,8 @@ export interface Task {
   readonly budget: BudgetView | null;
   /** Its result as JSON, for a child that had to fit a schema. */
   readonly output: Json | null;
+  /** When a step of its present attempt last ended; null before the first, and once it has ended. */
+  readonly aliveAt: number | null;
   /** 1 for the first; grows with each retry. */
   readonly attempt: number;
   /** The last attempt that its policy allows. */

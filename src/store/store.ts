@@ -302,6 +302,8 @@ export interface Report {
   readonly total: ReportGroup;
   readonly batches: readonly ReportGroup[];
   readonly flows: readonly ReportGroup[];
+  /** The children of each job's runs, by its name. */
+  readonly jobs: readonly ReportGroup[];
   readonly days: readonly ReportGroup[];
   readonly health: Health;
 }

@@ -109,6 +109,44 @@ export function treesContract(name: string, open: (t: TestContext) => Promise<Op
     assert.deepEqual([ended.state, ended.attempt], ["succeeded", 2]);
   });
 
+  promise("a child that works gives signs of life, and its parent's log has one for each half minute of work and none for silence", async (bench) => {
+    const parent = await bench.begin(ANN, "go");
+    const child = await bench.spawn(parent, "c");
+    await bench.done(parent);
+    const turn = await bench.start();
+    const signs = () => bench.eventsOf(ANN, "task.progress").filter(({ data }) => data["lastStep"] !== undefined);
+    const round = (n: number) => bench.store.journal({ turn: refOf(turn), writes: [calling(n, `c${n}`, "look"), resulted(n, `c${n}`, "look", `part ${n}`)], events: [] });
+    assert.equal((await bench.store.task(child.taskId))!.aliveAt, null);
+    bench.clock.advance(30_000);
+    for (let n = 1; n <= 3; n++) await round(n);
+    assert.deepEqual(signs().map(({ taskId, data }) => [taskId, data["lastStep"]]), [[child.taskId, "look"]]);
+    assert.equal((await bench.store.task(child.taskId))!.aliveAt, bench.clock.now());
+    const silentSince = bench.clock.now();
+    bench.clock.advance(300_000);
+    await bench.claim();
+    assert.deepEqual([signs().length, (await bench.store.task(child.taskId))!.aliveAt], [1, silentSince]);
+    await round(4);
+    assert.equal(signs().length, 2);
+    await bench.done(turn);
+    assert.equal((await bench.store.task(child.taskId))!.aliveAt, null, "what has ended is not alive");
+  });
+
+  promise("a tree is stopped in the reverse order of its spawns, whatever hangs below what", async (bench) => {
+    const parent = await bench.begin(ANN, "go");
+    await bench.spawn(parent, "a");
+    await bench.spawn(parent, "b");
+    const [a, b] = await bench.started();
+    await bench.spawn(b!, "b1");
+    await bench.spawn(a!, "a1");
+    const a2 = await bench.spawn(a!, "a2");
+    const cancelled = (await bench.store.cancelFlow({ flow: a2.flowId, by: "you" }))!;
+    const labels = await Promise.all(cancelled.tasks.map(async (id) => (await bench.store.task(id))!.label));
+    assert.deepEqual(labels, ["a2", "a1", "b1", "b", "a"]);
+    assert.deepEqual(cancelled.turns.length, 2);
+    await bench.done(parent);
+    assert.equal((await bench.transcript(ANN)).filter((line) => line.includes("was stopped")).length, 2, "the parent is told of its own two only");
+  });
+
   // ── progress ──────────────────────────────────────────────────────────────────────────────
 
   promise("a child that brings nothing new in time is over, and one that does goes on; the same result again is nothing new", async (bench) => {

@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import type { ApiFault, ApiJob, ApiJobRun, ApiTask, History, JobCalendar, JobList, JobRunList, MessageAccepted, SpawnAccepted, TaskList } from "../../src/api/wire.ts";
+import type { ReportAnswer, ApiFault, ApiJob, ApiJobRun, ApiTask, History, JobCalendar, JobList, JobRunList, MessageAccepted, SpawnAccepted, TaskList } from "../../src/api/wire.ts";
 import { startGateway, standinConfig, type Gateway } from "../support/gateway.ts";
 import { startModel } from "../support/model.ts";
 
@@ -82,6 +82,12 @@ test("a run that spawned children is complete when they are, with the rate of th
   const ended = await gateway.waitEvent((event) => event.type === "job.ended" && event.data["runId"] === run.runId);
   const over = await completed(gateway, "publish", run.runId);
   assert.deepEqual([over.spawned, over.shipped], [3, 3]);
+  await add(gateway, { name: "half", schedule: later, payload: turn('! call sessions_spawn {"task":"! say one"} & sessions_spawn {"task":"! fail 400","label":"broken"} then say on their way') });
+  const other = await gateway.api<ApiJobRun>("POST", "/api/jobs/half/run");
+  await completed(gateway, "half", other.runId);
+  const { jobs } = await gateway.api<ReportAnswer>("GET", "/api/report");
+  const rates = jobs.map(({ name, total, completion, failedTasks }) => [name, total, completion, failedTasks.map(({ label }) => label)]);
+  assert.deepEqual(rates.toSorted(), [["half", 2, 0.5, ["broken"]], ["publish", 3, 1, []]], "one rate for each job, with the failed ones named");
   assert.ok(over.completedAt! > ended.at, "the turn was over before its children");
 });
 

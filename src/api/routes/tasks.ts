@@ -38,12 +38,11 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
       method: "GET",
       path: "/api/tasks/:taskId",
       rpc: "tasks.get",
-      doc: "One task, with the attempts that are over.",
+      doc: "One task, with the attempts that are over. The task is named by its id or its label.",
       answer: "TaskDetail",
       inPath: taskInPath,
       async run({ taskId }) {
-        const task = await store.task(taskId as TaskId);
-        if (task === null) throw new Fault("TASK_NOT_FOUND", { task: taskId });
+        const task = await trees.named(taskId);
         return ok({ ...toApiTask(task), tried: (await store.attempts(task.taskId)).map((one) => ({ ...one })) });
       },
     }),
@@ -60,7 +59,7 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
       method: "POST",
       path: "/api/tasks/:taskId/steer",
       rpc: "tasks.steer",
-      doc: "Tells a child something before its next model call.",
+      doc: "Tells a child something before its next model call. The task is named by its id or its label.",
       answer: "MessageAccepted",
       inPath: taskInPath,
       bodyBytesMax: TEXT_BODY_BYTES_MAX,

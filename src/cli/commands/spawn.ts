@@ -19,6 +19,8 @@ interface SpawnOptions {
   readonly model?: string;
   readonly runtime?: string;
   readonly cwd?: string;
+  readonly context?: string;
+  readonly key?: string;
   readonly deadline?: number;
   readonly claim: readonly string[];
   readonly onConflict?: string;
@@ -35,6 +37,7 @@ interface SpawnOptions {
   readonly budgetCost?: number;
   readonly budgetCalls?: number;
   readonly budgetChildren?: number;
+  readonly budgetSeconds?: number;
   readonly outputSchema?: JsonObject;
   readonly wait?: boolean;
   readonly timeout: number;
@@ -50,6 +53,7 @@ export function register(parent: Command, cli: Cli): void {
     .addOption(new Option("--runtime <runtime>", "acp: a coding agent of others, named with --agent").choices(TASK_KINDS))
     .option("--deadline <seconds>", "how long it may take", wholeNumberArgument({ min: 1, max: 30 * 86_400 }))
     .option("--cwd <folder>", "the folder that it works in, as an absolute path")
+    .addOption(new Option("--context <how>", "fork: it begins with what its parent's session knows").choices(["isolated", "fork"]))
     .option("--claim <path>", "what nobody else may change meanwhile: a path, a pattern, or name:WORD; may stand more than once", (claim: string, before: readonly string[]) => [...before, claim], [])
     .addOption(new Option("--on-conflict <how>", "when a claim overlaps with another child's").choices(ON_CONFLICT))
     .option("--progress <seconds>", "an attempt that brings nothing new for so long is over", wholeNumberArgument({ min: 1, max: 30 * 86_400 }))
@@ -65,20 +69,22 @@ export function register(parent: Command, cli: Cli): void {
     .option("--budget-cost <dollars>", "the same in US dollars", dollarsArgument)
     .option("--budget-calls <calls>", "the same in model calls", wholeNumberArgument({ min: 1, max: SPAWN_BUDGET_MAX.calls }))
     .option("--budget-children <children>", "how many children there may be below it", wholeNumberArgument({ min: 0, max: SPAWN_BUDGET_MAX.children }))
+    .option("--budget-seconds <seconds>", "the same in wall time; it becomes the deadline", wholeNumberArgument({ min: 1, max: SPAWN_BUDGET_MAX.seconds }))
+    .option("--key <key>", "the same key never spawns twice; without it each call does")
     .option("--output-schema <file>", "a JSON Schema that its result must fit", schemaArgument)
     .option("--wait", "wait for its end and print the result")
     .option("--timeout <seconds>", "with --wait: how long", wholeNumberArgument({ min: 1, max: WAIT_SECONDS_MAX }), WAIT_SECONDS)
-    .action(async (words: string, { wait, timeout, json, deadline, claim, progress, backoff, budgetTokens, budgetCost, budgetCalls, budgetChildren, ...named }: SpawnOptions) => {
+    .action(async (words: string, { wait, timeout, json, deadline, claim, progress, backoff, budgetTokens, budgetCost, budgetCalls, budgetChildren, budgetSeconds, key, ...named }: SpawnOptions) => {
       const task = words === "-" ? await readAll(cli.terminal) : words;
-      const limits = Object.entries({ tokens: budgetTokens, cost: budgetCost, calls: budgetCalls, children: budgetChildren }).filter(([, limit]) => limit !== undefined);
+      const limits = Object.entries({ tokens: budgetTokens, cost: budgetCost, calls: budgetCalls, children: budgetChildren, seconds: budgetSeconds }).filter(([, limit]) => limit !== undefined);
       const budget = limits.length === 0 ? {} : { budget: Object.fromEntries(limits) };
       const gateway = await cli.connect();
       // The events of a child are told in its parent's log, or in its own when it has no parent.
       const after = wait && named.parent !== undefined ? ((await lastSeqOf(gateway, named.parent)) ?? 0) : 0;
-      const accepted = await gateway.post<SpawnAccepted>("/api/spawns", { task, ...named, ...budget, ...(claim.length === 0 ? {} : { claims: claim }), deadlineSeconds: deadline, progressSeconds: progress, backoffSeconds: backoff, idempotencyKey: randomUUID() });
+      const accepted = await gateway.post<SpawnAccepted>("/api/spawns", { task, ...named, ...budget, ...(claim.length === 0 ? {} : { claims: claim }), deadlineSeconds: deadline, progressSeconds: progress, backoffSeconds: backoff, idempotencyKey: key ?? randomUUID() });
       if (!wait) {
         if (json) sayJson(cli.terminal, accepted);
-        else say(cli.terminal, `${accepted.taskId} accepted (${accepted.childSessionKey})`);
+        else say(cli.terminal, `${accepted.taskId} ${accepted.duplicate ? "was there already" : "accepted"} (${accepted.childSessionKey})`);
         return;
       }
       const ended = await awaitTask(cli, gateway, { session: named.parent ?? accepted.childSessionKey, after, taskId: accepted.taskId, seconds: timeout });

@@ -8,7 +8,7 @@ import { sayCancelled, sayHistory, sayNext } from "./sessions.ts";
 
 export function register(parent: Command, cli: Cli): void {
   const tasks = parent.command("tasks").description("the children that were spawned");
-  const withId = (name: string, description: string): Command => asJson(tasks.command(name).description(description).argument("<task>", "its id"));
+  const withId = (name: string, description: string): Command => asJson(tasks.command(name).description(description).argument("<task>", "its id or its label"));
   const pathOf = (id: string): string => `/api/tasks/${inPath(id)}`;
 
   asListing(tasks.command("list").description("list them, the newest first"))
@@ -44,6 +44,7 @@ export function register(parent: Command, cli: Cli): void {
       ["attempt", task.attemptLast > 1 ? `${task.attempt} of ${task.attemptLast}` : task.attempt],
       ["claims", task.claims.length === 0 ? null : task.claims.join(", ")],
       ["category", task.category],
+      ["last step", task.aliveAt === null ? null : `${duration(cli.clock.now() - task.aliveAt)} ago`],
       ["asked", date(task.queuedAt)],
       ["batch", task.batch],
       ["delivery", task.deliveredAt === null ? task.delivery : `${task.delivery}, ${date(task.deliveredAt)}`],
@@ -58,11 +59,11 @@ export function register(parent: Command, cli: Cli): void {
     if (task.result !== undefined) say(cli.terminal, `\n── result\n${plain(task.result)}`);
   });
 
-  withId("cancel", "stop one and everything below it; by its id or its label").action(async (id: string, { json }: { json?: boolean }) => {
+  withId("cancel", "stop one and everything below it").action(async (id: string, { json }: { json?: boolean }) => {
     sayCancelled(cli.terminal, await (await cli.connect()).post<CancelResult>(`${pathOf(id)}/cancel`), json);
   });
 
-  asJson(tasks.command("steer").description("tell a running one something, before its next step").argument("<task>", "its id").argument("<text>")).action(
+  asJson(tasks.command("steer").description("tell a running one something, before its next step").argument("<task>", "its id or its label").argument("<text>")).action(
     async (id: string, text: string, { json }: { json?: boolean }) => {
       const accepted = await (await cli.connect()).post<MessageAccepted>(`${pathOf(id)}/steer`, { text });
       if (json) sayJson(cli.terminal, accepted);
@@ -70,13 +71,13 @@ export function register(parent: Command, cli: Cli): void {
     },
   );
 
-  withId("retry", "start an ended one again; by its id or its label").option("--restart", "stop one that has not ended, and begin its next attempt").action(async (id: string, { json, restart = false }: { json?: boolean; restart?: boolean }) => {
+  withId("retry", "start an ended one again").option("--restart", "stop one that has not ended, and begin its next attempt").action(async (id: string, { json, restart = false }: { json?: boolean; restart?: boolean }) => {
     const task = await (await cli.connect()).post<ApiTask>(`${pathOf(id)}/retry`, { restart });
     if (json) sayJson(cli.terminal, task);
     else say(cli.terminal, `${task.taskId} is attempt ${task.attempt} of "${task.label}"`);
   });
 
-  asListing(tasks.command("log").description("show what was said and done in its session").argument("<task>", "its id")).action(async (id: string, { json, ...query }: ListOptions) => {
+  asListing(tasks.command("log").description("show what was said and done in its session").argument("<task>", "its id or its label")).action(async (id: string, { json, ...query }: ListOptions) => {
     const gateway = await cli.connect();
     const { session } = await gateway.get<ApiTask>(pathOf(id));
     const history = await gateway.get<History>(`/api/sessions/${inPath(session)}/history`, query);
@@ -90,7 +91,7 @@ export function register(parent: Command, cli: Cli): void {
 }
 
 function registerReport(tasks: Command, cli: Cli): void {
-  asJson(tasks.command("report").description("how many succeeded, per batch, tree and day, and which failed"))
+  asJson(tasks.command("report").description("how many succeeded, per day, job, tree and batch, and which failed"))
     .option("--days <n>", "how many days back", wholeNumberArgument({ min: 1, max: 90 }), 7)
     .action(async ({ json, days }: { json?: boolean; days: number }) => {
       const report = await (await cli.connect()).get<ReportAnswer>("/api/report", { days });
@@ -98,7 +99,7 @@ function registerReport(tasks: Command, cli: Cli): void {
       const { health, total } = report;
       say(cli.terminal, `${completion(total)} of the last ${days} days, ${total.active} active, ${total.cancelled} cancelled`);
       say(cli.terminal, `results reach somebody after ${health.announceMs.p50} ms (p50), ${health.announceMs.p99} ms (p99); ${health.undelivered} have not yet; children wait ${health.spawnWaitMs.p50} ms (p50), ${health.spawnWaitMs.p99} ms (p99)`);
-      for (const [what, groups] of [["day", report.days], ["flow", report.flows], ["batch", report.batches]] as const) {
+      for (const [what, groups] of [["day", report.days], ["job", report.jobs], ["flow", report.flows], ["batch", report.batches]] as const) {
         say(cli.terminal, "");
         sayTable(cli.terminal, [what, "asked", "completed", "active", "failed"], groups.map((one) => [one.name, date(one.startedAt ?? 0), completion(one), String(one.active), one.failedTasks.map(({ label, state }) => `${label} (${state})`).join(", ")]), `no ${what}`);
       }
@@ -151,6 +152,7 @@ function registerFlow(tasks: Command, cli: Cli): void {
     const detail = await (await cli.connect()).get<FlowDetail>(`/api/flows/${inPath(id)}`);
     if (json) return sayJson(cli.terminal, detail);
     say(cli.terminal, `${detail.flowId}  ${detail.state}  ${detail.succeeded} of ${detail.total} succeeded, ${detail.active} active, ${detail.failed} failed  ${tokens(detail.usage)} tokens  ${money(detail.usage)}`);
+    if (detail.budget !== null) say(cli.terminal, `budget left  ${budgetLeft(detail.budget)}`);
     say(cli.terminal, detail.root ?? "(no parent)");
     for (const line of treeLines(detail.tasks, cli.clock.now())) say(cli.terminal, line);
   });
@@ -187,7 +189,7 @@ function waitText({ waitsFor }: FlowTask, labelOf: (taskId: string) => string, n
   }
 }
 
-/** One line per task, each below its parent: state, age, cost, attempt, and what it waits for. A task whose parent is not among them stands at the top. */
+/** One line per task, each below its parent: state, age, cost, attempt, what is left of its budget, its last sign of life, and what it waits for. A task whose parent is not among them stands at the top. */
 export function treeLines(tasks: readonly FlowTask[], now: number): readonly string[] {
   const ids = new Set(tasks.map(({ taskId }) => taskId));
   const labels = new Map(tasks.map(({ taskId, label }) => [taskId, label]));
@@ -200,7 +202,9 @@ export function treeLines(tasks: readonly FlowTask[], now: number): readonly str
       const [id, state, took] = rowOf(task, now);
       const attempt = task.attempt > 1 ? `attempt ${task.attempt}` : "";
       const claims = task.endedAt === null && task.claims.length > 0 ? `claims ${task.claims.join(", ")}` : "";
-      const parts = [task.label, state, took, money(task.usage), id, attempt, claims, waitText(task, labelOf, now)].filter((part) => part !== "");
+      const left = task.budget === null ? "" : `${budgetLeft(task.budget)} left`;
+      const alive = task.state === "running" && task.aliveAt !== null ? `last step ${duration(now - task.aliveAt)} ago` : "";
+      const parts = [task.label, state, took, money(task.usage), id, attempt, left, alive, claims, waitText(task, labelOf, now)].filter((part) => part !== "");
       lines.push(plain(`${indent}${isLast ? "└─" : "├─"} ${parts.join("  ")}`));
       draw(task.taskId, indent + (isLast ? "   " : "│  "));
     }

@@ -1,7 +1,7 @@
 /** Attempts of one child: whether it still brings anything new, and how it begins again. */
 import type { SessionKey, TaskId } from "../../base/ids.ts";
 import type { FaultRecord } from "../../model/faults.ts";
-import { backoffMs, type Attempt } from "../../model/supervision.ts";
+import { backoffMs, HEARTBEAT_MS, type Attempt } from "../../model/supervision.ts";
 import { isCircuitOpen } from "./circuits.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
@@ -33,7 +33,7 @@ export function beginNextAttempt(k: Kernel, task: Row, why: { fault: FaultRecord
   const delayMs = why.delayMs ?? backoffMs(task["backoff_seconds"], attempt);
   k.run("INSERT INTO attempt (task_id, attempt, model, fault, started_at, ended_at) VALUES (?,?,?,?,?,?)", task["id"], task["attempt"], task["model"], JSON.stringify(why.fault), task["started_at"], now);
   k.run(
-    "UPDATE task SET state = 'queued', attempt = ?, attempt_last = max(attempt_last, ?), model = ?, started_at = NULL, progress_due_at = NULL, corrections = 0 WHERE id = ?",
+    "UPDATE task SET state = 'queued', attempt = ?, attempt_last = max(attempt_last, ?), model = ?, started_at = NULL, progress_due_at = NULL, alive_at = NULL, corrections = 0 WHERE id = ?",
     attempt, attempt, model, task["id"],
   );
   const text = `attempt ${task["attempt"]} is over: ${why.fault.message}`;
@@ -58,6 +58,21 @@ export function attempts(k: Kernel, id: TaskId): Attempt[] {
 /** A turn of the child starts, or goes on after a crash: from now on something new must come in time. */
 export function armProgress(k: Kernel, task: Row): void {
   if (task["progress_ms"] !== null) k.run("UPDATE task SET progress_due_at = ? WHERE id = ?", k.now() + task["progress_ms"], task["id"]);
+}
+
+/**
+ * A step of a child ended: it is alive. Its parent's log hears of it now and then, so that silence
+ * there means something; whether it brings anything new is another question.
+ */
+export function noteLife(k: Kernel, taskId: TaskId, step: string): void {
+  const now = k.now();
+  const task = k.get("SELECT label, session, parent_session, state, started_at, alive_at FROM task WHERE id = ? AND ended_at IS NULL", taskId);
+  if (task === undefined) return;
+  k.run("UPDATE task SET alive_at = ? WHERE id = ?", now, taskId);
+  const before = task["alive_at"] ?? task["started_at"] ?? now;
+  if (Math.floor(before / HEARTBEAT_MS) === Math.floor(now / HEARTBEAT_MS)) return;
+  const { label, session, state } = task;
+  k.emit((task["parent_session"] ?? session) as SessionKey, { type: "task.progress", taskId, data: { label, session, state, lastStep: step } });
 }
 
 /**

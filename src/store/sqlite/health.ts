@@ -3,6 +3,7 @@ import type { SessionKey } from "../../base/ids.ts";
 import type { TaskState } from "../../model/task.ts";
 import type { BoardColumn, BoardQuery, FailedTask, Health, Missed, Report, ReportGroup, Spread, ToolDenial } from "../store.ts";
 import { addTaskFilters, tasksWhere } from "./listings.ts";
+import { flowsOfRun } from "./jobs.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { taskWithBudget } from "./task-row.ts";
 import { Where } from "./where.ts";
@@ -10,8 +11,10 @@ import { Where } from "./where.ts";
 /** Columns count their cards up to this and one more, so that a board costs the same on a full store. */
 const COUNTED_MAX = 10_000;
 const GROUPS_MAX = 50;
-/** Failed children that are named; all are counted. */
+/** Failed children of one group that are named; all are counted. */
 const FAILED_NAMED_MAX = 100;
+/** Runs of jobs that the report looks at, the newest. */
+const RUNS_MAX = 1_000;
 /** Ended children that figures of time are taken from. */
 const SAMPLES_MAX = 1_000;
 const MISSED_MAX = 50;
@@ -52,21 +55,49 @@ function countIn(k: Kernel, state: TaskState, filters: Omit<BoardQuery, "limit">
 // The index holds all that is counted, so that no long text is read past; left alone, SQLite takes the order of the groups instead.
 
 const DAY = "date(queued_at / 1000, 'unixepoch')";
+const SECONDS_PER_DAY = 86_400;
 
 export function report(k: Kernel, { since }: { since: number }): Report {
-  const failed = k.all(
-    `SELECT id, label, state, fault, flow_id, batch, ${DAY} AS day FROM task INDEXED BY task_queued WHERE queued_at >= ? AND state IN ('failed','timed_out','lost') ORDER BY queued_at DESC LIMIT ?`,
-    since, FAILED_NAMED_MAX,
-  );
-  const groups = (column: string, key: "batch" | "flow_id" | "day"): ReportGroup[] =>
+  const groups = (column: string, isOfGroup: string): ReportGroup[] =>
     k
       .all(
         `SELECT ${column} AS value, ${COUNTS} FROM task INDEXED BY task_queued WHERE queued_at >= ? AND ${column} IS NOT NULL GROUP BY 1 ORDER BY started_at DESC LIMIT ?`,
         since, GROUPS_MAX,
       )
-      .map((row) => groupOf(row, failed.filter((one) => one[key] === row["value"])));
+      .map((row) => groupOf(row, row["failed"] === 0 ? [] : failedWhere(k, isOfGroup, row["value"], since)));
   const total = k.get(`SELECT 'all' AS value, ${COUNTS} FROM task INDEXED BY task_queued WHERE queued_at >= ?`, since)!;
-  return { since, total: groupOf(total, failed), batches: groups("batch", "batch"), flows: groups("flow_id", "flow_id"), days: groups(DAY, "day"), health: health(k) };
+  return {
+    since,
+    total: groupOf(total, failedWhere(k, "?1 = 'all'", "all", since)),
+    batches: groups("batch", "batch = ?1"),
+    flows: groups("flow_id", "flow_id = ?1"),
+    jobs: jobGroups(k, since),
+    days: groups(DAY, `queued_at >= unixepoch(?1) * 1000 AND queued_at < (unixepoch(?1) + ${SECONDS_PER_DAY}) * 1000`),
+    health: health(k),
+  };
+}
+
+/** The newest that failed of a group. */
+function failedWhere(k: Kernel, isOfGroup: string, value: string, since: number): Row[] {
+  return k.all(`SELECT id, label, state, fault FROM task WHERE ${isOfGroup} AND queued_at >= ?2 AND state IN ('failed','timed_out','lost') ORDER BY queued_at DESC, n DESC LIMIT ?3`, value, since, FAILED_NAMED_MAX);
+}
+
+/** The children of each job's runs, over all their trees; jobs that started none are left out. */
+function jobGroups(k: Kernel, since: number): ReportGroup[] {
+  const runs = ["completed_at >= ?1 AND completed_at IS NOT NULL", "completed_at IS NULL AND fired_at >= ?1"].flatMap((which) =>
+    k.all(`SELECT o.job_id, o.session, o.message_id, j.name FROM occurrence o JOIN job j ON j.id = o.job_id WHERE o.session IS NOT NULL AND ${which} ORDER BY completed_at DESC LIMIT ?2`, since, RUNS_MAX),
+  );
+  const flowsOf = new Map<string, string[]>();
+  for (const run of runs) flowsOf.set(run["name"], [...(flowsOf.get(run["name"]) ?? []), ...flowsOfRun(k, run)]);
+  return [...flowsOf]
+    .filter(([, flows]) => flows.length > 0)
+    .slice(0, GROUPS_MAX)
+    .map(([name, flows]) => {
+      const isOfJob = "flow_id IN (SELECT value FROM json_each(?1))";
+      const list = JSON.stringify(flows);
+      const row = k.get(`SELECT ${COUNTS} FROM task WHERE ${isOfJob}`, list)!;
+      return groupOf({ ...row, value: name }, failedWhere(k, isOfJob, list, 0));
+    });
 }
 
 const COUNTS = `count(*) AS total, coalesce(sum(state IN ('queued','running','waiting')), 0) AS active, coalesce(sum(state = 'succeeded'), 0) AS succeeded,

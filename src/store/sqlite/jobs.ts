@@ -375,14 +375,19 @@ function settleCompletion(k: Kernel, row: Row, spec: JobSpec, rules: RunRules): 
   complete(k, k.get("SELECT * FROM occurrence WHERE id = ?", row["id"])!, spec, rules);
 }
 
-function childrenOf(k: Kernel, row: Row): { spawned: number; shipped: number; active: number } {
-  if (row["session"] === null) return { spawned: 0, shipped: 0, active: 0 };
+/** The trees that a run set going. */
+export function flowsOfRun(k: Kernel, row: Row): FlowId[] {
+  if (row["session"] === null) return [];
   const flows = isIsolated(row["job_id"], row["session"])
     ? k.all("SELECT DISTINCT flow_id FROM task WHERE parent_session = ?", row["session"])
     : k.all("SELECT t.flow_id FROM message m JOIN turn t ON t.id = m.turn_id WHERE m.id = ? AND t.flow_id IS NOT NULL", row["message_id"]);
+  return flows.map((flow) => flow["flow_id"] as FlowId);
+}
+
+function childrenOf(k: Kernel, row: Row): { spawned: number; shipped: number; active: number } {
   const sum = { spawned: 0, shipped: 0, active: 0 };
-  for (const { flow_id: flow } of flows) {
-    const counts = k.get("SELECT count(*) AS spawned, coalesce(sum(state = 'succeeded'), 0) AS shipped, coalesce(sum(ended_at IS NULL), 0) AS active FROM task WHERE flow_id = ?", flow as FlowId)!;
+  for (const flow of flowsOfRun(k, row)) {
+    const counts = k.get("SELECT count(*) AS spawned, coalesce(sum(state = 'succeeded'), 0) AS shipped, coalesce(sum(ended_at IS NULL), 0) AS active FROM task WHERE flow_id = ?", flow)!;
     sum.spawned += counts["spawned"];
     sum.shipped += counts["shipped"];
     sum.active += counts["active"];

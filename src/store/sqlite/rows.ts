@@ -79,6 +79,7 @@ export function taskOf(row: Row, budget: BudgetView | null): Task {
     usage: usageOf(row),
     claims: JSON.parse(row["claims"]),
     budget,
+    aliveAt: row["ended_at"] === null ? row["alive_at"] : null,
     output: row["output_json"] === null ? null : JSON.parse(row["output_json"]),
     attempt: row["attempt"],
     attemptLast: row["attempt_last"],

@@ -13,6 +13,7 @@ import { DELIVERIES } from "./migrations/deliveries.ts";
 import { BUDGETS } from "./migrations/budgets.ts";
 import { GOVERNOR } from "./migrations/governor.ts";
 import { HARNESS_SESSIONS } from "./migrations/harness-sessions.ts";
+import { HEARTBEATS } from "./migrations/heartbeats.ts";
 import { JOBS } from "./migrations/jobs.ts";
 import { PLANS } from "./migrations/plans.ts";
 import { RETENTION } from "./migrations/retention.ts";
@@ -271,7 +272,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES, HARNESS_SESSIONS, WORKSPACES, APPROVALS, PLANS];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES, HARNESS_SESSIONS, WORKSPACES, APPROVALS, PLANS, HEARTBEATS];
 
 /**
  * Brings a database file to today's shape.

@@ -409,13 +409,13 @@ function stopTask(k: Kernel, task: Row, how: { state: TaskState; fault: FaultRec
 /** The sessions below the one that is bound as ?1, at any depth. */
 const BELOW = "WITH RECURSIVE below(key) AS (SELECT key FROM session WHERE parent = ?1 UNION ALL SELECT s.key FROM session s JOIN below ON s.parent = below.key) SELECT key FROM below";
 
-/** Stops everything below a session, the deepest and youngest first, also below children that have ended. */
+/** Stops everything below a session, the youngest first, also below children that have ended. A child is younger than its parent. */
 function stopBelow(k: Kernel, session: SessionKey, by: string): TaskId[] {
   const fault = new Fault("TURN_CANCELLED", { by }).toRecord();
   const busy = k.all(
     `SELECT s.key FROM session s JOIN lane l ON l.session = s.key WHERE s.key IN (${BELOW})
        AND (l.state <> 'idle' OR EXISTS (SELECT 1 FROM turn u WHERE u.session = s.key AND u.state = 'running') OR EXISTS (SELECT 1 FROM task t WHERE t.session = s.key AND t.ended_at IS NULL))
-     ORDER BY s.depth DESC, (SELECT max(t.n) FROM task t WHERE t.session = s.key) DESC`,
+     ORDER BY (SELECT max(t.n) FROM task t WHERE t.session = s.key) DESC, s.depth DESC`,
     session,
   );
   return busy.flatMap(({ key }) => {
@@ -475,10 +475,16 @@ export function cancelTask(k: Kernel, { task: id, by }: { task: TaskId; by: stri
 export function cancelFlow(k: Kernel, { flow, by }: { flow: FlowId; by: string }): Cancelled | null {
   if (k.run("UPDATE flow SET cancelled_at = ? WHERE id = ?", k.now(), flow) === 0) return null;
   const finished = k.all("SELECT id FROM task WHERE flow_id = ? AND state = 'succeeded' ORDER BY n", flow).map((task) => task["id"] as TaskId);
-  const parts = k
-    .all("SELECT id FROM task WHERE flow_id = ? AND ended_at IS NULL ORDER BY depth, n DESC", flow)
-    .map((task) => cancelTask(k, { task: task["id"], by })!);
-  return { turns: parts.flatMap((part) => part.turns), tasks: parts.flatMap((part) => part.tasks), messages: 0, finished };
+  const turns = k.all("SELECT t.id FROM turn t JOIN task c ON c.session = t.session WHERE c.flow_id = ? AND c.ended_at IS NULL AND t.state = 'running'", flow).map((turn) => turn["id"] as TurnId);
+  const fault = new Fault("TURN_CANCELLED", { by }).toRecord();
+  const tasks: TaskId[] = [];
+  for (const { id } of k.all("SELECT id FROM task WHERE flow_id = ? AND ended_at IS NULL ORDER BY n DESC", flow)) {
+    const task = k.get("SELECT * FROM task WHERE id = ? AND ended_at IS NULL", id);
+    // Those below another one of the tree are told by its end; the tops tell whoever they belong to.
+    const isBelow = task !== undefined && k.get("SELECT 1 FROM task WHERE id = ? AND ended_at IS NULL", task["parent_task"]) !== undefined;
+    if (task !== undefined) tasks.push(...stopTask(k, task, { state: "cancelled", fault, by, announce: isBelow ? "none" : "quiet" }));
+  }
+  return { turns, tasks, messages: 0, finished };
 }
 
 function turnsBelow(k: Kernel, session: SessionKey): Cancelled["turns"] {

@@ -5,7 +5,7 @@ import type { NewEvent } from "../../model/event.ts";
 import { Fault, type FaultRecord } from "../../model/faults.ts";
 import { CRASHES_OF_ONE_ATTEMPT_MAX } from "../../model/supervision.ts";
 import { ATTEMPTS_WITHOUT_PROGRESS_MAX, type StartedTurn, type StepWrite, type TurnEnd, type TurnRef } from "../../model/turn.ts";
-import { armProgress } from "./attempts.ts";
+import { armProgress, noteLife } from "./attempts.ts";
 import { closeApprovalsOf, closeLeftApprovals } from "./approvals.ts";
 import { oweAnswers } from "./barriers.ts";
 import { tellBound } from "./bindings.ts";
@@ -32,6 +32,8 @@ export function journal(k: Kernel, { turn, writes, events }: { turn: TurnRef; wr
   writeSteps(k, row, writes);
   if (row["unproductive"] > 0 && writes.some((write) => write.result !== undefined)) k.run("UPDATE turn SET unproductive = 0 WHERE id = ?", turn.turnId);
   k.emit(turn.session, ...events);
+  const ended = row["task_id"] === null ? undefined : writes.findLast((write) => write.result !== undefined)?.result!.value;
+  if (ended !== undefined) noteLife(k, row["task_id"], ended.kind === "tool" ? ended.result.tool : ended.kind);
   return true;
 }
 
