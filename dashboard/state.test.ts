@@ -258,7 +258,7 @@ test("a child is followed from its own session's events, and its end is final", 
   assert.deepEqual([running?.state, running?.activity], ["running", "exec npm test"]);
 
   page.tell(page.event("task.ended", { label: "part 1", state: "succeeded", session: child, result: "done", ms: 10 }, { taskId: "k1" }));
-  const late = { taskId: "k1", flowId: "f1", label: "part 1", task: "", kind: "subagent", state: "running", parentSession: MAIN, parentTask: null, session: child, agent: "main", model: "m", depth: 1, queuedAt: T0, startedAt: T0, endedAt: null, deadlineAt: null, usage: { ...NO_USAGE, input: 5 }, claims: [], budget: null, attempt: 1, attemptLast: 1, onEnd: "wait", category: null, delivery: "digest", batch: null, deliveredAt: null } satisfies ApiTask;
+  const late = { taskId: "k1", flowId: "f1", label: "part 1", task: "", kind: "subagent", state: "running", parentSession: MAIN, parentTask: null, session: child, agent: "main", model: "m", depth: 1, queuedAt: T0, startedAt: T0, endedAt: null, deadlineAt: null, usage: { ...NO_USAGE, input: 5 }, claims: [], budget: null, attempt: 1, attemptLast: 1, onEnd: "wait", category: null, delivery: "digest", batch: null, aliveAt: null, deliveredAt: null } satisfies ApiTask;
   page.act({ type: "tasks", parent: MAIN, tasks: [late] });
   const [ended] = tasksOf(page.state, MAIN);
   assert.deepEqual([ended?.state, ended?.result, ended?.flowId, ended?.tokens, hasEnded(ended!)], ["succeeded", "done", "f1", 5, true]);
