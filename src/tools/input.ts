@@ -11,6 +11,8 @@ import { Fault } from "../model/faults.ts";
 export interface Field<T> {
   readonly schema: JsonObject;
   readonly required: boolean;
+  /** Absent = the model is told of it. */
+  readonly isListed?: false;
   readonly parse: (value: unknown) => T;
 }
 
@@ -32,7 +34,7 @@ const QUOTED_MAX_CHARS = 60;
 export function inputShape<const F extends Fields>(fields: F): InputShape<Parsed<F>> {
   const names = Object.keys(fields);
   const required = names.filter((name) => fields[name]!.required);
-  const properties = Object.fromEntries(names.map((name) => [name, fields[name]!.schema]));
+  const properties = Object.fromEntries(names.filter((name) => fields[name]!.isListed !== false).map((name) => [name, fields[name]!.schema]));
   return {
     schema: { type: "object", properties, ...(required.length > 0 && { required }) },
     parse(tool, input) {
@@ -136,6 +138,11 @@ export function textOrList(options: { max: number; itemsMax: number }): Field<st
 
 export function optional<T>(field: Field<T>): Field<T | undefined> {
   return { ...field, required: false };
+}
+
+/** Taken when it is given, and not told of: what changes nothing is not worth its place in every prompt. */
+export function unlisted<T>(field: Field<T>): Field<T> {
+  return { ...field, isListed: false };
 }
 
 /** Adds a word for the model; every prompt pays for it. */

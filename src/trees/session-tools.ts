@@ -19,7 +19,7 @@ import { hasEnded, LABEL_LENGTH_MAX, TASK_BYTES_MAX, type Task } from "../model/
 import type { Tool, ToolContext, ToolOutcome } from "../model/tool.ts";
 import type { Entry } from "../model/turn.ts";
 import type { Store, TurnRow } from "../store/store.ts";
-import { anyObject, described, inputShape, number, object, oneOf, optional, text, textOrList, wholeNumber, type Field, type InputShape } from "../tools/input.ts";
+import { anyObject, described, inputShape, number, object, oneOf, optional, text, textOrList, unlisted, wholeNumber, type Field, type InputShape } from "../tools/input.ts";
 import { agentIds, agentsList } from "../turns/agents-list.ts";
 import { childrenOf, findChild, type NumberedTask } from "./find-child.ts";
 import type { Trees } from "./trees.ts";
@@ -75,7 +75,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
         model: optional(MODEL_NAME),
         runtime: optional(oneOf("subagent", "acp")),
         context: optional(oneOf("isolated", "fork")),
-        mode: optional(oneOf("background")),
+        mode: unlisted(optional(oneOf("background"))),
         deadlineSeconds: optional(wholeNumber({ min: 1, max: DEADLINE_SECONDS_MAX })),
         delivery: optional(oneOf("digest", "notify", "board")),
         cleanup: optional(oneOf("keep", "delete")),
@@ -118,7 +118,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
     }),
     tool({
       name: "sessions_yield",
-      description: "End your turn until children are done; their results wake you as one message. No polling.",
+      description: "End your turn until children are done; their results wake you as one message.",
       effect: "keyed",
       input: inputShape({
         waitFor: optional(WAIT_FOR),
@@ -138,8 +138,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
     }),
     tool({
       name: "subagents",
-      isRare: true,
-      description: "Your children, and turns beside this one (T7): list, info, log, steer (needs text) or kill one (by label, id, number, T7) or \"all\".",
+      description: "Your children, and turns beside this one (T7): list, or info, log, steer (text), kill one by label, id, number; or kill \"all\".",
       effect: "keyed",
       input: inputShape({ action: oneOf("list", "info", "log", "steer", "kill"), target: optional(NAME), text: optional(text({ min: 1, max: 100_000 })) }),
       run: (input, context) => subagents(deps, input, context),

@@ -22,7 +22,7 @@ export function makeToolSearch(hidden: readonly Tool[]): Tool {
   const more = hidden.length > NAMED_MAX ? `, and ${hidden.length - NAMED_MAX} more` : "";
   return {
     name: TOOL_SEARCH,
-    description: `Shows you more tools by words of their names or uses: ${names.join(", ")}${more}.`,
+    description: `Shows more tools, by words of name or use: ${names.join(", ")}${more}.`,
     inputSchema: INPUT.schema,
     effect: "pure",
     parallel: true,

@@ -12,8 +12,9 @@ test("without any key two researches run side by side, the person is answered me
   assert.match(started, /started 2 researches in the background: solar, wind/);
 
   const askedAt = performance.now();
-  assert.match(await gateway.ask("what is running?"), /solar/);
+  assert.match(await gateway.ask("what is running?"), /^Running in the background: 2\n- solar: running for \S+ m?s\n- wind: running for \S+ m?s$/, "one answer, and nothing of what passed between the gateway and its agent");
   const tookMs = performance.now() - askedAt;
+  t.diagnostic(`the question took ${Math.round(tookMs)} ms`);
   assert.ok(tookMs < 500, `the question took ${Math.round(tookMs)} ms`);
 
   const digest = await gateway.waitEvent((event) => event.type === "reply" && /2 background tasks are over/.test(String(event.data["text"])));

@@ -19,7 +19,7 @@ for (const api of ["openai-completions", "openai-responses", "anthropic-messages
     await gateway.ask("hello");
     const [{ bytes, tools, toolsBytes, systemBytes }] = (await model.log()) as [Awaited<ReturnType<typeof model.log>>[0]];
     t.diagnostic(`${bytes} bytes: ${tools.length} tools with ${toolsBytes}, instructions with ${systemBytes}`);
-    assert.deepEqual(["read", "write", "edit", "exec", "grep", "web_fetch", "memory", "sessions_spawn", "sessions_yield", "tool_search"].filter((name) => !tools.includes(name)), []);
+    assert.deepEqual(["read", "write", "edit", "exec", "grep", "web_fetch", "memory", "sessions_spawn", "sessions_yield", "subagents", "tool_search"].filter((name) => !tools.includes(name)), []);
     assert.ok(bytes < FIRST_PROMPT_BYTES_MAX, `${bytes} bytes`);
   });
 }
