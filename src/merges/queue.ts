@@ -83,6 +83,7 @@ export class MergeQueue implements Merges {
     const open = await store.merges({ states: OPEN, oldestFirst: true, limit: LISTED_MAX });
     for (const merge of open) {
       try {
+        await this.#deps.worktrees.repository(merge.commonDir).dropScratch();
         await this.#recover(merge);
       } catch (cause) {
         log.warn("merge.not-recovered", { merge: merge.id, cause });

@@ -74,6 +74,9 @@ export interface WorkspaceStatus {
   readonly outside: readonly string[];
 }
 
+/** Who made commits that the gateway made itself. */
+export const GATEWAY_AUTHOR = "Yardmaster";
+
 export interface Commit {
   readonly id: string;
   readonly parents: readonly string[];

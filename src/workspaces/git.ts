@@ -22,6 +22,7 @@ import { IdMaker, type RandomBytes } from "../base/ids.ts";
 import { MARK_VARIABLE } from "../base/process-table.ts";
 import type { ProcessTree } from "../base/process-tree.ts";
 import { Fault } from "../model/faults.ts";
+import { GATEWAY_AUTHOR } from "../model/workspace.ts";
 
 /** How long a call may take when it names no limit, milliseconds. */
 const TIMEOUT_MS = 60_000;
@@ -110,9 +111,9 @@ const ENVIRONMENT: Readonly<Record<string, string>> = {
   GIT_NO_LAZY_FETCH: "1",
   GIT_OPTIONAL_LOCKS: "0",
   GIT_LITERAL_PATHSPECS: "1",
-  GIT_AUTHOR_NAME: "Yardmaster",
+  GIT_AUTHOR_NAME: GATEWAY_AUTHOR,
   GIT_AUTHOR_EMAIL: "yard@localhost",
-  GIT_COMMITTER_NAME: "Yardmaster",
+  GIT_COMMITTER_NAME: GATEWAY_AUTHOR,
   GIT_COMMITTER_EMAIL: "yard@localhost",
 };
 
@@ -139,6 +140,7 @@ export class Git {
   readonly #deps: Deps;
   readonly #ids: IdMaker;
   readonly #marks: string;
+  readonly #scratch: string;
   readonly #running = new Set<ChildProcess>();
   /** By git directory: the overrides, while the files that they were read from are the same. */
   readonly #overrides = new Map<string, { readonly seen: string; readonly overrides: readonly (readonly [string, string])[] }>();
@@ -148,11 +150,17 @@ export class Git {
     this.#deps = deps;
     this.#ids = new IdMaker(deps.random);
     this.#marks = `${deps.installation}-git`;
+    this.#scratch = `yard-${deps.installation}-`;
   }
 
-  /** A name that is in use nowhere. */
-  bare(): string {
-    return this.#ids.bare();
+  /** A name for a passing file or folder beside a repository's own: in use nowhere, and known as this installation's by {@link isScratch}. */
+  scratchName(): string {
+    return `${this.#scratch}${this.#ids.bare()}`;
+  }
+
+  /** Whether it was made by this installation, also by an earlier gateway of it. */
+  isScratch(name: string): boolean {
+    return name.startsWith(this.#scratch);
   }
 
   /** Ends what a killed gateway left running, so that nothing works beside us. */

@@ -2,7 +2,7 @@
  * Questions to a repository, and the few moves of it: objects are made freely, refs move by
  * compare-and-swap, files are changed only in worktrees that a caller names.
  */
-import { copyFile, mkdir, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../model/faults.ts";
 import type { ChangedFile, Commit } from "../model/workspace.ts";
@@ -11,6 +11,9 @@ import type { Git, Place } from "./git.ts";
 export const NO_OBJECT = "0".repeat(40);
 const BLOB_MAX_BYTES = 1_000_000;
 const COMMITS_MAX = 1000;
+/** Trees of commits that are kept in mind. */
+const TREES_MAX = 1000;
+const WHOLE_ID = /^[0-9a-f]{40,64}$/;
 
 export interface IndexEntry {
   readonly mode: string;
@@ -43,6 +46,7 @@ export interface Checkout {
 export class Repository {
   readonly git: Git;
   readonly place: Place;
+  readonly #trees = new Map<string, string>();
 
   /** @param commonDir  absolute. */
   constructor(git: Git, commonDir: string) {
@@ -67,8 +71,15 @@ export class Repository {
     return id;
   }
 
-  treeOf(commit: string): Promise<string> {
-    return this.git.text(this.place, ["rev-parse", "--verify", "--end-of-options", `${commit}^{tree}`]);
+  /** A commit's tree never changes, so it is asked for once. */
+  async treeOf(commit: string): Promise<string> {
+    const known = this.#trees.get(commit);
+    if (known !== undefined) return known;
+    const tree = await this.git.text(this.place, ["rev-parse", "--verify", "--end-of-options", `${commit}^{tree}`]);
+    if (!WHOLE_ID.test(commit)) return tree;
+    if (this.#trees.size >= TREES_MAX) this.#trees.clear();
+    this.#trees.set(commit, tree);
+    return tree;
   }
 
   /** Null when the two have no history in common. */
@@ -162,7 +173,7 @@ export class Repository {
 
   /** Three texts merged by lines, with diff3 markers where they conflict. */
   async mergeText(ours: string, base: string, theirs: string): Promise<string> {
-    const dir = join(this.commonDir, `yard-merge-${this.git.bare()}`);
+    const dir = join(this.commonDir, this.git.scratchName());
     await mkdir(dir, { mode: 0o700 });
     try {
       const files = [join(dir, "ours"), join(dir, "base"), join(dir, "theirs")] as const;
@@ -271,9 +282,14 @@ export class Repository {
     return (await this.git.run(place, ["diff-index", "--quiet", "--ignore-submodules=all", "--no-ext-diff", "HEAD"], { answers: [1] })).code === 0;
   }
 
+  /** Takes away what calls of a killed gateway left beside the repository's own files. Only while no call of ours runs there. */
+  async dropScratch(): Promise<void> {
+    for (const name of await readdir(this.commonDir).catch(() => [])) if (this.git.isScratch(name)) await rm(join(this.commonDir, name), { recursive: true, force: true });
+  }
+
   /** Runs with an index of its own, a copy of another or empty, which is gone afterwards. */
   async #withIndex<T>(copyOf: string | null, work: (env: Readonly<Record<string, string>>) => Promise<T>): Promise<T> {
-    const file = join(this.commonDir, `yard-index-${this.git.bare()}`);
+    const file = join(this.commonDir, this.git.scratchName());
     try {
       if (copyOf !== null) await copyIndex(copyOf, file);
       return await work({ GIT_INDEX_FILE: file });

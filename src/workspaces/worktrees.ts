@@ -434,6 +434,7 @@ export class Worktrees implements Workspaces {
 
   async #dropBenches(commonDir: string): Promise<void> {
     const repository = this.repository(commonDir);
+    await repository.dropScratch();
     for (const name of await readdir(join(commonDir, "worktrees")).catch(() => [])) {
       if (name.startsWith(BENCH_PREFIX)) await this.#dropWorktree(repository, join(await realpath(this.#deps.root), name));
     }
