@@ -85,7 +85,8 @@ import { subagentsCommand } from "./trees/subagents-command.ts";
 import { agentIds, agentsList, findAgent } from "./turns/agents-list.ts";
 import { defaultModel, defaultWorkspace } from "./turns/settings.ts";
 import { TurnRunner } from "./turns/turn-runner.ts";
-import { claimWidenTool, insideClaims } from "./workspaces/claim-tools.ts";
+import { AgentNews } from "./workspaces/agent-news.ts";
+import { claimWidenTool, currentFences, insideClaims } from "./workspaces/claim-tools.ts";
 import { Git } from "./workspaces/git.ts";
 import { Worktrees } from "./workspaces/worktrees.ts";
 
@@ -237,7 +238,8 @@ function build({ config, store, files, clock, log, status }: Parts) {
   const environment = config.childEnvironment();
   const git = new Git({ clock, random, processes, installation, path: environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin" });
   const worktrees = new Worktrees({ store, git, settings: config, clock, random, log, runLine: makeRunLine({ clock, random, processes, installation, environment }), root: join(config.home, "workspaces") });
-  const merges: MergeQueue = new MergeQueue({ store, worktrees, settings: config, clock, random, log, help: () => plans, reads: () => [], news: () => {} });
+  const agentNews = new AgentNews();
+  const merges: MergeQueue = new MergeQueue({ store, worktrees, settings: config, clock, random, log, help: () => plans, reads: ({ dir }) => agentNews.reads(dir), news: ({ dir, advice }) => agentNews.tell(dir, advice) });
   const tools = makeTools({
     settings: config,
     clock,
@@ -246,7 +248,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     environment,
     say: (session, text) => store.notice({ session, text, level: "info", code: "MESSAGE", entry: true }),
   });
-  const builtIn = [...tools.map((tool) => insideClaims(tool, worktrees)), claimWidenTool(worktrees), ...planTools({ plans: () => plans, store })];
+  const builtIn = [...tools.map((tool) => insideClaims(tool, worktrees, agentNews)), claimWidenTool(worktrees, (one, claims) => plans.mayWiden(one, claims)), ...planTools({ plans: () => plans, store })];
   const textFiles = new TextFiles(random);
   const inherited = config.childEnvironment();
   const programs = makePrograms({ path: inherited["PATH"] ?? "", home: inherited["HOME"] });
@@ -277,6 +279,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     clock,
     random,
     tell: (session, text, code) => store.notice({ session, text, level: "warn", code, entry: true }),
+    place: { fences: (cwd, fences) => currentFences(worktrees, cwd, fences), read: (cwd, path) => agentNews.read(cwd, path), takeNews: (cwd) => agentNews.take(cwd) },
   });
   const harnessReport = () => examineHarnesses({ catalogue, harnesses, programs, settings: config, credential, home: inherited["HOME"], availableMb: availableMemoryMb });
   const endings = {

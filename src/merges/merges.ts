@@ -51,4 +51,7 @@ export interface RadarNews {
   readonly other: WorkspaceId | null;
   readonly paths: readonly string[];
   readonly text: string;
+  /** Folder of the workspace whose agent should know, and what it should do about it. */
+  readonly dir: string;
+  readonly advice: string;
 }

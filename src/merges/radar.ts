@@ -14,6 +14,7 @@ import { radarSeconds } from "./settings.ts";
 const WORKSPACES_MAX = 1000;
 /** While it is switched off, how often the setting is looked at, milliseconds. */
 const OFF_LOOK_MS = 60_000;
+const PATHS_SHOWN_MAX = 20;
 
 interface Seen {
   readonly workspace: Workspace;
@@ -85,7 +86,9 @@ export class Radar {
     for (const workspace of await store.workspaces({ commonDir: merge.commonDir, states: ["ready"], limit: WORKSPACES_MAX })) {
       if (workspace.id === merge.workspace) continue;
       const paths = [...new Set(reads(workspace))].filter((path) => changed.has(path)).toSorted();
-      if (paths.length > 0) this.#tell(workspace, { kind: "stale-read", workspace: workspace.id, other: merge.workspace, paths, text: `${paths.join(", ")} changed since you read it: "${merge.message.split("\n", 1)[0]}" has landed on ${merge.onto.replace("refs/heads/", "")}` });
+      const onto = merge.onto.replace("refs/heads/", "");
+      const text = `${shown(paths)} changed since you read it: "${merge.message.split("\n", 1)[0]}" has landed on ${onto}`;
+      if (paths.length > 0) this.#tell(workspace, { kind: "stale-read", workspace: workspace.id, other: merge.workspace, paths, text, dir: workspace.dir, advice: `${text}. If your work leans on it, merge ${onto} into your branch and read it again.` });
     }
   }
 
@@ -105,7 +108,8 @@ export class Radar {
     still.add(key);
     if (this.#told.has(key)) return;
     for (const [{ workspace }, { workspace: against }] of [[one, other], [other, one]] as const) {
-      this.#tell(workspace, { kind: "overlap", workspace: workspace.id, other: against.id, paths, text: `the unfinished work here and in ${against.id} (${against.label}) conflicts in ${paths.join(", ")}` });
+      const text = `the unfinished work here and in ${against.id} (${against.label}) conflicts in ${shown(paths)}`;
+      this.#tell(workspace, { kind: "overlap", workspace: workspace.id, other: against.id, paths, text, dir: workspace.dir, advice: `${text}. Keep what you change there small, and whole lines of your own; who is merged second has to mend it.` });
     }
   }
 
@@ -117,4 +121,9 @@ export class Radar {
     const code = news.kind === "overlap" ? "MERGE_OVERLAP" : "STALE_READ";
     this.#keep(store.notice({ session, text: news.text, level: "warn", code, entry: false, data }).catch((cause: unknown) => log.warn("radar.not-told", { cause })));
   }
+}
+
+function shown(paths: readonly string[]): string {
+  const more = paths.length - PATHS_SHOWN_MAX;
+  return paths.slice(0, PATHS_SHOWN_MAX).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }

@@ -570,6 +570,11 @@ export const FAULTS = {
     httpStatus: 409,
     text: ({ claim, workspace, label }) => `${claim} is claimed by workspace ${workspace} (${label}); wait until it has landed, or divide the paths`,
   }),
+  CLAIM_PLANNED: fault<{ claim: string; task: string; title: string }>({
+    kind: "busy",
+    httpStatus: 409,
+    text: ({ claim, task, title }) => `${claim} belongs to the task ${task} (${title}) of the same plan, which is not merged yet; leave it to that one, or say that you are stuck`,
+  }),
   MERGE_NOT_FOUND: fault<{ merge: string }>({
     kind: "caller",
     httpStatus: 404,

@@ -1,12 +1,13 @@
 /** Harnesses through the real program: a scripted one works on children, and everything it does is known and bounded. */
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import type { ApiEvent, ApiTask, SpawnAccepted } from "../../src/api/wire.ts";
+import type { ApiEvent, ApiTask, ApiWorkspace, SpawnAccepted } from "../../src/api/wire.ts";
 import { startGateway, type Gateway } from "../support/gateway.ts";
 import { harnessConfig, heardBy, scripted, workFolder } from "../support/harness.ts";
 import { allGone, processesWith } from "../support/processes.ts";
+import { makeRepository } from "../support/workspaces.ts";
 import type { Manner, Misdeed, Step } from "../support/scripted-harness.ts";
 
 interface Bench {
@@ -61,6 +62,36 @@ async function benchOfMany(t: TestContext, manners: readonly Manner[], settings:
   const run = async (agent: string, task: string): Promise<ApiTask> => (await gateway.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent, cwd, task, wait: true, waitSeconds: 60 })).task!;
   return { gateway, cwd, runEach: (task) => Promise.all(Object.keys(agents).map((agent) => run(agent, task))) };
 }
+
+test("what a harness wants to change outside of its workspace's claim is denied, also where everything is approved, until the claim is widened", async (t) => {
+  const { gateway, cwd, run, said } = await bench(t, {}, { "acp.permissionMode": "approve-all", "acp.allowUnsandboxed": true, "workspaces.freeBytesMin": 0 });
+  const { workspaceId, dir } = await gateway.api<ApiWorkspace>("POST", "/api/workspaces", { repository: makeRepository(join(cwd, "shop"), { "readme.md": "x\n" }), label: "auth", claims: ["src/auth/**"] });
+  const asks = (path: string, more: object = {}) => ({ ask: { name: "Edit", kind: "edit", input: { file_path: join(dir, path) }, ...more } });
+  const writes = (path: string) => ({ call: "fs/write_text_file", params: { path: join(dir, path), content: "x" } });
+  const steps: readonly Step[] = [
+    asks("src/auth/a.ts"),
+    asks("src/pay/b.ts"),
+    asks("src/auth/a.ts", { content: [{ type: "diff", path: join(dir, "src/pay/b.ts"), oldText: "", newText: "x" }] }),
+    { ask: { name: "Read", kind: "read", input: { file_path: join(dir, "readme.md") } } },
+    writes("src/pay/b.ts"),
+    writes("src/auth/a.ts"),
+  ];
+  const before = await run(steps, { cwd: dir });
+  assert.deepEqual((await said(before)), [
+    "Edit: o-allow_once (1)",
+    "Edit: o-reject_once (1)",
+    "Edit: o-reject_once (1)",
+    "Read: o-allow_once (1)",
+    `fs/write_text_file: {"code":-32002,"message":"fs/write_text_file ${dir}/src/pay/b.ts: not permitted"}`,
+    "fs/write_text_file: {}",
+  ]);
+  assert.deepEqual([existsSync(join(dir, "src/pay/b.ts")), existsSync(join(dir, "src/auth/a.ts"))], [false, true]);
+  await gateway.waitEvent(({ type, data }) => type === "notice" && data["code"] === "CLAIM_OUTSIDE");
+
+  await gateway.api("POST", `/api/workspaces/${workspaceId}/widen`, { claims: ["src/pay"] });
+  await run([writes("src/pay/b.ts")], { cwd: dir });
+  assert.equal(existsSync(join(dir, "src/pay/b.ts")), true);
+});
 
 test("a harness works on a child like an agent of our own: its words are the result, its tools are events and history", async (t) => {
   const { gateway, run, events, cwd } = await bench(t);

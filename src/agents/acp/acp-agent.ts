@@ -6,6 +6,7 @@
  *   - a prompt has one outcome: the harness's stop reason, or a fault that says what happened
  *   - a harness that is lost in the middle is started again a bounded number of times, and the person is told how it goes on
  *   - what it may do is decided by {@link judge}; what that leaves open is asked once, and answered once
+ *   - a change of a file outside of what the session claimed is denied, whatever the mode
  *
  * Refuses: to repeat a request silently. A harness that goes on is told what was cut off.
  */
@@ -18,12 +19,13 @@ import type { Settings } from "../../base/setting.ts";
 import { addUsage, NO_USAGE, textOf, type ChatMessage, type Usage } from "../../model/chat.ts";
 import { Fault } from "../../model/faults.ts";
 import type { ApprovalPort, PermissionKind } from "../../model/harness.ts";
+import { fenceAround, type Fence } from "../../model/path-claims.ts";
 import type { Agent, AgentEnd, AgentTurn } from "../agent.ts";
 import { shortenMiddle } from "../shorten.ts";
 import type { HarnessFiles } from "./files.ts";
 import type { HarnessHost } from "./harness-host.ts";
 import { HarnessGone, type HarnessProcess, type PermissionChoice, type PromptEnd, type PromptSink } from "./harness-process.ts";
-import { judge } from "./permissions.ts";
+import { judge, pathsChangedBy, pathsReadBy } from "./permissions.ts";
 import { approvalSeconds } from "./settings.ts";
 import { TurnRecord, usageOf } from "./turn-record.ts";
 import { textIn } from "./traits.ts";
@@ -49,6 +51,17 @@ export interface AcpAgentDeps {
   readonly random: RandomBytes;
   /** Tells the person of a session something. */
   readonly tell: (session: SessionKey, text: string, code: string) => Promise<void>;
+  readonly place: WorkPlace;
+}
+
+/** The folder that a harness works in, as others know it. */
+export interface WorkPlace {
+  /** What the session may change, as it is now: claims may be widened while it works. */
+  fences(cwd: string, atBirth: readonly Fence[]): Promise<readonly Fence[]>;
+  /** Remembers that a file was read. */
+  read(cwd: string, path: string): void;
+  /** What happened elsewhere and matters there; given out once. */
+  takeNews(cwd: string): readonly string[];
 }
 
 export function makeAcpAgent(deps: AcpAgentDeps): Agent {
@@ -113,8 +126,10 @@ class HarnessTurn {
     for (;;) {
       const { end, untaken } = await this.#prompt(harness, prompt);
       const text = await this.#finish(harness, end);
-      if (untaken.length === 0) return { outcome: "done", text, usage: this.#usage };
-      prompt = untaken.join("\n\n");
+      // What it read and another changed since may concern what it just called done.
+      const more = [...untaken, ...this.#news(harness)];
+      if (more.length === 0) return { outcome: "done", text, usage: this.#usage };
+      prompt = more.join("\n\n");
     }
   }
 
@@ -148,7 +163,7 @@ class HarnessTurn {
     let looking = Promise.resolve();
     let disarm = (): void => {};
     const look = async (): Promise<void> => {
-      for (const said of await journal.steering()) if (!(await harness.steer(said))) untaken.push(said);
+      for (const said of [...(await journal.steering()), ...this.#news(harness)]) if (!(await harness.steer(said))) untaken.push(said);
     };
     const arm = (): void => {
       disarm = this.#deps.clock.after(STEERING_LOOK_MS, () => {
@@ -170,6 +185,10 @@ class HarnessTurn {
     }
   }
 
+  #news(harness: HarnessProcess): readonly string[] {
+    return this.#deps.place.takeNews(harness.cwd).map((notice) => `[From the gateway: ${notice}]`);
+  }
+
   async #finish(harness: HarnessProcess, { stopReason, usage }: PromptEnd): Promise<string> {
     const used = usageOf(usage, harness.takeCostMicros());
     const text = this.#record.finish(used);
@@ -187,6 +206,7 @@ class HarnessTurn {
     return {
       update: (update) => {
         record.update(update);
+        for (const path of pathsReadBy(update)) this.#deps.place.read(harness.cwd, path);
         // It gave itself leave to act without asking.
         if (this.#deps.host.mustLeaveMode(harness)) harness.fail(`it went into the mode ${harness.traits.mode}, in which it asks nobody`);
       },
@@ -199,8 +219,14 @@ class HarnessTurn {
   async #decide(harness: HarnessProcess, asked: JsonObject, options: readonly PermissionKind[], signal: AbortSignal): Promise<PermissionChoice> {
     const { host, files } = this.#deps;
     const call = this.#record.asked(asked);
-    const { verdict, tool, path } = await judge(call, { spec: harness.spec, mode: host.ceiling, cwd: harness.cwd, files });
+    const { verdict, tool, path, isRead } = await judge(call, { spec: harness.spec, mode: host.ceiling, cwd: harness.cwd, files });
     const what = textIn(call, "title") ?? tool ?? "something";
+    // Ours is the word on what only reads; everything else that names a file may change it.
+    const outside = verdict === "deny" || isRead ? null : await this.#outside(harness, pathsChangedBy(call));
+    if (outside !== null) {
+      this.#record.keep({ sessionUpdate: "permission", tool: tool ?? what, path: outside, verdict: "outside", choice: "deny" });
+      return "deny";
+    }
     const choice = verdict === "ask" ? await this.#ask(harness, { tool: tool ?? what, what, path, input: inputOf(call), options }, signal) : verdict;
     if (choice === "allow" && path !== null) this.#allowed.add(absolute(path, harness.cwd));
     this.#record.keep({ sessionUpdate: "permission", tool: tool ?? what, path, verdict, choice });
@@ -209,6 +235,11 @@ class HarnessTurn {
 
   async #allows(harness: HarnessProcess, { tool, input, path }: { tool: string; input: JsonObject; path: string | null }, signal: AbortSignal): Promise<boolean> {
     const mode = this.#deps.host.ceiling;
+    if (tool === "fs/read_text_file" && path !== null) this.#deps.place.read(harness.cwd, path);
+    if (tool === "fs/write_text_file" && path !== null && (await this.#outside(harness, [path])) !== null) {
+      this.#record.keep({ sessionUpdate: "permission", tool, path, verdict: "outside", choice: "deny" });
+      return false;
+    }
     if (mode !== "approve-reads") return mode === "approve-all";
     if (tool === "fs/read_text_file") return true;
     if (tool === "fs/write_text_file" && path !== null && this.#allowed.has(absolute(path, harness.cwd))) return true;
@@ -216,6 +247,18 @@ class HarnessTurn {
     const choice = await this.#ask(harness, { tool, what: words, path, input, options: ["allow_once", "reject_once"] }, signal);
     this.#record.keep({ sessionUpdate: "permission", tool, path, verdict: "ask", choice });
     return choice === "allow";
+  }
+
+  /** The first of these paths that the session has not claimed; null = none. The person is told. */
+  async #outside(harness: HarnessProcess, paths: readonly string[]): Promise<string | null> {
+    const { started } = this.#turn;
+    if (paths.length === 0) return null;
+    const fences = await this.#deps.place.fences(harness.cwd, started.sessionInfo.fences);
+    const outside = paths.find((path) => fenceAround(fences, absolute(path, harness.cwd)) !== null);
+    if (outside === undefined) return null;
+    const claims = fenceAround(fences, absolute(outside, harness.cwd))!.claims.join(", ");
+    await this.#deps.tell(started.session, `${harness.spec.id} wanted to change ${outside}, which is outside of its claim (${claims}); that was denied.`, "CLAIM_OUTSIDE");
+    return outside;
   }
 
   async #ask(harness: HarnessProcess, { path, what, ...about }: { tool: string; what: string; path: string | null; input: JsonObject; options: readonly PermissionKind[] }, signal: AbortSignal): Promise<PermissionChoice> {

@@ -9,6 +9,7 @@
 import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
 import type { HarnessSpec, PermissionMode } from "../../model/harness.ts";
 import type { HarnessFiles } from "./files.ts";
+import { textIn } from "./traits.ts";
 
 /** Paths that one call may name. */
 const PATHS_MAX = 20;
@@ -21,6 +22,8 @@ export interface Judged {
   readonly tool: string | null;
   /** The first path among its arguments, as it was given. */
   readonly path: string | null;
+  /** One of the tools that only read, with nothing in the call that says otherwise. */
+  readonly isRead: boolean;
 }
 
 /** @param call  a tool call of the protocol, all that is known of it put together. */
@@ -28,10 +31,10 @@ export async function judge(call: JsonObject, { spec, mode, cwd, files }: { spec
   const tool = toolNameOf(call, spec);
   const input = isJsonObject(call["rawInput"]) ? call["rawInput"] : null;
   const path = input === null ? null : firstPathOf(input);
-  const judged = (verdict: Verdict): Judged => ({ verdict, tool, path });
+  const reading = tool !== null && Object.hasOwn(spec.readingTools, tool) ? spec.readingTools[tool]! : null;
+  const judged = (verdict: Verdict): Judged => ({ verdict, tool, path, isRead: reading !== null && !changesSomething(call) });
   if (mode === "deny-all") return judged("deny");
   if (mode === "approve-all") return judged("allow");
-  const reading = tool !== null && Object.hasOwn(spec.readingTools, tool) ? spec.readingTools[tool]! : null;
   if (reading === null || input === null || changesSomething(call)) return judged("ask");
   const paths: string[] = [];
   for (const [name, value] of Object.entries(input)) {
@@ -60,7 +63,29 @@ function changesSomething(call: JsonObject): boolean {
   return Array.isArray(content) && content.some((part) => !isJsonObject(part) || part["type"] !== "content");
 }
 
-const PATH_NAMES = ["file_path", "filePath", "absolute_path", "path", "abs_path", "target_file"];
+/** Kinds of calls that a harness itself calls harmless. Enough to not deny them; never enough to allow one. */
+const HARMLESS_KINDS: readonly (string | null)[] = ["read", "search", "fetch", "think", "switch_mode"];
+
+/** The files that a call would change, as far as it says: those of its diffs, its locations and its arguments. */
+export function pathsChangedBy(call: JsonObject): readonly string[] {
+  const diffs = objectsIn(call["content"]).filter(({ type }) => type === "diff").map(({ path }) => path);
+  const isHarmless = HARMLESS_KINDS.includes(textIn(call, "kind"));
+  const input = isJsonObject(call["rawInput"]) ? PATH_NAMES.map((name) => (call["rawInput"] as JsonObject)[name]) : [];
+  const named = isHarmless ? [] : [...objectsIn(call["locations"]).map(({ path }) => path), ...input];
+  return [...new Set([...diffs, ...named].filter((path) => typeof path === "string" && path !== ""))].slice(0, PATHS_MAX) as string[];
+}
+
+/** The files that a call has read, as the harness tells it. */
+export function pathsReadBy(update: JsonObject): readonly string[] {
+  if (textIn(update, "kind") !== "read") return [];
+  return objectsIn(update["locations"]).flatMap(({ path }) => (typeof path === "string" && path !== "" ? [path] : [])).slice(0, PATHS_MAX);
+}
+
+function objectsIn(list: Json | undefined): readonly JsonObject[] {
+  return Array.isArray(list) ? list.filter(isJsonObject) : [];
+}
+
+const PATH_NAMES = ["file_path", "filePath", "absolute_path", "path", "abs_path", "target_file", "notebook_path"];
 
 function firstPathOf(input: JsonObject): string | null {
   const value = PATH_NAMES.map((name) => input[name]).find((one) => typeof one === "string" && one !== "");

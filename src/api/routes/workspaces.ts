@@ -73,6 +73,16 @@ export function workspaceRoutes({ workspaces, merges }: RouteDeps): readonly Rou
     }),
     route({
       method: "POST",
+      path: "/api/workspaces/:workspaceId/widen",
+      rpc: "workspaces.widen",
+      doc: "Lets the work there change more paths, unless another live workspace of the repository claims them.",
+      answer: "ApiWorkspace",
+      inPath: inWorkspacePath,
+      body: { claims: must(list(word({ max: CLAIM_LENGTH_MAX }), { max: CLAIMS_MAX }), "The paths that come to those it has, e.g. src/shared/**.") },
+      run: async ({ workspaceId, claims }) => ok(toApiWorkspace(await workspaces.widen(workspaceId as WorkspaceId, claims))),
+    }),
+    route({
+      method: "POST",
       path: "/api/workspaces/:workspaceId/remove",
       rpc: "workspaces.remove",
       doc: "Removes a worktree and its branch; what is in no other branch is kept under a ref first.",

@@ -55,6 +55,14 @@ export function register(parent: Command, cli: Cli): void {
     ]);
   });
 
+  withId("widen", "let its work change more paths")
+    .requiredOption("--claim <paths...>", "the paths that come to those it has, e.g. 'src/shared/**'")
+    .action(async (id: string, { json, claim }: { json?: boolean; claim: string[] }) => {
+      const one = await (await cli.connect()).post<ApiWorkspace>(`${pathOf(id)}/widen`, { claims: claim });
+      if (json) sayJson(cli.terminal, one);
+      else say(cli.terminal, `${id} may change ${one.claims.join(", ") || "everything"}`);
+    });
+
   withId("remove", "remove one; its work is kept").action(async (id: string, { json }: { json?: boolean }) => {
     const one = await (await cli.connect()).post<ApiWorkspace>(`${pathOf(id)}/remove`);
     if (json) sayJson(cli.terminal, one);
