@@ -36,7 +36,7 @@ export function toPlanDetail({ run, tasks, estimate, actual }: PlanStatus): Plan
   };
 }
 
-function toApiPlanTask(run: PlanRun, { task, row, branch, commits, changed, outside, evidence, usage }: TaskStatus): ApiPlanTask {
+function toApiPlanTask(run: PlanRun, { task, row, branch, commits, changed, outside, claim, evidence, usage }: TaskStatus): ApiPlanTask {
   const tests = evidence?.tests ?? null;
   return {
     id: task.id,
@@ -45,7 +45,7 @@ function toApiPlanTask(run: PlanRun, { task, row, branch, commits, changed, outs
     state: row.state,
     attempt: row.attempt,
     after: task.after,
-    claim: task.owns,
+    claim,
     taskId: row.childTask,
     session: row.childSession,
     workspace: row.workspace,

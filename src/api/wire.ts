@@ -308,7 +308,11 @@ export interface ApiBoardColumn {
   /** True when there are more than `total`. */
   isMore: boolean;
   /** The newest. */
-  cards: ApiTask[];
+  cards: BoardCard[];
+}
+export interface BoardCard extends ApiTask {
+  /** It worked on a task of a plan that waits for a person's help, and why. */
+  stuck?: { planId: string; task: string; reason: string };
 }
 
 /** A result that is posted to a callback. */

@@ -22,15 +22,18 @@ import type { ConflictHelp, ConflictRequest, Merges } from "../merges/merges.ts"
 import type { Budget } from "../model/budget.ts";
 import { asFault, Fault } from "../model/faults.ts";
 import { MERGE_AT_REST, type TestCommand } from "../model/merge.ts";
+import { claimProblem, claimsOverlap } from "../model/path-claims.ts";
 import type { PlanRun, PlanSignal, PlanTaskChange, PlanTaskRun, PlanTaskState } from "../model/plan-run.ts";
 import type { PlanTask } from "../model/plan.ts";
 import { DEFAULT_AGENT, parseSessionKey } from "../model/session.ts";
 import { hasEnded, LABEL_LENGTH_MAX, type NewSpawn, type Task } from "../model/task.ts";
+import type { Cost } from "../model/verdict.ts";
 import type { Workspace } from "../model/workspace.ts";
 import type { Store } from "../store/store.ts";
 import type { Trees } from "../trees/trees.ts";
 import type { Workspaces } from "../workspaces/workspaces.ts";
 import { judgeEvidence, readSignal } from "./evidence.ts";
+import { landingMessage } from "./landing-message.ts";
 import type { NewRun, Plans, PlanSource } from "./plans.ts";
 import { readFacts } from "./repository-facts.ts";
 import { planAgentsMax, planAttemptsMax, planTaskSeconds, planTestSeconds } from "./settings.ts";
@@ -201,6 +204,19 @@ export class PlanRunner implements Plans, ConflictHelp {
     return { plan: plan.planId, task: task.id };
   }
 
+  /** Whether an agent may have more than its task owns: not what another task of the plan owns and has not merged. The conversation is told. */
+  async mayWiden(workspace: Workspace, claims: readonly string[]): Promise<void> {
+    const found = await this.#rowOf(workspace, ["working", "merging"]);
+    if (found === null) return;
+    const { run, row } = found;
+    for (const other of run.tasks) {
+      const { owns, title } = taskOf(run, other.id);
+      const held = other.id === row.id || other.endedAt !== null ? undefined : claims.find((claim) => claimProblem(claim) === null && owns.some((theirs) => claimsOverlap(claim, theirs)));
+      if (held !== undefined) throw new Fault("CLAIM_PLANNED", { claim: held, task: other.id, title });
+    }
+    await this.#tell(run, `${row.id} asked for more than it owns: ${claims.join(", ")}`);
+  }
+
   // ── one look at a plan ────────────────────────────────────────────────────────────────────
 
   #wake(id: PlanId): void {
@@ -235,6 +251,7 @@ export class PlanRunner implements Plans, ConflictHelp {
   async #advance(id: PlanId): Promise<void> {
     const { store } = this.#deps;
     const run = await store.planRun(id);
+    if (run?.state === "waiting") return this.#lookForCommit(run);
     if (run === null || run.state !== "running") return;
     for (const task of run.tasks) await this.#goOn(run, task);
     const started = await this.#startReady(run);
@@ -401,7 +418,7 @@ export class PlanRunner implements Plans, ConflictHelp {
       onto: run.onto,
       // Who builds on its commits needs them as they are.
       style: run.plan.tasks.some(({ when }) => when?.task === task.id) ? "merge" : "squash",
-      message: [task.title, task.steps.map(({ text }) => `- ${text}`).join("\n")].filter((part) => part !== "").join("\n\n"),
+      message: landingMessage(task, status.commits),
       trailers: [`Yard-Plan: ${run.planId}`, `Yard-Task: ${task.id}`],
       tests: run.plan.tests === null ? [] : [this.#testOf(run.plan.tests)],
       session: run.session,
@@ -453,9 +470,9 @@ export class PlanRunner implements Plans, ConflictHelp {
     const approval = run.gates.find(({ phase }) => phase === run.phase);
     const label = `${run.planId}/gate-${run.phase}`;
     let tests = null;
-    if (gate.commit !== null) {
-      const subjects = [...(await workspaces.commits(run.repository, run.onto, { from: run.base })).map(({ subject }) => subject), ...run.tasks.flatMap((task) => task.evidence?.commits ?? [])];
-      if (!subjects.some((subject) => subject.startsWith(gate.commit!))) return wait(`a commit "${gate.commit}" on ${run.onto}`);
+    if (gate.commit !== null && !(await this.#hasCommit(run, gate.commit))) {
+      await wait(`a commit "${gate.commit}" on ${run.onto}`);
+      return this.#wakeAfter(run.planId, COMMIT_LOOK_MS);
     }
     if (gate.tests !== null) {
       const left = (await workspaces.list({ repository: run.repository, states: ["ready"] })).find((each) => each.label === label);
@@ -468,40 +485,55 @@ export class PlanRunner implements Plans, ConflictHelp {
     const gates = [...run.gates.filter(({ phase }) => phase !== run.phase), { phase: run.phase, tests, approvedBy: approval?.approvedBy ?? null, at: clock.now() }];
     const next = run.plan.phases.findIndex((_phase, index) => index > run.phase && run.plan.tasks.some(({ phase }) => phase === index));
     if (next >= 0) return void (await store.movePlan({ plan: run.planId, from: "running", to: "running", change: { phase: next, gates }, event: { type: "plan.phase", data: { phase: run.plan.phases[next]!.name, after: name } } }));
-    const minutes = Math.round((clock.now() - run.startedAt) / 6_000) / 10;
-    if (await store.movePlan({ plan: run.planId, from: "running", to: "done", change: { gates }, event: { type: "plan.ended", data: { minutes, expectedMinutes: run.verdict[run.verdict.mode].minutes } } })) {
-      await this.#tell(run, `The plan "${run.plan.title}" is done: ${run.tasks.length} tasks merged into ${run.onto} in ${minutes} minutes. All phases complete.`);
+    const { estimate, actual } = await this.status(run.planId);
+    if (await store.movePlan({ plan: run.planId, from: "running", to: "done", change: { gates }, event: { type: "plan.ended", data: { estimate: { ...estimate }, actual: { ...actual } } } })) {
+      const figures = ({ minutes, requests, tokens }: Cost): string => `${minutes} minutes, ${requests} requests, ${tokens} tokens`;
+      await this.#tell(run, `The plan "${run.plan.title}" is done: ${run.tasks.length} tasks merged into ${run.onto}. All phases complete. It took ${figures(actual)}; expected were ${figures(estimate)}.`);
     }
+  }
+
+  async #hasCommit(run: PlanRun, beginning: string): Promise<boolean> {
+    const onto = await this.#deps.workspaces.commits(run.repository, run.onto, { from: run.base });
+    const subjects = [...onto.map(({ subject }) => subject), ...run.tasks.flatMap((task) => task.evidence?.commits ?? [])];
+    return subjects.some((subject) => subject.startsWith(beginning));
+  }
+
+  /** A gate that waits for a commit opens by itself when somebody makes it. */
+  async #lookForCommit(run: PlanRun): Promise<void> {
+    const { commit } = run.plan.phases[run.phase]!.gate;
+    if (commit === null || !run.waitsFor!.startsWith("a commit ")) return;
+    if (!(await this.#hasCommit(run, commit))) return this.#wakeAfter(run.planId, COMMIT_LOOK_MS);
+    if (await this.#deps.store.movePlan({ plan: run.planId, from: "waiting", to: "running" })) this.#wake(run.planId);
   }
 
   // ── conflicts, asked by the merge queue ───────────────────────────────────────────────────
 
   async resolve({ workspace, conflict, merge, signal }: ConflictRequest): Promise<boolean> {
-    const found = await this.#rowOf(workspace);
+    const found = await this.#rowOf(workspace, ["merging"]);
     if (found === null) return false;
     const { run, row } = found;
     const task = taskOf(run, row.id);
     const child = await this.#workOn(run, row, {
       ...this.#spawnOf(run, task, workspace),
       task: `${conflictPrompt({ plan: run.plan, task }, conflict.files)}${task.text === "" ? "" : `\n\nWhat the task was:\n\n> ${task.text.replaceAll("\n", "\n> ")}`}`,
-      idempotencyKey: `${merge.id}/resolve/${merge.attempts}`,
+      idempotencyKey: `${run.planId}/${row.id}/${merge.id}/resolve/${merge.attempts}`,
     }, signal);
     return child.state === "succeeded";
   }
 
   async redo({ workspace: old, conflict, merge, signal }: ConflictRequest) {
     const { workspaces } = this.#deps;
-    const found = await this.#rowOf(old);
+    const found = await this.#rowOf(old, ["merging"]);
     if (found === null) return null;
     const { run, row } = found;
     const task = taskOf(run, row.id);
     const { copy, setup } = run.plan;
-    const workspace = await workspaces.create({ repository: run.repository, base: conflict.onto, label: `${run.planId}/${row.id}`, claims: task.owns, session: run.session, copy, ...(setup === null ? {} : { setup }) }, signal);
+    const workspace = await workspaces.create({ repository: run.repository, base: conflict.onto, label: `${run.planId}/${row.id}`, claims: old.claims, session: run.session, copy, ...(setup === null ? {} : { setup }) }, signal);
     const why = `it conflicted with what was merged before in ${conflict.files.map(({ path }) => path).join(", ")}; do it again on top of that`;
     const child = await this.#workOn(run, row, {
       ...this.#spawnOf(run, task, workspace),
       task: taskPrompt({ plan: run.plan, task, learned: learnt(row.learned, why) }),
-      idempotencyKey: `${merge.id}/redo/${merge.attempts}`,
+      idempotencyKey: `${run.planId}/${row.id}/${merge.id}/redo/${merge.attempts}`,
     }, signal);
     const tests = task.tests === null || child.state !== "succeeded" ? null : await workspaces.test(workspace.id, this.#testOf(task.tests), signal);
     if (child.state !== "succeeded" || (tests !== null && tests.exitCode !== 0)) {
@@ -523,10 +555,10 @@ export class PlanRunner implements Plans, ConflictHelp {
     return ended;
   }
 
-  async #rowOf(workspace: Workspace): Promise<{ readonly run: PlanRun; readonly row: PlanTaskRun } | null> {
+  async #rowOf(workspace: Workspace, states: readonly PlanTaskState[]): Promise<{ readonly run: PlanRun; readonly row: PlanTaskRun } | null> {
     const { plans } = await this.#deps.store.plans({ active: true, limit: ACTIVE_PLANS_MAX });
     for (const run of plans) {
-      const row = run.tasks.find((task) => task.workspace === workspace.id && task.state === "merging");
+      const row = run.tasks.find((task) => task.workspace === workspace.id && states.includes(task.state));
       if (row !== undefined) return { run, row };
     }
     return null;

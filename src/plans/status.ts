@@ -17,7 +17,9 @@ export interface TaskStatus {
   readonly changed: readonly string[];
   readonly outside: readonly string[];
   readonly evidence: PlanEvidence | null;
-  /** Of its last agent. */
+  /** What it may change: what it owns, and what it was given since. */
+  readonly claim: readonly string[];
+  /** Of all agents that worked on it, and of their children. */
   readonly usage: Usage | null;
 }
 
@@ -37,12 +39,12 @@ interface Sources {
 const HISTORY_COMMITS_MAX = 100;
 
 export async function statusOf(run: PlanRun, { store, workspaces, nowMs }: Sources): Promise<PlanStatus> {
+  const used = new Map((await store.planUsage(run.planId)).map(({ task, usage }) => [task, usage]));
   const tasks = await Promise.all(
     run.tasks.map(async (row): Promise<TaskStatus> => {
       const task = run.plan.tasks.find(({ id }) => id === row.id)!;
       const workspace = row.workspace === null ? null : await workspaces.get(row.workspace);
       const live: WorkspaceStatus | null = workspace?.state === "ready" ? await workspaces.status(workspace.id).catch(() => null) : null;
-      const child = row.childTask === null ? null : await store.task(row.childTask);
       return {
         task,
         row,
@@ -51,7 +53,8 @@ export async function statusOf(run: PlanRun, { store, workspaces, nowMs }: Sourc
         changed: live?.changed ?? row.evidence?.changed ?? [],
         outside: live?.outside ?? row.evidence?.outside ?? [],
         evidence: row.evidence,
-        usage: child?.usage ?? null,
+        claim: workspace?.claims ?? task.owns,
+        usage: used.get(row.id) ?? null,
       };
     }),
   );

@@ -1,5 +1,5 @@
 /** A verdict as text for people: the answer first, then the decision tree with the path taken, reasons and figures. */
-import type { PhaseVerdict, Verdict } from "../model/verdict.ts";
+import type { Decision, PhaseVerdict, Verdict } from "../model/verdict.ts";
 
 const SIGNS = { against: "✗", warning: "!", for: "✓" } as const;
 
@@ -26,10 +26,11 @@ export function verdictText(title: string, verdict: Verdict): string {
 function phaseText(phase: PhaseVerdict): readonly string[] {
   return [
     `${phase.name}: ${phase.mode} (${phase.tasks.join(", ")})`,
-    ...phase.decisions.flatMap(({ question, answer, because }) =>
-      answer === "not asked" ? [] : [`  ${question}`, answer === "no" ? `  ├─ NO  → Sequential: ${because}` : `  └─ YES → ${because}`],
-    ),
-    ...(phase.mode === "parallel" ? ["  └─ Parallelize!"] : []),
+    ...phase.decisions.flatMap(({ question, answer, because }, index) => {
+      const on = index === phase.decisions.length - 1 ? "Parallelize!" : "Continue";
+      const taken = (which: Decision["answer"], leads: string): string => (answer === which ? `${leads} ◀ ${because}` : leads);
+      return [`  ${question}${answer === "not asked" ? "   (not asked)" : ""}`, `  ├─ NO  → ${taken("no", "Sequential")}`, `  └─ YES → ${taken("yes", on)}`];
+    }),
     ...phase.reasons.map(({ weight, text }) => `  ${SIGNS[weight]} ${text}`),
   ];
 }

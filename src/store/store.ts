@@ -729,6 +729,8 @@ export interface StoreVerbs {
   plans(query: { active?: boolean; session?: SessionKey; after?: PlanId; limit: number }): { readonly plans: readonly PlanRun[]; readonly next: PlanId | null };
   /** The task of a plan that a child's session works on. */
   planTaskOfSession(session: SessionKey): { readonly plan: PlanRun; readonly task: PlanTaskRun } | null;
+  /** What the children whose idempotency key begins with a plan's id have used, with everything below them, by the part of the key that follows. */
+  planUsage(id: PlanId): readonly { readonly task: string; readonly usage: Usage }[];
   /** Moves a plan, when it is where the caller thinks it is. False: it is not, and nothing was written. */
   movePlan(input: { plan: PlanId; from: PlanState; to: PlanState; change?: PlanChange; event?: { type: "plan.phase" | "plan.waiting" | "plan.ended"; data: JsonObject } }): boolean;
   /** As {@link movePlan}, for one of its tasks; `from` = `to` changes its fields alone. */

@@ -3,62 +3,12 @@
  * stand in the plan, and make real edits.
  */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { test, type TestContext } from "node:test";
-import type { ApiPlan, ApiPlanTask, PlanChecked, PlanDetail, PlanPictures } from "../../src/api/wire.ts";
-import { startGateway, standinConfig, type Gateway } from "../support/gateway.ts";
-import { startModel } from "../support/model.ts";
-import { git, makeRepository } from "../support/workspaces.ts";
-
-/** Runs every *.test.mjs of the repository. */
-const TESTS = `for file in $(find . -name '*.test.mjs' -not -path './node_modules/*'); do ${process.execPath} "$file" || exit 1; done`;
-const DEADLINE_MS = 60_000;
-
-interface Shop {
-  readonly gateway: Gateway;
-  readonly repository: string;
-  run(plan: string, more?: Readonly<Record<string, unknown>>): Promise<string>;
-  /** The run once `fits`. @throws {Error} with its rows when that does not come. */
-  until(planId: string, fits: (run: PlanDetail) => boolean): Promise<PlanDetail>;
-}
-
-async function openShop(t: TestContext, files: Readonly<Record<string, string>>, config: Readonly<Record<string, unknown>> = {}): Promise<Shop> {
-  const model = await startModel(t);
-  const dir = realpathSync(mkdtempSync(join(tmpdir(), "yard-plan-")));
-  t.after(() => rmSync(dir, { recursive: true, force: true }));
-  const repository = makeRepository(join(dir, "shop"), files);
-  const gateway = await startGateway(t, { config: standinConfig(model.url, { "workspaces.freeBytesMin": 0, ...config }) });
-  return {
-    gateway,
-    repository,
-    run: async (plan, more = {}) => (await gateway.api<ApiPlan>("POST", "/api/plans", { text: plan, repository, ...more })).planId,
-    async until(planId, fits) {
-      const first = await gateway.api<PlanDetail>("GET", `/api/plans/${planId}`);
-      if (fits(first)) return first;
-      const signal = AbortSignal.timeout(DEADLINE_MS);
-      for await (const event of gateway.events(null, 0)) {
-        if (signal.aborted) break;
-        if (event.data["planId"] !== planId) continue;
-        const now = await gateway.api<PlanDetail>("GET", `/api/plans/${planId}`);
-        if (fits(now)) return now;
-        if (now.state === "stuck" || now.state === "cancelled") throw new Error(`the plan is ${now.state}: ${JSON.stringify(now.rows.map(({ id, state, problem, missing }) => ({ id, state, problem, missing })), null, 1)}`);
-      }
-      throw new Error("the events ended");
-    },
-  };
-}
-
-/** A line of a plan by which an agent writes files and says that it is done. */
-function writes(files: Readonly<Record<string, string>>, signal: Readonly<Record<string, unknown>> = { signal: "done", steps: "all" }): string {
-  const calls = Object.entries(files).map(([path, content]) => `call write ${JSON.stringify({ path, content })}`);
-  return `! ${[...calls, `call task_signal ${JSON.stringify(signal)}`].join(" then ")} then say finished`;
-}
-
-const isDone = ({ state }: PlanDetail): boolean => state === "done";
-const row = (run: PlanDetail, id: string): ApiPlanTask => run.rows.find((each) => each.id === id)!;
-const subjects = (repository: string): readonly string[] => git(repository, "log", "--format=%s", "main").split("\n");
+import { test } from "node:test";
+import type { Board, PlanChecked, PlanPictures } from "../../src/api/wire.ts";
+import { COMMIT, isDone, openShop, row, subjects, TESTS, writes } from "../support/shop.ts";
+import { git } from "../support/workspaces.ts";
 
 test("sub-projects: three agents build services that do not touch, and all three land on main with green tests", async (t) => {
   const shop = await openShop(t, { "readme.md": "shop\n" });
@@ -101,8 +51,6 @@ ${writes({ [`src/commands/${name}.mjs`]: `export const run = () => "${name}";\n`
   assert.deepEqual(run.rows.map(({ claim }) => claim[0]), ["auth", "list", "upload"].map((name) => `src/commands/${name}.mjs`));
   assert.equal(subjects(shop.repository).length, 4);
 });
-
-const COMMIT = "git -c user.name=Builder -c user.email=builder@example.org commit -qm";
 
 test("test-parallel: the tester begins on the builder's commit while the builder goes on, and both histories land", async (t) => {
   const shop = await openShop(t, { "readme.md": "parser\n" });
@@ -163,6 +111,41 @@ test("an agent that misses a key is stuck with its reason, chat tells it, and af
   assert.equal(row(run, "notification").attempt, 2);
   assert.equal(row(run, "notification").workspace, row(stuck, "notification").workspace);
   assert.equal(readFileSync(join(shop.repository, "done.txt"), "utf8"), "half\n");
+});
+
+test("a gate waits for a commit on the branch, and opens by itself when somebody makes it", async (t) => {
+  const shop = await openShop(t, { "readme.md": "gate\n" });
+  const planId = await shop.run(`# Gate\nonto: main\n\n## Phase 1: schema (gate: commit chore: freeze the schema)\n- [ ] **schema** Schema (owns: src/schema.mjs) (size: 1h)\n\n  ${writes({ "src/schema.mjs": "1" })}\n\n## Phase 2: use\n- [ ] **use** Use (owns: src/use.mjs) (size: 1h)\n\n  ${writes({ "src/use.mjs": "1" })}\n`);
+  const waiting = await shop.until(planId, ({ state }) => state === "waiting");
+  assert.deepEqual([waiting.waitsFor, row(waiting, "use").state], ['a commit "chore: freeze the schema" on main', "waiting"]);
+  git(shop.repository, "commit", "-q", "--allow-empty", "-m", "chore: freeze the schema of the shop");
+  await shop.until(planId, isDone);
+  assert.deepEqual(subjects(shop.repository), ["Use", "chore: freeze the schema of the shop", "Schema", "chore: project setup"]);
+});
+
+test("STUCK is heard from the tool, a file, a commit's trailer and an answer; board, chat and status tell why", async (t) => {
+  const shop = await openShop(t, { "readme.md": "stuck\n" });
+  const ways: Readonly<Record<string, string>> = {
+    tool: `call task_signal {"signal":"stuck","reason":"no key for the tool"} then say I stop`,
+    file: `call exec {"command":"echo 'STUCK: no key in the file' > .yard-signal"} then say I stop`,
+    trailer: `call exec ${JSON.stringify({ command: `echo half > trailer.txt; git add -A; ${COMMIT} 'wip' -m 'Yard-Signal: STUCK no key in the trailer'` })} then say I stop`,
+    answer: "say STUCK: no key in the answer",
+  };
+  const planId = await shop.run(`# Stuck\nonto: main\nagents: 4\n\n${Object.entries(ways).map(([name, script]) => `### ${name} (owns: ${name}.txt) (size: 1h)\n\n! ${script}\n`).join("\n")}`, { mode: "parallel" });
+  const run = await shop.until(planId, ({ state }) => state === "stuck");
+  const reasons = { tool: "no key for the tool", file: "no key in the file", trailer: "no key in the trailer", answer: "no key in the answer" };
+  assert.deepEqual(Object.fromEntries(run.rows.map(({ id, problem }) => [id, problem])), reasons);
+  assert.deepEqual(run.rows.map(({ signal }) => signal?.by), ["tool", "file", "trailer", "answer"]);
+
+  const { columns } = await shop.gateway.api<Board>("GET", "/api/board");
+  assert.deepEqual(Object.fromEntries(columns.flatMap(({ cards }) => cards).flatMap(({ stuck }) => (stuck === undefined ? [] : [[stuck.task, stuck.reason]]))), reasons);
+  const told: string[] = [];
+  for await (const { type, data } of shop.gateway.events("agent:main:main")) {
+    if (type === "notice" && data["code"] === "PLAN") told.push(data["text"] as string);
+    if (told.at(-1)?.includes("cannot go on")) break;
+  }
+  assert.equal(told.filter((text) => / is stuck: no key/.test(text)).length, 4);
+  assert.match(await shop.gateway.ask("! call plan_status {} then echo"), /- trailer stuck: 1 commit — no key in the trailer/);
 });
 
 test("work that is green alone and red together is not merged; the branch is named, and its agent mends it", async (t) => {

@@ -6,7 +6,7 @@ import type { DeliveryQuery } from "../../store/store.ts";
 import { choice, count, may, must, word } from "../read-body.ts";
 import { ok, accepted, route, type Route, type RouteDeps } from "../route.ts";
 import { toApiDelivery, toApiReport, toBoardColumn } from "../shapes.ts";
-import type { Board, DeliveryList, ModelRatingAnswer } from "../wire.ts";
+import type { ApiBoardColumn, Board, DeliveryList, ModelRatingAnswer } from "../wire.ts";
 import { pageFields, present } from "./page-of.ts";
 import { taskFilters, toTaskFilters } from "./task-filters.ts";
 
@@ -14,6 +14,8 @@ const ID_LENGTH_MAX = 200;
 const CARDS = { fallback: 50, max: 200 };
 const DAYS = { fallback: 7, max: 90 };
 const DAY_MS = 86_400_000;
+/** Running plans whose stuck tasks are marked. */
+const PLANS_MAX = 200;
 
 export function healthRoutes({ store, courier, rateModel, nowMs }: RouteDeps): readonly Route[] {
   return [
@@ -26,7 +28,10 @@ export function healthRoutes({ store, courier, rateModel, nowMs }: RouteDeps): r
       query: { ...taskFilters, limit: may(count({ min: 1, max: CARDS.max }), `The most cards of a column; ${CARDS.fallback} when absent.`) },
       async run({ limit = CARDS.fallback, ...filters }) {
         const columns = await store.board({ ...toTaskFilters(filters), limit });
-        return ok<Board>({ at: nowMs(), columns: columns.map(toBoardColumn) });
+        const { plans } = await store.plans({ active: true, limit: PLANS_MAX });
+        const stuck = new Map(plans.flatMap(({ planId, tasks }) => tasks.filter(({ state }) => state === "stuck").map(({ id, childTask, problem }) => [childTask as string | null, { planId, task: id, reason: problem ?? "" }])));
+        const marked = (column: ApiBoardColumn): ApiBoardColumn => ({ ...column, cards: column.cards.map((card) => ({ ...card, ...present({ stuck: stuck.get(card.taskId) }) })) });
+        return ok<Board>({ at: nowMs(), columns: columns.map((column) => marked(toBoardColumn(column))) });
       },
     }),
     route({

@@ -1,6 +1,6 @@
 /** `yard board`: the children as cards, in columns by their state. */
 import type { Command } from "commander";
-import type { ApiTask, Board } from "../../api/wire.ts";
+import type { Board, BoardCard } from "../../api/wire.ts";
 import { asJson, sessionArgument, wholeNumberArgument, type Cli } from "../command.ts";
 import { date, duration, money, sayTable, tokens } from "../table.ts";
 import { colour, say, sayJson } from "../terminal.ts";
@@ -28,7 +28,7 @@ export function register(parent: Command, cli: Cli): void {
     });
 }
 
-function rowOf(card: ApiTask, now: number): readonly string[] {
-  const outcome = card.fault === undefined ? (card.result ?? "") : `${card.fault.code}: ${card.fault.message}`;
+function rowOf(card: BoardCard, now: number): readonly string[] {
+  const outcome = card.stuck !== undefined ? `STUCK (${card.stuck.task} of ${card.stuck.planId}): ${card.stuck.reason}` : card.fault === undefined ? (card.result ?? "") : `${card.fault.code}: ${card.fault.message}`;
   return [card.label, date(card.queuedAt), duration((card.endedAt ?? now) - card.queuedAt), tokens(card.usage), money(card.usage), card.taskId, outcome];
 }

@@ -136,7 +136,7 @@ function sayDetail(cli: Cli, run: PlanDetail): void {
     ["actual", costText(run.actual)],
   ]);
   say(terminal, "");
-  sayTable(terminal, ["task", "state", "commits", "steps", "tests", "tokens", "claim", "last"], run.rows.map(rowOf), "no tasks");
+  sayTable(terminal, ["task", "state", "commits", "steps", "tests", "tokens", "claim", "signal", "last commit"], run.rows.map(rowOf), "no tasks");
   for (const row of run.rows) {
     if (row.problem !== null) say(terminal, plain(`\n${row.id} is stuck: ${row.problem}`));
     if (row.commits.length > 0) say(terminal, plain(`\n${row.id}\n${row.commits.map((subject) => `  - ${subject}`).join("\n")}`));
@@ -146,5 +146,5 @@ function sayDetail(cli: Cli, run: PlanDetail): void {
 function rowOf(row: ApiPlanTask): readonly string[] {
   const tests = row.tests === null ? "" : row.tests.exitCode === 0 ? "passing" : "failing";
   const steps = row.steps.length === 0 ? "" : `${row.steps.filter(({ ticked }) => ticked).length}/${row.steps.length}`;
-  return [row.id, row.state, String(row.commits.length), steps, tests, row.usage === null ? "" : tokens(row.usage), row.claim.join(", "), row.signal === null ? (row.lastCommit ?? "") : `${row.signal.kind.toUpperCase()}${row.signal.reason === null ? "" : `: ${row.signal.reason}`}`];
+  return [row.id, row.state, String(row.commits.length), steps, tests, row.usage === null ? "" : tokens(row.usage), row.claim.join(", "), row.signal === null ? "" : row.signal.kind.toUpperCase(), row.lastCommit ?? ""];
 }

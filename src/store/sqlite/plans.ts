@@ -5,11 +5,13 @@
  */
 import type { PlanId, SessionKey } from "../../base/ids.ts";
 import type { JsonObject } from "../../base/json.ts";
+import { addUsage, NO_USAGE, type Usage } from "../../model/chat.ts";
 import { mayMove, type PlanChange, type PlanRun, type PlanState, type PlanTaskChange, type PlanTaskRun, type PlanTaskState } from "../../model/plan-run.ts";
 import { assert } from "../../base/assert.ts";
 import type { NewPlanRun } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { openSession } from "./open-session.ts";
+import { usageOf, USAGE_COLUMNS } from "./rows.ts";
 
 export function beginPlan(k: Kernel, { id, plan, file, verdict, repository, base, onto, session, mode, startKey }: NewPlanRun): { run: PlanRun; created: boolean } {
   const known = startKey === null ? undefined : k.get("SELECT * FROM plan WHERE start_key = ?", startKey);
@@ -44,6 +46,22 @@ export function planTaskOfSession(k: Kernel, session: SessionKey): { plan: PlanR
   const row = k.get("SELECT plan_id, id FROM plan_task WHERE child_session = ?", session);
   const plan = row === undefined ? null : planRun(k, row["plan_id"]);
   return plan === null ? null : { plan, task: plan.tasks.find(({ id }) => id === row!["id"])! };
+}
+
+/** Keys of a plan's children are `<plan>/<task>/<what for>`; "0" is the character after "/". */
+export function planUsage(k: Kernel, id: PlanId): { task: string; usage: Usage }[] {
+  const children = k.all("SELECT id, spawn_key FROM task WHERE spawn_key >= ? AND spawn_key < ?", `${id}/`, `${id}0`);
+  const byTask = new Map<string, Usage>();
+  for (const child of children) {
+    const task = (child["spawn_key"] as string).split("/")[1]!;
+    const rows = k.all(
+      `WITH RECURSIVE below (id, session) AS (SELECT id, session FROM task WHERE id = ?1 UNION SELECT t.id, t.session FROM task t JOIN below b ON t.parent_session = b.session)
+       SELECT ${USAGE_COLUMNS} FROM task WHERE id IN (SELECT id FROM below)`,
+      child["id"],
+    );
+    byTask.set(task, rows.map(usageOf).reduce(addUsage, byTask.get(task) ?? NO_USAGE));
+  }
+  return [...byTask].map(([task, usage]) => ({ task, usage }));
 }
 
 export function movePlan(k: Kernel, { plan: id, from, to, change = {}, event }: { plan: PlanId; from: PlanState; to: PlanState; change?: PlanChange; event?: { type: "plan.phase" | "plan.waiting" | "plan.ended"; data: JsonObject } }): boolean {

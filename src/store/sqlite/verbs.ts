@@ -22,7 +22,7 @@ import { flows, sessions, tasks } from "./listings.ts";
 import { acceptMessage, messagePlace, steerSession, takeSteering, unansweredTexts } from "./messages.ts";
 import { openSession } from "./open-session.ts";
 import { parkTurn, unparkTurn } from "./parked.ts";
-import { beginPlan, movePlan, movePlanTask, planRun, plans, planTaskOfSession } from "./plans.ts";
+import { beginPlan, movePlan, movePlanTask, planRun, plans, planTaskOfSession, planUsage } from "./plans.ts";
 import { context, events, flow, forgottenEvents, history, lanes, lastCursor, runningTurns, task, taskOfSession, totals } from "./reads.ts";
 import { sweep } from "./retention.ts";
 import { setRules } from "./rules.ts";
@@ -115,6 +115,7 @@ export const VERBS: KernelVerbs = {
   planRun,
   plans,
   planTaskOfSession,
+  planUsage,
   movePlan,
   movePlanTask,
   addAccessToken,
