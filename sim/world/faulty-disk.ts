@@ -6,9 +6,10 @@
  */
 import type { openDatabase } from "../../src/store/sqlite/database.ts";
 import type { Kernel } from "../../src/store/sqlite/kernel.ts";
+import type { Tables } from "./tables.ts";
 
 export type Database = ReturnType<typeof openDatabase>;
-type Prepared = ReturnType<Database["prepare"]>;
+export type Prepared = ReturnType<Database["prepare"]>;
 type Value = Parameters<Kernel["run"]>[1];
 
 export type DiskFault =
@@ -43,16 +44,17 @@ export type Tamper = (statement: Statement) => Statement | null;
 export class Disk {
   readonly #database: Database;
   readonly #liesAboutCommits: boolean;
-  /** Statements are prepared once for all processes of a world, to save time. */
-  readonly #prepared = new Map<string, Prepared>();
+  readonly #prepared: Map<string, Prepared>;
+  readonly #columns = new Map<string, ReturnType<Prepared["columns"]>>();
   #fault: DiskFault | null = null;
   #statements = 0;
   /** How often a sabotage took effect. */
   tampered = 0;
 
   /** @param liesAboutCommits  a sabotage: a commit that failed is reported as done. */
-  constructor(database: Database, liesAboutCommits = false) {
+  constructor({ database, prepared }: Tables, liesAboutCommits = false) {
     this.#database = database;
+    this.#prepared = prepared;
     this.#liesAboutCommits = liesAboutCommits;
   }
 
@@ -96,7 +98,7 @@ export class Disk {
       get: (...values: Value[]) => pass(values, undefined, (real, given) => real.get(...given)),
       all: (...values: Value[]) => pass(values, [], (real, given) => real.all(...given)),
       run: (...values: Value[]) => pass(values, { changes: 0, lastInsertRowid: 0 }, (real, given) => real.run(...given)),
-      columns: () => statement.columns(),
+      columns: () => this.#columnsOf(sql, statement),
       setReturnArrays: () => {},
     };
   }
@@ -110,6 +112,12 @@ export class Disk {
       this.#prepared.set(sql, statement);
     }
     return statement;
+  }
+
+  #columnsOf(sql: string, statement: Prepared): ReturnType<Prepared["columns"]> {
+    let columns = this.#columns.get(sql);
+    if (columns === undefined) this.#columns.set(sql, (columns = statement.columns()));
+    return columns;
   }
 
   #meet(sql: string): void {

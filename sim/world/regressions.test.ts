@@ -8,9 +8,9 @@ import { ATTEMPTS_WITHOUT_PROGRESS_MAX } from "../../src/model/turn.ts";
 import { fault, MAIN, refOf, StoreBench } from "../../src/store/store-bench.test-support.ts";
 import { runBatch } from "../../src/store/sqlite/batch.ts";
 import { openInMemory } from "../../src/store/sqlite/bench.test-support.ts";
-import { openDatabase } from "../../src/store/sqlite/database.ts";
 import { Kernel } from "../../src/store/sqlite/kernel.ts";
 import { Disk } from "./faulty-disk.ts";
+import { Tables } from "./tables.ts";
 
 /** How long results are gathered when nothing else is set. */
 const GATHER_MS = 1_000;
@@ -25,8 +25,8 @@ async function assertSound(bench: StoreBench): Promise<void> {
 
 test("a batch that is on disk although its commit reported a failure is answered as saved, so its turns run and readers hear of it (seed 2)", () => {
   const clock = new ManualClock();
-  const database = openDatabase(":memory:");
-  const disk = new Disk(database);
+  const tables = new Tables();
+  const disk = new Disk(tables);
   const kernel = new Kernel(disk.connect(null), clock, seededRandom(1));
   const message = { session: MAIN, text: "hello", provenance: "user", channel: "api", sourceId: "s1", author: null, replyTo: null, queueMode: null };
   const accept = { id: 1, verb: "acceptMessage" as const, input: { message, rules: { waitMs: 0, defaultMode: "auto", meanTurnMs: 1, independence: "rules" } } };
@@ -35,7 +35,7 @@ test("a batch that is on disk although its commit reported a failure is answered
   const refused = runBatch(kernel, [accept], "the disk");
   disk.prepare({ at: "after-commit", error: "io" });
   const saved = runBatch(kernel, [accept], "the disk");
-  database.close();
+  tables.close();
 
   assert.ok("fault" in refused.answers[0]!);
   assert.deepEqual(refused.events, []);

@@ -1,14 +1,18 @@
 /**
  * Runs simulated worlds from the command line.
  *
- *     node sim/world/run.ts --seeds 5000 [--from N] [--seconds 600]     many worlds; a failing one is made smaller
+ *     node sim/world/run.ts --seeds 5000 [--from N] [--seconds 600] [--processes 2]     many worlds; a failing one is made smaller
  *     node sim/world/run.ts --seed 123 [--actions 0,4,17] [--closely] [--trace]     one world again
  *
  * Exit code 1 when anything was violated.
  */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { systemClock } from "../../src/base/clock.ts";
 import { shrink } from "./shrink.ts";
+import { Tables } from "./tables.ts";
 import { runWorld } from "./world.ts";
 
 const PROGRESS_EVERY_MS = 10_000;
@@ -19,6 +23,7 @@ const { values } = parseArgs({
     seeds: { type: "string" },
     from: { type: "string", default: "1" },
     seconds: { type: "string" },
+    processes: { type: "string", default: "1" },
     seed: { type: "string" },
     actions: { type: "string" },
     closely: { type: "boolean", default: false },
@@ -26,7 +31,7 @@ const { values } = parseArgs({
   },
 });
 
-process.exitCode = values.seed === undefined ? await runMany() : await runOne(Number(values.seed));
+process.exitCode = values.seed !== undefined ? await runOne(Number(values.seed)) : Number(values.processes) > 1 ? await shareOut(Number(values.processes)) : await runMany();
 
 async function runOne(seed: number): Promise<number> {
   const keep = values.actions === undefined ? null : new Set(values.actions.split(",").filter((word) => word !== "").map(Number));
@@ -36,7 +41,19 @@ async function runOne(seed: number): Promise<number> {
   return outcome.violations.length > 0 ? 1 : 0;
 }
 
+/** Each process runs a part of the seeds and tells of it itself. */
+async function shareOut(processes: number): Promise<number> {
+  const each = Math.ceil(Number(values.seeds ?? 1_000) / processes);
+  const parts = Array.from({ length: processes }, (_, n) => {
+    const range = ["--seeds", String(each), "--from", String(Number(values.from) + n * each), ...(values.seconds === undefined ? [] : ["--seconds", values.seconds])];
+    return once(spawn(process.execPath, [fileURLToPath(import.meta.url), ...range], { stdio: ["ignore", "inherit", "inherit"] }), "close");
+  });
+  const codes = (await Promise.all(parts)).map(([code]) => Number(code ?? 1));
+  return Math.max(...codes);
+}
+
 async function runMany(): Promise<number> {
+  const tables = new Tables();
   const from = Number(values.from);
   const count = Number(values.seeds ?? 1_000);
   const startedMs = systemClock.monotonic();
@@ -45,7 +62,7 @@ async function runMany(): Promise<number> {
   let failed = 0;
   let toldMs = startedMs;
   for (let seed = from; seed < from + count && systemClock.monotonic() < untilMs; seed++) {
-    const { violations, virtualMs, counts } = await runWorld({ seed });
+    const { violations, virtualMs, counts } = await runWorld({ seed, tables });
     sums.worlds++;
     sums.virtualMs += virtualMs;
     for (const name of ["turns", "children", "processes", "batches", "events"] as const) sums[name] += counts[name];
@@ -60,6 +77,7 @@ async function runMany(): Promise<number> {
     // Signals and timers of the real process get their moment.
     await new Promise((resolve) => setImmediate(resolve));
   }
+  tables.close();
   process.stdout.write(`${summary()}\nseeds ${from} to ${from + sums.worlds - 1}\n`);
   return failed > 0 ? 1 : 0;
 

@@ -18,19 +18,19 @@ import type { PoolName } from "../../src/model/lane.ts";
 import { DEFAULT_AGENT, directSession, mainSession } from "../../src/model/session.ts";
 import type { NewSpawn } from "../../src/model/task.ts";
 import type { BatchAnswer, VerbCall } from "../../src/store/sqlite/batch.ts";
-import { openDatabase } from "../../src/store/sqlite/database.ts";
 import { INVARIANTS, checkIntegrity } from "../../src/store/sqlite/integrity.ts";
 import { Kernel } from "../../src/store/sqlite/kernel.ts";
 import { VERBS } from "../../src/store/sqlite/verbs.ts";
 import { ask, pickBy } from "./ask.ts";
 import { checkHistory, type History, type SeenEntry } from "./checkers.ts";
 import { Dice, hashOf } from "./dice.ts";
-import { Disk, type Database, type DiskFault } from "./faulty-disk.ts";
+import { Disk, type DiskFault } from "./faulty-disk.ts";
 import { GatewayProcess } from "./gateway-process.ts";
 import { WorldModel } from "./model.ts";
 import { CHANNEL, Reader, Senders, type PeopleDeps } from "./people.ts";
 import { planOf, type Action, type WorldPlan } from "./plan.ts";
 import type { Sabotage } from "./sabotages.ts";
+import { Tables } from "./tables.ts";
 import { Timeline } from "./timeline.ts";
 import { Ledger, worldTools } from "./tools.ts";
 import { WorldSettings, applyPlan } from "./world-settings.ts";
@@ -59,6 +59,8 @@ export interface WorldOptions {
   /** Looks at the tables after every batch: slow, and says when it first went wrong. */
   readonly closely?: boolean;
   readonly onTrace?: (line: string) => void;
+  /** Lent by whoever runs many worlds, and empty again afterwards; without them a world makes its own. Not for a sabotage that changes the schema. */
+  readonly tables?: Tables;
 }
 
 export interface Outcome {
@@ -85,7 +87,7 @@ class World {
   readonly #plan: WorldPlan;
   readonly #timeline: Timeline;
   readonly #settings = new WorldSettings();
-  readonly #database: Database;
+  readonly #tables: Tables;
   readonly #observer: Kernel;
   readonly #disk: Disk;
   readonly #model: WorldModel;
@@ -123,9 +125,9 @@ class World {
     this.#options = options;
     this.#plan = planOf(seed, options.keep ?? null);
     this.#timeline = new Timeline(new Dice(seed, "order"));
-    this.#database = openDatabase(":memory:");
-    options.sabotage?.prepare?.(this.#database);
-    this.#disk = new Disk(this.#database, options.sabotage?.liesAboutCommits);
+    this.#tables = options.tables ?? new Tables();
+    options.sabotage?.prepare?.(this.#tables.database);
+    this.#disk = new Disk(this.#tables, options.sabotage?.liesAboutCommits);
     this.#observer = new Kernel(this.#disk.connect(null), this.#timeline.clock, () => new Uint8Array(16));
     const report = (violation: string): void => this.#report(violation);
     this.#model = new WorldModel({ seed, moods: this.#plan.moods, spawning: this.#plan.spawning, crash: () => this.#crash(0), report });
@@ -155,7 +157,8 @@ class World {
   close(): void {
     this.#gateway?.kill();
     for (const late of this.#late.keys()) late.kill();
-    this.#database.close();
+    if (this.#options.tables === undefined) this.#tables.close();
+    else this.#tables.empty();
   }
 
   /** @returns whether `done` came true. */
@@ -179,7 +182,7 @@ class World {
     const number = ++this.#processes;
     const { seed } = this.#plan;
     const delays = new Dice(seed, "store", number);
-    const tamper = this.#options.sabotage?.tamper?.(this.#database) ?? null;
+    const tamper = this.#options.sabotage?.tamper?.(this.#tables.database) ?? null;
     const gateway: GatewayProcess = new GatewayProcess({
       timeline: this.#timeline,
       settings: this.#settings,

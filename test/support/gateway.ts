@@ -16,9 +16,10 @@ import type { ApiEvent, ApiFault, MessageAccepted, SendMessage } from "../../src
 import { eventsIn } from "../../src/cli/sse.ts";
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-const READY_MAX_MS = 20_000;
-const REPLY_MAX_MS = 20_000;
-const STOP_MAX_MS = 15_000;
+/** Long, because they only end what hangs: on a machine with much else to do a start alone can take twenty seconds. */
+const READY_MAX_MS = 60_000;
+const REPLY_MAX_MS = 60_000;
+const STOP_MAX_MS = 45_000;
 
 /** The least that a program needs. What a test adds stands in its own `env`. */
 const ENVIRONMENT = { PATH: "/usr/local/bin:/usr/bin:/bin", LANG: "C.UTF-8" };

@@ -16,6 +16,12 @@ interface Prepared {
   readonly columns: readonly string[];
 }
 
+/**
+ * SQLite looks into a limit that is bound, and so makes the statement anew at every call: 0.1 to 0.3 ms.
+ * It does not look into an expression.
+ */
+const LIMIT_BOUND = /\bLIMIT \?/g;
+
 function rowOf(columns: readonly string[], values: readonly unknown[]): Row {
   const row: Row = {};
   for (let i = 0; i < columns.length; i++) row[columns[i]!] = values[i];
@@ -78,7 +84,7 @@ export class Kernel {
   #prepared(sql: string): Prepared {
     let prepared = this.#statements.get(sql);
     if (prepared === undefined) {
-      const statement = this.db.prepare(sql);
+      const statement = this.db.prepare(sql.replace(LIMIT_BOUND, "LIMIT +?"));
       statement.setReturnArrays(true);
       prepared = { statement, columns: statement.columns().map(({ name }) => name) };
       this.#statements.set(sql, prepared);
