@@ -9,13 +9,10 @@
 import { spawn, spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync } from "node:fs";
 import module from "node:module";
-import { setFlagsFromString } from "node:v8";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const NODE_MAJOR_MIN = 24;
-/** Loading the program wants a larger young heap than running it. */
-const YOUNG_HEAP_FIXED_AFTER_MS = 200;
 const PROBE_TIMEOUT_MS = 5_000;
 const EXIT_FAILED = 1;
 const PASSED_ON = ["SIGTERM", "SIGINT", "SIGHUP"];
@@ -29,9 +26,6 @@ else goOnUnder(findNode());
 
 /** Runs the program in this process. The sources are not published, so where they are they are what is meant. */
 async function run() {
-  // Young memory stops growing and old memory is cleaned early: half the resident size for a few per cent of time.
-  setFlagsFromString("--heap-growing-percent=60");
-  setTimeout(() => setFlagsFromString("--semi-space-growth-factor=1"), YOUNG_HEAP_FIXED_AFTER_MS).unref();
   const source = join(root, "src", "cli", "main.ts");
   const isSource = existsSync(source);
   // The cache lies beside the code and with its rights; a shared one in /tmp could be filled by others.

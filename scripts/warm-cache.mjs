@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("..", import.meta.url));
 if (Number(process.versions.node.split(".")[0]) >= 24) {
   module.enableCompileCache(join(root, "node_modules", ".cache", "yard"));
-  await Promise.all([import("../src/main.ts"), import("../src/cli/commands/up.ts"), import("../src/store/sqlite/batch.ts")]).catch(() => {});
+  const parts = ["cli/commands/up.ts", "start.ts", "main.ts", "store/sqlite/batch.ts", "store/sqlite/disk-guard.ts"];
+  await Promise.allSettled(parts.map((part) => import(`../src/${part}`)));
   module.flushCompileCache();
 }

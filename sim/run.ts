@@ -17,7 +17,7 @@ import { DEFAULT_AGENT, directSession } from "../src/model/session.ts";
 import { FrontDoor } from "../src/sessions/front-door.ts";
 import { foregroundMs, messageWaitMs, parallelJudge, queueCap, queueMode, sideTurnsMax } from "../src/sessions/settings.ts";
 import { EventHub } from "../src/sessions/watch.ts";
-import { openStoreInProcess } from "../src/store/sqlite/open-store.ts";
+import { openStoreInProcess } from "../src/store/sqlite/open-in-process.ts";
 import type { Store } from "../src/store/store.ts";
 import { gatherMs } from "../src/trees/settings.ts";
 import { arrivalTimes } from "./arrivals.ts";

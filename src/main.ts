@@ -3,7 +3,7 @@
  * of them, and nothing here decides anything.
  */
 import { createHash } from "node:crypto";
-import { appendFileSync, existsSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { flushCompileCache } from "node:module";
 import { join } from "node:path";
@@ -19,17 +19,17 @@ import { makeNativeAgent } from "./agents/native/native.ts";
 import { makeApi } from "./api/server.ts";
 import { sleep, systemClock, type Clock } from "./base/clock.ts";
 import { IdMaker, systemRandom, type SessionKey, type TurnId } from "./base/ids.ts";
-import { makeLog, type Log } from "./base/log.ts";
-import { availableMemoryMb } from "./base/memory.ts";
+import type { Log } from "./base/log.ts";
+import { availableMemoryMb, holdMemoryDown } from "./base/memory.ts";
 import { makeProcessTree, type ProcessTree } from "./base/process-tree.ts";
 import { startAll, type Service } from "./base/service.ts";
 import type { Settings } from "./base/setting.ts";
 import { configAccess } from "./config/config-access.ts";
-import { openConfig, type Config } from "./config/config.ts";
-import { processEnvironment } from "./config/environment.ts";
-import { readGatewayFile, removeGatewayFile, writeGatewayFile } from "./config/gateway-file.ts";
-import { gatewayAllowNetwork, gatewayDrainSeconds, gatewayHost, gatewayPort } from "./config/settings.ts";
+import type { Config } from "./config/config.ts";
+import { removeGatewayFile, writeGatewayFile } from "./config/gateway-file.ts";
+import { gatewayDrainSeconds, gatewayPort } from "./config/settings.ts";
 import { packageVersion } from "./config/version.ts";
+import type { Home } from "./home.ts";
 import { RulesKeeper } from "./lanes/keep-rules.ts";
 import { Scheduler, poolSizes } from "./lanes/scheduler.ts";
 import type { CallTerms } from "./model/budget.ts";
@@ -55,12 +55,8 @@ import { judgeIndependence } from "./sessions/judge-independence.ts";
 import { EventHub } from "./sessions/watch.ts";
 import { Keeper } from "./store/keeper.ts";
 import { backupKeep } from "./store/settings.ts";
-import { checkUp } from "./store/sqlite/checkup.ts";
 import { openStoreFiles } from "./store/sqlite/open-files.ts";
-import { openStore } from "./store/sqlite/open-store.ts";
-import { findGoodBackup, restoreBackup } from "./store/sqlite/restore.ts";
-import { holdStateLock } from "./store/sqlite/state-lock.ts";
-import type { Backup, Checkup, StoreFiles } from "./store/store-files.ts";
+import type { StoreFiles } from "./store/store-files.ts";
 import type { DiskState, OwnedProcess, Store } from "./store/store.ts";
 import { cronTool } from "./timers/cron-tool.ts";
 import { Hooks } from "./timers/hooks.ts";
@@ -90,23 +86,10 @@ import { claimWidenTool, currentFences, insideClaims } from "./workspaces/claim-
 import { Git } from "./workspaces/git.ts";
 import { Worktrees } from "./workspaces/worktrees.ts";
 
-/** How long a start waits for the holder of the state directory to go away, e.g. one that was just killed. */
-const LOCK_WAIT_MS = 1_000;
-const LOCK_LOOK_MS = 10;
 /** How long ending processes may hold up the end of a gateway whose store failed. */
 const BROKEN_STOP_MS = 3_000;
-/** When the compile cache is written, after the start. */
-const CACHE_FLUSH_AFTER_MS = 500;
-/** The log file is put aside at a start when it is longer than this. */
-const LOG_BYTES_MAX = 10_000_000;
-
-export interface StartOptions {
-  readonly home: string;
-  readonly port?: number;
-  readonly host?: string;
-  /** True: the log goes to standard error too. */
-  readonly json: boolean;
-}
+/** When the start is over and its traces are put in order, milliseconds after it. */
+const SETTLE_AFTER_MS = 500;
 
 export interface RunningGateway {
   readonly url: string;
@@ -121,19 +104,9 @@ export interface RunningGateway {
   readonly broken: Promise<Fault>;
 }
 
-/** @throws {Fault} STATE_DIR_HELD, STATE_DIR_UNSAFE, CONFIG_SYNTAX, SETTING_*, STORE_*, DISK_FULL, PORT_TAKEN, BIND_REFUSED. */
-export async function startGateway(options: StartOptions): Promise<RunningGateway> {
+/** Runs a gateway on a state directory. @throws {Fault} PORT_TAKEN, STORE_*. */
+export async function runGateway({ config, host, log, file, unlock }: Home, store: Store, options: { readonly port?: number }): Promise<RunningGateway> {
   const clock = systemClock;
-  const config = await openConfig({ home: options.home, environment: processEnvironment() });
-  const host = options.host ?? config.get(gatewayHost);
-  if (!config.get(gatewayAllowNetwork) && !isLoopback(host)) throw new Fault("BIND_REFUSED", { host });
-  const log = openLog(config, clock, options.json);
-  const unlock = await holdHome(config.home, clock);
-  const file = databaseIn(config.home);
-  const store = await openStore(file).catch((cause: unknown) => {
-    unlock();
-    throw cause;
-  });
   const files = openStoreFiles(file);
   let generation = 0;
   let url = "";
@@ -199,9 +172,11 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
       },
     },
   ];
-  // A gateway that is killed later never gets to write the cache, and the next start would be slow again.
-  const disarmFlush = clock.after(CACHE_FLUSH_AFTER_MS, flushCompileCache);
   const stop = await startAll(services);
+  const disarmSettling = clock.after(SETTLE_AFTER_MS, () => {
+    flushCompileCache(); // a gateway that is killed later never gets to, and the next start would be slow again
+    holdMemoryDown();
+  });
   log.info("gateway.ready", { url, generation, pid: process.pid });
   return {
     url,
@@ -209,7 +184,7 @@ export async function startGateway(options: StartOptions): Promise<RunningGatewa
     pid: process.pid,
     generation,
     async stop() {
-      disarmFlush();
+      disarmSettling();
       log.info("gateway.stopping", { turns: yard.runner.count });
       await stop();
       log.info("gateway.stopped");
@@ -509,43 +484,6 @@ function watchDisk(store: Store, clock: Clock, log: Log, endProcesses: () => Pro
   return { state: () => state.at, broken };
 }
 
-// ── without a gateway ───────────────────────────────────────────────────────────────────────
-
-export interface Examined {
-  /** Null when there is no database yet. */
-  readonly checkup: Checkup | null;
-  /** The newest backup that is in order itself. */
-  readonly backup: Backup | null;
-  /** Backups that were looked at, up to that one. */
-  readonly tried: number;
-  readonly backupFolder: string;
-}
-
-/** Looks at the state of a gateway that does not run. Changes nothing. @throws {Fault} STATE_DIR_HELD, STORE_* */
-export async function examineState(home: string): Promise<Examined> {
-  const unlock = await holdHome(home, systemClock);
-  try {
-    const file = databaseIn(home);
-    return { checkup: existsSync(file) ? checkUp(file, systemClock) : null, ...findGoodBackup(file, systemClock) };
-  } finally {
-    unlock();
-  }
-}
-
-/** Puts a backup in the place of the database, and stops what was unfinished in it. @returns the folder that keeps what was there. @throws {Fault} STATE_DIR_HELD, STORE_*, DISK_FULL */
-export async function restoreState(home: string, backup: Backup): Promise<string> {
-  const unlock = await holdHome(home, systemClock);
-  try {
-    return restoreBackup(databaseIn(home), backup, { clock: systemClock, random: systemRandom });
-  } finally {
-    unlock();
-  }
-}
-
-function databaseIn(home: string): string {
-  return join(home, "yard.sqlite");
-}
-
 /** The operator reads the main conversation. */
 async function tellOperator(store: Store, log: Log, code: string, text: string): Promise<void> {
   const session = mainSession(DEFAULT_AGENT);
@@ -568,38 +506,8 @@ async function endLeftovers(processes: ProcessTree, store: Store, left: readonly
     .catch((cause: unknown) => log.error("processes.not-swept", { cause }));
 }
 
-async function holdHome(home: string, clock: Clock): Promise<() => void> {
-  const file = join(home, "gateway.lock");
-  for (let waitedMs = 0; ; waitedMs += LOCK_LOOK_MS) {
-    const unlock = holdStateLock(file);
-    if (unlock !== null) return unlock;
-    const holder = await readGatewayFile(home);
-    if (waitedMs >= LOCK_WAIT_MS) throw new Fault("STATE_DIR_HELD", { dir: home, pid: holder?.pid ?? 0, url: holder?.url ?? "" });
-    await sleep(clock, LOCK_LOOK_MS);
-  }
-}
-
-function openLog(config: Config, clock: Clock, toStandardError: boolean): Log {
-  const folder = join(config.home, "logs");
-  const file = join(folder, "gateway.log");
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > LOG_BYTES_MAX) renameSync(file, `${file}.1`);
-  return makeLog(clock, config.logLevel, (line) => {
-    if (toStandardError) process.stderr.write(line);
-    try {
-      appendFileSync(file, line, { mode: 0o600 });
-    } catch {
-      // A full disk must not stop the gateway from saying so where it can.
-    }
-  });
-}
-
 /** The built dashboard, beside the program: where it was published, or where the sources put it. */
 function findPage(): string | null {
   const candidates = ["../page", "../dist/page"].map((path) => fileURLToPath(new URL(path, import.meta.url)));
   return candidates.find((folder) => existsSync(join(folder, "index.html"))) ?? null;
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }

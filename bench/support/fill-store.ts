@@ -10,7 +10,7 @@ import type { ClaimRules } from "../../src/model/claim.ts";
 import type { JobSpec } from "../../src/model/job.ts";
 import { modelStepKey } from "../../src/model/transcript.ts";
 import type { StartedTurn } from "../../src/model/turn.ts";
-import { openStoreInProcess } from "../../src/store/sqlite/open-store.ts";
+import { openStoreInProcess } from "../../src/store/sqlite/open-in-process.ts";
 import type { AcceptRules, Store } from "../../src/store/store.ts";
 
 /** Turns in one transaction. */

@@ -6,7 +6,8 @@
  * batch that is on disk and was never answered.
  */
 import { runBatch, type BatchAnswer, type VerbCall } from "../../src/store/sqlite/batch.ts";
-import { StoreClient } from "../../src/store/sqlite/open-store.ts";
+import { VERB_NAMES } from "../../src/store/sqlite/verbs.ts";
+import { StoreClient } from "../../src/store/sqlite/store-client.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { Kernel } from "../../src/store/sqlite/kernel.ts";
 import type { ProcessClock } from "./timeline.ts";
@@ -42,7 +43,7 @@ export function storeOver(deps: StoreLineDeps): StoreLine {
     if (!working && piled.length > 0) work();
   }, queueMicrotask);
   return {
-    store: client.asStore(async () => {}),
+    store: client.asStore(VERB_NAMES, async () => {}),
     supersede() {
       superseded = true;
       piled = piled.filter(({ verb }) => OF_RUNNING_TURNS.has(verb));

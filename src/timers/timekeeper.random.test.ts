@@ -15,7 +15,7 @@ import type { Setting, Settings } from "../base/setting.ts";
 import { Fault } from "../model/faults.ts";
 import type { JobSpec, Misfire } from "../model/job.ts";
 import type { StartedTurn } from "../model/turn.ts";
-import { openStoreInProcess } from "../store/sqlite/open-store.ts";
+import { openStoreInProcess } from "../store/sqlite/open-in-process.ts";
 import type { Kernel } from "../store/sqlite/kernel.ts";
 import { MEAN, StoreBench } from "../store/store-bench.test-support.ts";
 import type { Store } from "../store/store.ts";

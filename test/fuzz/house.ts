@@ -12,7 +12,7 @@ import type { CallTerms } from "../../src/model/budget.ts";
 import type { ModelClient } from "../../src/model/chat.ts";
 import { wireConversations } from "../../src/main.ts";
 import { settingsOf } from "../../src/providers/contract-suite.ts";
-import { openStoreInProcess } from "../../src/store/sqlite/open-store.ts";
+import { openStoreInProcess } from "../../src/store/sqlite/open-in-process.ts";
 import type { Commands } from "../../src/tools/commands.ts";
 import { makeTools } from "../../src/tools/tools.ts";
 import type { ToolContext } from "../../src/model/tool.ts";

@@ -2,7 +2,7 @@
 import type { Clock } from "../../src/base/clock.ts";
 import { seededRandom } from "../../src/base/ids.ts";
 import type { AllowanceBook } from "../../src/model/allowance.ts";
-import { openStoreInProcess } from "../../src/store/sqlite/open-store.ts";
+import { openStoreInProcess } from "../../src/store/sqlite/open-in-process.ts";
 
 export function allowanceBook(clock: Clock): AllowanceBook {
   return openStoreInProcess({ clock, random: seededRandom(1) }).store;

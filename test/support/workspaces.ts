@@ -13,7 +13,7 @@ import { makeLog } from "../../src/base/log.ts";
 import { makeProcessTree } from "../../src/base/process-tree.ts";
 import type { Setting, Settings } from "../../src/base/setting.ts";
 import { MergeQueue, type MergeQueueDeps } from "../../src/merges/queue.ts";
-import { openStoreInProcess } from "../../src/store/sqlite/open-store.ts";
+import { openStoreInProcess } from "../../src/store/sqlite/open-in-process.ts";
 import type { Store } from "../../src/store/store.ts";
 import { makeRunLine } from "../../src/tools/run-line.ts";
 import { Git } from "../../src/workspaces/git.ts";

@@ -10,7 +10,7 @@ import { systemClock } from "../../src/base/clock.ts";
 import { seededRandom, systemRandom } from "../../src/base/ids.ts";
 import { Fault } from "../../src/model/faults.ts";
 import { checkUp } from "../../src/store/sqlite/checkup.ts";
-import { openStoreInProcess } from "../../src/store/sqlite/open-store.ts";
+import { openStoreInProcess } from "../../src/store/sqlite/open-in-process.ts";
 import { Gateway, standinConfig, startGateway } from "../support/gateway.ts";
 import { startModel } from "../support/model.ts";
 

@@ -25,7 +25,7 @@ import { join } from "node:path";
 import type { ApiEvent, ApiTask, History, HistoryEntry, LanesAnswer, MessageAccepted, TaskList } from "../../src/api/wire.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import { seededRandom, systemRandom } from "../../src/base/ids.ts";
-import { openStoreInProcess } from "../../src/store/sqlite/open-store.ts";
+import { openStoreInProcess } from "../../src/store/sqlite/open-in-process.ts";
 import { Gateway, standinConfig } from "../support/gateway.ts";
 import { spawnStandin, type SpawnedStandin } from "../support/model-standin/spawn.ts";
 import { identityOf, stoppedBy, verdict, type Kind, type Said } from "./verdict.ts";

@@ -19,7 +19,7 @@ export function register(parent: Command, cli: Cli): void {
     .option("--agent <id>", "the agent that new sessions belong to", DEFAULT_AGENT)
     .option("--up", "run the gateway too when none runs, for as long as the editor is there")
     .action(async ({ agent, up }: AcpOptions) => {
-      const own = up === true && !(await isThere(cli)) ? await (await import("../../main.ts")).startGateway({ home: cli.home, json: false }) : null;
+      const own = up === true && !(await isThere(cli)) ? await (await import("../../start.ts")).startGateway({ home: cli.home, json: false }) : null;
       try {
         await serveEditor(cli.terminal, await cli.connect(), agent);
       } finally {

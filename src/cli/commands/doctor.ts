@@ -139,7 +139,7 @@ function disk({ disk: state }: StatusAnswer): Finding {
 async function restingDatabase(cli: Cli): Promise<readonly Finding[]> {
   if ((await stat(join(cli.home, "yard.sqlite")).catch(() => null)) === null) return [];
   try {
-    const { examineState } = await import("../../main.ts");
+    const { examineState } = await import("../../home.ts");
     return database((await examineState(cli.home)).checkup!);
   } catch (thrown) {
     return [{ check: "database", level: "bad", text: faultOf(thrown).message }];
@@ -180,7 +180,7 @@ function isLoose([program = "", ...args]: readonly string[]): boolean {
 /** @throws {Fault} STATE_DIR_HELD, BACKUP_MISSING, WRONG_USE, STORE_*, DISK_FULL */
 async function repair(cli: Cli, { json, yes }: { json: boolean; yes: boolean }): Promise<void> {
   const { terminal, clock, home } = cli;
-  const { examineState, restoreState } = await import("../../main.ts");
+  const { examineState, restoreState } = await import("../../home.ts");
   const { checkup, backup, tried, backupFolder } = await examineState(home);
   if (checkup !== null && checkup.problems.length === 0) {
     return json ? sayJson(terminal, { repaired: false, problems: [] }) : say(terminal, "the database is in order; there is nothing to repair");

@@ -47,7 +47,7 @@ export function register(parent: Command, cli: Cli): void {
     .option("--json", "print one line of JSON when it is ready, and the log to standard error")
     .option("--no-chat", "no chat, also on a terminal")
     .action(async ({ port, host, json, chat }: UpOptions) => {
-      const { startGateway } = await import("../../main.ts");
+      const { startGateway } = await import("../../start.ts");
       const gateway: Running = await startGateway({
         home: cli.home,
         json: json === true,

@@ -5,30 +5,15 @@
  * another name first. An older one is removed only after a newer one is there.
  */
 import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statfsSync, statSync, chmodSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { Fault } from "../../model/faults.ts";
 import type { Backup } from "../store-files.ts";
+import { backupFolderOf, listBackups } from "./backup-folder.ts";
 import { openToLook } from "./database.ts";
 
-const NAME = /^yard-(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}Z)\.sqlite$/;
 const DRAFT = ".draft";
 /** Room that must be left on the disk besides the copy, bytes: a backup must not be what fills it. */
 const ROOM_LEFT_BYTES = 8 * 1024 * 1024;
-
-export function backupFolderOf(file: string): string {
-  return join(dirname(file), "backups");
-}
-
-/** The newest first. */
-export function listBackups(folder: string): Backup[] {
-  const names = statSync(folder, { throwIfNoEntry: false }) === undefined ? [] : readdirSync(folder);
-  return names
-    .flatMap((name) => {
-      const at = NAME.exec(name)?.[1];
-      return at === undefined ? [] : [{ name, at: Date.parse(at.replace(/T(\d\d)-(\d\d)-/, "T$1:$2:")), bytes: statSync(join(folder, name)).size }];
-    })
-    .sort((a, b) => b.at - a.at);
-}
 
 /** @throws {Fault} BACKUP_FAILED */
 export function makeBackup(file: string, at: number, keep: number): Backup {

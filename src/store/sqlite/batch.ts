@@ -8,7 +8,7 @@ import type { TurnId } from "../../base/ids.ts";
 import type { YardEvent } from "../../model/event.ts";
 import { Fault, type FaultRecord } from "../../model/faults.ts";
 import { followClock } from "./clock-jump.ts";
-import { storeFault } from "./database.ts";
+import { storeFault } from "./storage-fault.ts";
 import type { Kernel } from "./kernel.ts";
 import { VERBS } from "./verbs.ts";
 

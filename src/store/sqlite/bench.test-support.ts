@@ -7,7 +7,7 @@ import { ManualClock } from "../../base/clock.ts";
 import { seededRandom, type RandomBytes } from "../../base/ids.ts";
 import type { OpenedStore } from "../store-bench.test-support.ts";
 import type { Kernel } from "./kernel.ts";
-import { openStoreInProcess } from "./open-store.ts";
+import { openStoreInProcess } from "./open-in-process.ts";
 
 export interface OpenedSqlite extends OpenedStore {
   readonly kernel: Kernel;

@@ -17,7 +17,7 @@ import type { ScopeBudgets } from "../../model/budget.ts";
 import type { StartedTurn } from "../../model/turn.ts";
 import type { CallSpent, Store } from "../store.ts";
 import { refOf, StoreBench } from "../store-bench.test-support.ts";
-import { openStoreInProcess } from "./open-store.ts";
+import { openStoreInProcess } from "./open-in-process.ts";
 
 /** A few seconds' worth; `YARD_BUDGET_TREES=1000` is the long run. */
 const TREES = Number(process.env["YARD_BUDGET_TREES"] ?? 200);

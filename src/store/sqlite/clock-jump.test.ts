@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { ManualClock } from "../../base/clock.ts";
 import { seededRandom } from "../../base/ids.ts";
 import { DEFAULT_AGENT, mainSession } from "../../model/session.ts";
-import { openStoreInProcess } from "./open-store.ts";
+import { openStoreInProcess } from "./open-in-process.ts";
 
 const MAIN = mainSession(DEFAULT_AGENT);
 const TWO_DAYS_MS = 172_800_000;

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { Fault, type FaultRecord } from "../../model/faults.ts";
 import type { Backup, Checkup, StoreFiles } from "../store-files.ts";
-import { backupFolderOf, listBackups } from "./backups.ts";
+import { backupFolderOf, listBackups } from "./backup-folder.ts";
 
 export type AsideJob = { readonly kind: "check"; readonly file: string } | { readonly kind: "backup"; readonly file: string; readonly keep: number };
 

@@ -10,9 +10,11 @@ import { dirname, join } from "node:path";
 import type { Clock } from "../../base/clock.ts";
 import type { RandomBytes } from "../../base/ids.ts";
 import type { Backup } from "../store-files.ts";
-import { backupFolderOf, listBackups, sync } from "./backups.ts";
+import { backupFolderOf, listBackups } from "./backup-folder.ts";
+import { sync } from "./backups.ts";
 import { checkUp } from "./checkup.ts";
-import { openDatabase, storeFault } from "./database.ts";
+import { openDatabase } from "./database.ts";
+import { storeFault } from "./storage-fault.ts";
 import { Kernel } from "./kernel.ts";
 import { cancelSession, cancelTask } from "./tasks.ts";
 

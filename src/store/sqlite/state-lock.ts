@@ -6,7 +6,7 @@
  * so that the real one stays readable for other programs.
  */
 import { DatabaseSync } from "node:sqlite";
-import { storeFault } from "./database.ts";
+import { storeFault } from "./storage-fault.ts";
 
 const SQLITE_BUSY = 5;
 

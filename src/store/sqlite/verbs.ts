@@ -165,6 +165,8 @@ export const VERBS: KernelVerbs = {
   checkIntegrity,
 };
 
+export const VERB_NAMES = Object.keys(VERBS) as readonly (keyof typeof VERBS)[];
+
 function notice(k: Kernel, input: { session: SessionKey; text: string; level: "info" | "warn" | "error"; code: string | null; entry: boolean; data?: JsonObject }): void {
   if (k.get("SELECT 1 FROM session WHERE key = ?", input.session) === undefined) return;
   if (input.entry) appendEntry(k, input.session, { turnId: null, content: { role: "notice", text: input.text }, messageIds: [], provenance: "system" });

@@ -7,6 +7,8 @@ import type { VerbCall } from "./batch.ts";
 import { openDatabase } from "./database.ts";
 import { DiskGuard } from "./disk-guard.ts";
 import { Kernel } from "./kernel.ts";
+import type { Hello } from "./open-store.ts";
+import { VERB_NAMES } from "./verbs.ts";
 
 /** Verbs in one transaction at most, so that the first does not wait long for the last. */
 const BATCH_VERBS_MAX = 256;
@@ -17,7 +19,7 @@ const { file } = workerData as { file: string };
 try {
   const kernel = new Kernel(openDatabase(file), systemClock, systemRandom);
   const guard = new DiskGuard({ kernel, file, monotonic: () => systemClock.monotonic(), onState: (disk) => port.postMessage({ disk }) });
-  port.postMessage({ ready: true });
+  port.postMessage({ verbs: VERB_NAMES } satisfies Hello);
   setImmediate(() => guard.prepare());
   port.on("message", (first: VerbCall[] | "close") => {
     let message: VerbCall[] | "close" | undefined = first;
@@ -43,6 +45,6 @@ try {
     }
   });
 } catch (cause) {
-  port.postMessage({ ready: false, fault: asFault(cause).toRecord() });
+  port.postMessage({ fault: asFault(cause).toRecord() } satisfies Hello);
   port.close();
 }
