@@ -54,7 +54,7 @@ export const GUESTS: readonly { readonly name: string; readonly allowed: readonl
   { name: "@modelcontextprotocol/sdk/", allowed: ["src/tools/mcp"], reason: "it costs 30 MB of memory; it is loaded when the first tool server is set up, and in one room" },
   { name: "@agentclientprotocol/sdk", allowed: ["src/agents/acp", "src/cli/editor"], reason: "coding agents are spoken to in one room, and editors in one" },
   { name: "fastify", allowed: ["src/api"], reason: "the rest of the program does not know that it is served over HTTP" },
-  { name: "@fastify/", allowed: ["src/api"], reason: "the rest of the program does not know that it is served over HTTP" },
+  { name: "ws", allowed: ["src/api"], reason: "the rest of the program does not know that it is served over HTTP" },
   { name: "croner", allowed: ["src/timers"], reason: "what an expression means is decided in one place, with one rule for changes of clock" },
   { name: "commander", allowed: ["src/cli"], reason: "only commands have command lines" },
   { name: "yaml", allowed: ["src/plans"], reason: "only plan files are YAML" },

@@ -5,7 +5,6 @@
  * body as JSON, fields. Nothing of the body is read before the credential was good. Every refusal is
  * a fault of the one table, as JSON.
  */
-import websocket from "@fastify/websocket";
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { AddressInfo, Socket } from "node:net";
 import { BrokenInvariant } from "../base/assert.ts";
@@ -36,6 +35,7 @@ import { bad, may, must, readFields, readJson, sessionKey, text, word } from "./
 import { BODY_BYTES_MAX, readRequest, type Call, type Route, type RouteDeps } from "./route.ts";
 import { routeTable, SPECIAL_ROUTES, type SpecialRoute } from "./route-table.ts";
 import { FRAME_BYTES_MAX, serveSocket } from "./socket.ts";
+import { acceptUpgrades, type Upgrades } from "./upgrades.ts";
 import type { LoginAnswer } from "./wire.ts";
 
 export interface ApiDeps extends RouteDeps {
@@ -105,16 +105,15 @@ export function makeApi(deps: ApiDeps): ApiServer {
   const sockets = socketsOf(app);
   let closed: Promise<void> | null = null;
 
-  app.register(websocket, { options: { maxPayload: FRAME_BYTES_MAX }, errorHandler: (_error, socket) => socket.terminate(), preClose: (done) => done() });
-  // After the plugin: its hook marks upgrades, and one that is refused unmarked would never be closed.
-  app.after(() => letIn(app, { guard, connections, stopping: stopping.signal }));
+  const upgrades = acceptUpgrades(app, { frameBytesMax: FRAME_BYTES_MAX, refuse: (socket) => answerBrokenRequest(null, socket as Socket) });
+  letIn(app, { guard, stopping: stopping.signal });
   app.register(async (inside) => {
     for (const route of routes) serveRoute(inside, route, stopping.signal);
     serveProxy(inside, { ...deps, wrongGuess: (address) => guard.wrongGuess(address), untilGone: (reply) => callOf(reply, stopping.signal).untilGone(), headers: SECURITY_HEADERS });
     serveMcp(inside, { ...deps, checkToken: (secret, address) => void guard.passOfToken(secret, address), wrongGuess: (address) => guard.wrongGuess(address), untilGone: (reply) => callOf(reply, stopping.signal).untilGone() });
     serveOpenAi(inside, { ...deps, untilGone: (reply) => callOf(reply, stopping.signal).untilGone(), headers: SECURITY_HEADERS });
     if (deps.hooks !== undefined) serveHooks(inside, deps.hooks);
-    serveSpecial(inside, { deps, routes, guard, credentials, connections, readMetrics: () => metrics.read() });
+    serveSpecial(inside, { deps, routes, guard, credentials, connections, upgrades, readMetrics: () => metrics.read() });
   });
 
   return {
@@ -215,7 +214,7 @@ function sweepConnections(app: FastifyInstance, clock: Clock, sockets: ReadonlyS
 }
 
 /** Decides before anything of the body is read. */
-function letIn(app: FastifyInstance, { guard, connections, stopping }: { guard: Guard; connections: OpenConnections; stopping: AbortSignal }): void {
+function letIn(app: FastifyInstance, { guard, stopping }: { guard: Guard; stopping: AbortSignal }): void {
   app.decorateRequest("pass", null);
   app.addHook("onRequest", async (request, reply) => {
     reply.headers(SECURITY_HEADERS);
@@ -224,7 +223,6 @@ function letIn(app: FastifyInstance, { guard, connections, stopping }: { guard: 
     guard.checkPlace(knock);
     if (knock.socket) request.pass = guard.passIfShown(knock);
     else if (!open) request.pass = guard.passOf(knock);
-    if (knock.socket) connections.checkRoom(request.pass === null);
     checkSize(request);
     if (stopping.aborted) throw new Fault("DRAINING", {});
   });
@@ -263,9 +261,9 @@ function sendFault(log: Log, thrown: unknown, request: FastifyRequest, reply: Fa
 }
 
 /** For what is no HTTP at all, or too slow or too long in the head: there is no request to answer yet. */
-function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
-  const body = JSON.stringify(shownFault(bad("request", error.code === "HPE_HEADER_OVERFLOW" ? `the head is over ${HEADER_BYTES_MAX} bytes` : "is not HTTP, or did not arrive in time")));
+function answerBrokenRequest(error: NodeJS.ErrnoException | null, socket: Socket): void {
+  if (error?.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
+  const body = JSON.stringify(shownFault(bad("request", error?.code === "HPE_HEADER_OVERFLOW" ? `the head is over ${HEADER_BYTES_MAX} bytes` : "is not HTTP, or did not arrive in time")));
   socket.end(`HTTP/1.1 400 Bad Request\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`);
 }
 
@@ -302,6 +300,7 @@ interface SpecialParts {
   readonly guard: Guard;
   readonly credentials: Credentials;
   readonly connections: OpenConnections;
+  readonly upgrades: Upgrades;
   readMetrics(): Promise<string>;
 }
 
@@ -311,7 +310,7 @@ const EVENTS_QUERY = {
 };
 const LOGIN_BODY = { token: must(word({ max: TOKEN_LENGTH_MAX }), "The gateway's token.") };
 
-function serveSpecial(app: FastifyInstance, { deps, routes, guard, credentials, connections, readMetrics }: SpecialParts): void {
+function serveSpecial(app: FastifyInstance, { deps, routes, guard, credentials, connections, upgrades, readMetrics }: SpecialParts): void {
   const jsonOf = makeEventWriter();
   const methods = new Map(routes.map((route) => [route.rpc, route]));
   const page = makePage(deps.pageDir);
@@ -332,13 +331,14 @@ function serveSpecial(app: FastifyInstance, { deps, routes, guard, credentials, 
 
   app.route({
     ...at(SPECIAL_ROUTES.socket),
-    handler() {
-      throw bad("request", "this address speaks WebSocket only; ask with an upgrade");
-    },
-    wsHandler(socket, request) {
-      const { ip } = request;
+    async handler(request, reply) {
+      if (!upgrades.wants(request)) throw bad("request", "this address speaks WebSocket only; ask with an upgrade");
+      const upgrade = await upgrades.load();
+      connections.checkRoom(request.pass === null);
+      const { ip, pass } = request;
       const passOfToken = (token: string): Pass => guard.passOfToken(token, ip);
-      serveSocket({ ...deps, connections, methods, jsonOf, passOfToken, isGood: (pass) => guard.isGood(pass) }, socket, request.pass);
+      reply.hijack();
+      upgrade(request, (socket) => serveSocket({ ...deps, connections, methods, jsonOf, passOfToken, isGood: (one) => guard.isGood(one) }, socket, pass));
     },
   });
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { connect } from "node:net";
 import { test, type TestContext } from "node:test";
 import { WebSocket, type ClientOptions } from "ws";
 import { Fault } from "../model/faults.ts";
@@ -279,4 +280,19 @@ test("closing the gateway says so to its sockets, and ends what they wait for", 
   assert.equal(await closed, 1001);
   assert.ok((await ended) instanceof Fault);
   assert.equal(yard.clock.nextAt(), undefined);
+});
+
+test("a request that asks for an upgrade elsewhere is answered as any other, and one that could not become a socket is refused at once", async (t) => {
+  const { client } = await setup(t);
+  const asked = async (head: string): Promise<string> => {
+    const socket = connect(client.port, "127.0.0.1");
+    socket.end(`${head}\r\nhost: 127.0.0.1:${client.port}\r\nauthorization: Bearer ${TOKEN}\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`);
+    let said = "";
+    for await (const chunk of socket) said += chunk;
+    return said.split("\r\n", 1)[0]!;
+  };
+  assert.equal(await asked("GET /healthz HTTP/1.1"), "HTTP/1.1 200 OK");
+  assert.equal(await asked("GET /api/nothing HTTP/1.1"), "HTTP/1.1 404 Not Found");
+  assert.equal(await asked("POST /api/messages HTTP/1.1\r\ncontent-length: 2"), "HTTP/1.1 400 Bad Request");
+  assert.equal(await asked("GET /api/socket HTTP/1.1\r\nsec-websocket-version: 1"), "HTTP/1.1 400 Bad Request");
 });

@@ -8,7 +8,7 @@
  * `events.unsubscribe` come on top. A frame that is no JSON gets an error and the connection stays.
  * All that one connection can hold is bounded: frame, batch, calls at once, subscriptions, unsent bytes.
  */
-import type { WebSocket } from "@fastify/websocket";
+import type { WebSocket } from "ws";
 import type { Clock } from "../base/clock.ts";
 import { isJsonObject, type Json, type JsonObject } from "../base/json.ts";
 import type { Log } from "../base/log.ts";

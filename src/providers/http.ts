@@ -10,9 +10,18 @@ export const ERROR_BYTES_MAX = 1024 * 1024;
 const EXCERPT_BYTES_MAX = 4096;
 
 /** @throws {BadAnswer} when a good status comes with a page or plain JSON. */
-export async function checkIsStream(response: Response): Promise<void> {
+async function checkIsStream(response: Response): Promise<void> {
   const type = response.headers.get("content-type") ?? "";
   if (/text\/html|application\/json/.test(type)) throw new BadAnswer(`${type.split(";")[0]} instead of an event stream: ${oneLine(await excerpt(response))}`);
+}
+
+/** For a fetch that follows no redirect and ends endless answers by itself. */
+export function streamsOnly(fetchIt: typeof fetch): typeof fetch {
+  return async (input, init) => {
+    const response = await fetchIt(input, init);
+    if (response.ok) await checkIsStream(response);
+    return response;
+  };
 }
 
 /** For a fetch that knows none of this by itself. */

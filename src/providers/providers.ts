@@ -30,7 +30,7 @@ import { Catalogue, OLLAMA_URL, type ProviderSource, type Route } from "./catalo
 import { readFailure } from "./failure.ts";
 import { Governor, type Admission } from "./governor.ts";
 import { makeHttpFetch } from "./http-fetch.ts";
-import { guardedFetch } from "./http.ts";
+import { guardedFetch, streamsOnly } from "./http.ts";
 import type { LocalModel } from "./local-model.ts";
 import { isOpenAi, Models } from "./models.ts";
 import { costMicros, priceBound, priceOf } from "./prices.ts";
@@ -94,9 +94,9 @@ export interface Providers extends ModelClient {
 export function makeProviders(deps: ProvidersDeps): Providers {
   const { settings, clock, log } = deps;
   const ids = new IdMaker(deps.random);
-  const fetchIt = deps.fetch ?? fetch;
+  const fetchIt = deps.fetch ?? makeHttpFetch(deps.clock);
   const catalogue = new Catalogue(settings, deps.environment);
-  const models = new Models(deps.fetch === undefined ? makeHttpFetch(deps.clock) : guardedFetch(deps.fetch), () => ids.bare());
+  const models = new Models(deps.fetch === undefined ? streamsOnly(fetchIt) : guardedFetch(deps.fetch), () => ids.bare());
   const setupOf = (provider: string): ProviderSetup | null => settings.get(setting.providers)[provider] ?? catalogue.entries().find(({ id }) => id === provider)?.setup ?? null;
   const accounts = (provider: string): readonly Account[] => {
     const setup = setupOf(provider);

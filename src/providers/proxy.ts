@@ -12,7 +12,7 @@
  *
  * Not here: who may call (the API checks the token), who waits (the governor).
  */
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -20,6 +20,7 @@ import type { Clock } from "../base/clock.ts";
 import type { SessionKey } from "../base/ids.ts";
 import { isJsonObject, type JsonObject } from "../base/json.ts";
 import type { Log } from "../base/log.ts";
+import { http } from "../base/node-http.ts";
 import type { Settings } from "../base/setting.ts";
 import { NO_USAGE, type Usage } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
@@ -129,7 +130,7 @@ export interface Proxy {
 
 export function makeProxy(deps: ProxyDeps): Proxy {
   const options = { keepAlive: true, maxFreeSockets: IDLE_SOCKETS_MAX, timeout: IDLE_MS_MAX, noDelay: true };
-  const plain = new HttpAgent(options);
+  const plain = new http.Agent(options);
   const secure = new HttpsAgent(options);
 
   async function forward(request: ProxyRequest): Promise<ProxyAnswer> {
@@ -168,7 +169,7 @@ export function makeProxy(deps: ProxyDeps): Proxy {
     const headers: Record<string, string> = { "user-agent": "yardmaster", ...headersOf(request.headers), "accept-encoding": "identity", ...setup.headers, ...(key === null ? {} : FAMILIES[request.family].credential(key)) };
     if (body.length > 0) headers["content-length"] = String(body.length);
     return new Promise((resolve, reject) => {
-      const outgoing = (isSecure ? httpsRequest : httpRequest)(url, { method: request.method, headers, agent: isSecure ? secure : plain });
+      const outgoing = (isSecure ? httpsRequest : http.request)(url, { method: request.method, headers, agent: isSecure ? secure : plain });
       const seconds = deps.settings.get(totalSeconds);
       const disarm = deps.clock.after(seconds * 1000, () => outgoing.destroy(new Fault("PROVIDER_TIMED_OUT", { provider, deadline: "total", ms: seconds * 1000 })));
       const onAbort = (): void => void outgoing.destroy(request.signal.reason as Error);

@@ -9,9 +9,10 @@
  * It follows no redirect: whoever does checks the next address anew.
  */
 import { lookup } from "node:dns/promises";
-import http, { type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
+import type { IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import https from "node:https";
 import { isIP, type LookupFunction } from "node:net";
+import { http } from "../base/node-http.ts";
 import { Fault } from "../model/faults.ts";
 import { isPublicAddress } from "./public-address.ts";
 
