@@ -1,8 +1,8 @@
 /**
- * Is parallel coding worth it? `node bench/parallel-coding.ts [--agents 1,3,5,10] [--tasks 10] [--think 4s] [--harness NAME] [--json]`
+ * Is parallel coding worth it? `node bench/parallel-coding.ts [--agents 1,3,5,10] [--tasks 10] [--shared 3] [--think 4s] [--harness NAME] [--json]`
  *
- * Makes the same repository each time: modules with real tests, and a registry that the first three
- * tasks all add a line to. Runs the same plan with each number of agents, and counts what landed, what
+ * Makes the same repository each time: modules with real tests, and a registry that some tasks
+ * (three, unless `--shared` says otherwise) all add a line to. Runs the same plan with each number of agents, and counts what landed, what
  * had to be mended, what was lost, what was left behind. Agents follow scripts and make real edits,
  * unless a harness is named, which then reads the same plan.
  *
@@ -17,11 +17,12 @@ import { bounded, Gateway, standinConfig } from "../test/support/gateway.ts";
 import { spawnStandin } from "../test/support/model-standin/spawn.ts";
 import { git, makeRepository } from "../test/support/workspaces.ts";
 
-const RUN_MS_MAX = 600_000;
-const REGISTRARS = 3;
+const RUN_MS_MAX = 1_800_000;
 
-const { values: options } = parseArgs({ options: { agents: { type: "string", default: "1,3,5,10" }, tasks: { type: "string", default: "10" }, think: { type: "string", default: "4s" }, harness: { type: "string" }, json: { type: "boolean", default: false } } });
+const { values: options } = parseArgs({ options: { agents: { type: "string", default: "1,3,5,10" }, tasks: { type: "string", default: "10" }, shared: { type: "string", default: "3" }, think: { type: "string", default: "4s" }, harness: { type: "string" }, json: { type: "boolean", default: false } } });
 const taskCount = Number(options.tasks);
+/** So many tasks add a line to the same file. */
+const sharers = Number(options.shared);
 
 interface Result {
   readonly agents: number;
@@ -37,7 +38,7 @@ interface Result {
 
 const results: Result[] = [];
 for (const agents of options.agents.split(",").map(Number)) results.push(await measure(agents, results[0]?.seconds ?? null));
-if (options.json) console.log(JSON.stringify({ tasks: taskCount, think: options.think, results }));
+if (options.json) console.log(JSON.stringify({ tasks: taskCount, shared: sharers, think: options.think, results }));
 else console.table(results);
 
 async function measure(agents: number, alone: number | null): Promise<Result> {
@@ -74,7 +75,7 @@ async function measure(agents: number, alone: number | null): Promise<Result> {
 
 function planOf(agents: number): string {
   const task = (n: number): string => {
-    const registers = n < REGISTRARS;
+    const registers = n < sharers;
     const command = registers ? `sed -i 's/^];/  "m${n}",\\n];/' src/registry.mjs` : "true";
     return `### m${n} (id: m${n}) (owns: src/m${n}/**${registers ? ", src/registry.mjs" : ""}) (size: 1h) (tests: ${process.execPath} src/m${n}/test.mjs)${options.harness === undefined ? "" : ` (harness: ${options.harness})`}
 Write src/m${n}/index.mjs, which exports \`name\`, and src/m${n}/test.mjs, which ends with 0 when it is "m${n}".${registers ? ` Add "m${n}" to the list in src/registry.mjs.` : ""}
@@ -96,6 +97,6 @@ async function untilRest(gateway: Gateway, planId: string): Promise<PlanDetail> 
 }
 
 function isWhole(repository: string, n: number): boolean {
-  const registered = n >= REGISTRARS || readFileSync(join(repository, "src/registry.mjs"), "utf8").includes(`"m${n}"`);
+  const registered = n >= sharers || readFileSync(join(repository, "src/registry.mjs"), "utf8").includes(`"m${n}"`);
   return registered && existsSync(join(repository, `src/m${n}/index.mjs`)) && existsSync(join(repository, `src/m${n}/test.mjs`));
 }
