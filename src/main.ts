@@ -19,6 +19,7 @@ import { makeNativeAgent } from "./agents/native/native.ts";
 import { makeApi } from "./api/server.ts";
 import { sleep, systemClock, type Clock } from "./base/clock.ts";
 import { IdMaker, systemRandom, type SessionKey, type TurnId } from "./base/ids.ts";
+import type { JsonObject } from "./base/json.ts";
 import type { Log } from "./base/log.ts";
 import { availableMemoryMb, holdMemoryDown } from "./base/memory.ts";
 import { makeProcessTree, type ProcessTree } from "./base/process-tree.ts";
@@ -272,7 +273,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     folder: join(config.home, "mcp"),
     version: packageVersion(),
   });
-  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: { catalogue, harnesses, report: harnessReport } });
+  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: { catalogue, harnesses, report: harnessReport }, projects: (session) => plans.toldTo(session) });
   const { frontDoor, grove, scheduler, timekeeper, model, outsideTools, allTools } = conversations;
   const plans: PlanRunner = new PlanRunner({ store, trees: grove, workspaces: worktrees, merges, settings: config, clock, random, log });
   const courier = new Courier({ store, settings: config, clock, random, log, ownSecret: () => webhookSecretFrom(config.token()) });
@@ -358,10 +359,12 @@ export interface ConversationParts {
   /** Who works on turns of harness sessions, and the harnesses there are; null where there are no processes. */
   readonly acp: Agent | null;
   readonly harnesses: { readonly catalogue: HarnessCatalogue; readonly harnesses: Harnesses; readonly report: () => HarnessReport } | null;
+  /** The plans of a conversation; none where there is no git. */
+  readonly projects?: (session: SessionKey) => Promise<readonly JsonObject[]>;
 }
 
 /** Everything between the doors and the store: nothing of it knows of HTTP, processes or providers. */
-export function wireConversations({ settings, store, clock, log, models, workspace, builtIn, serverTools = () => [], commands, acp, harnesses }: ConversationParts) {
+export function wireConversations({ settings, store, clock, log, models, workspace, builtIn, serverTools = () => [], commands, acp, harnesses, projects = async () => [] }: ConversationParts) {
   const nowMs = (): number => clock.now();
   const hub = new EventHub(store, clock);
   const kick = (): void => scheduler.kick();
@@ -397,6 +400,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
       settings,
       nowMs,
       stopTurn: (session, handle) => frontDoor.cancelTurn(session, handle, "the agent"),
+      projects,
       steerTurn: (session, handle, text) => frontDoor.steer(session, { handle, text, provenance: "agent" }),
     }),
   ];

@@ -16,6 +16,7 @@ import { copyFile, lstat, readFile, realpath, rm } from "node:fs/promises";
 import { dirname, join, normalize } from "node:path";
 import { sleep, type Clock } from "../base/clock.ts";
 import { IdMaker, type PlanId, type RandomBytes, type SessionKey, type TaskId } from "../base/ids.ts";
+import type { JsonObject } from "../base/json.ts";
 import type { Log } from "../base/log.ts";
 import type { Settings } from "../base/setting.ts";
 import type { ConflictHelp, ConflictRequest, Merges } from "../merges/merges.ts";
@@ -37,7 +38,7 @@ import { landingMessage } from "./landing-message.ts";
 import type { NewRun, Plans, PlanSource } from "./plans.ts";
 import { readFacts } from "./repository-facts.ts";
 import { planAgentsMax, planAttemptsMax, planTaskSeconds, planTestSeconds } from "./settings.ts";
-import { statusOf } from "./status.ts";
+import { statusOf, toldStatus } from "./status.ts";
 import { conflictPrompt, SIGNAL_FILE, taskPrompt } from "./task-prompt.ts";
 import { judge } from "./verdict.ts";
 
@@ -52,6 +53,9 @@ const OUTPUT_SHOWN_CHARS = 1_000;
 const LEARNED_MAX = 20;
 const LEARNED_CHARS_MAX = 4_000;
 const ACTIVE_PLANS_MAX = 1_000;
+/** Plans that a conversation is told of with its children, and how long after their end. */
+const PLANS_TOLD_MAX = 3;
+const ENDED_TOLD_MS = 24 * 3_600_000;
 /** Branches that are tried when a plan names none. */
 const USUAL_BRANCHES = ["main", "master", "trunk", "develop"];
 const MICROS_PER_DOLLAR = 1_000_000;
@@ -142,6 +146,14 @@ export class PlanRunner implements Plans, ConflictHelp {
   async status(id: PlanId) {
     const { store, workspaces, clock } = this.#deps;
     return statusOf(await this.get(id), { store, workspaces, nowMs: () => clock.now() });
+  }
+
+  /** The plans of a conversation that go on, or ended lately. */
+  async toldTo(session: SessionKey): Promise<readonly JsonObject[]> {
+    const { store, clock } = this.#deps;
+    const { plans } = await store.plans({ session, limit: PLANS_TOLD_MAX });
+    const lately = plans.filter(({ endedAt }) => endedAt === null || clock.now() - endedAt < ENDED_TOLD_MS);
+    return Promise.all(lately.map(async ({ planId }) => toldStatus(await this.status(planId))));
   }
 
   list(query: { readonly after?: PlanId; readonly limit: number }) {

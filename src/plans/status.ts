@@ -1,4 +1,5 @@
 /** What a plan's tasks come to so far: rows, live workspaces and the records of their agents, put together. */
+import type { JsonObject } from "../base/json.ts";
 import type { Usage } from "../model/chat.ts";
 import type { PlanEvidence, PlanRun, PlanTaskRun } from "../model/plan-run.ts";
 import type { PlanTask } from "../model/plan.ts";
@@ -37,6 +38,9 @@ interface Sources {
 }
 
 const HISTORY_COMMITS_MAX = 100;
+const TASKS_TOLD_MAX = 50;
+const LINES_TOLD_MAX = 10;
+const PROBLEM_TOLD_CHARS_MAX = 500;
 
 export async function statusOf(run: PlanRun, { store, workspaces, nowMs }: Sources): Promise<PlanStatus> {
   const used = new Map((await store.planUsage(run.planId)).map(({ task, usage }) => [task, usage]));
@@ -75,6 +79,25 @@ export async function branchesOf(run: PlanRun, workspaces: Workspaces): Promise<
     if (workspace?.state === "ready") branches.push({ name: id, commits: await workspaces.commits(run.repository, workspace.branch, { limit: HISTORY_COMMITS_MAX }) });
   }
   return branches;
+}
+
+/** For a model that is asked how its agents are: what each has done, by commits and evidence, and why one is stuck. */
+export function toldStatus({ run, tasks }: PlanStatus): JsonObject {
+  return {
+    plan: run.planId,
+    title: run.plan.title,
+    state: run.state,
+    ...(run.waitsFor === null ? {} : { waitsFor: run.waitsFor }),
+    tasks: tasks.slice(0, TASKS_TOLD_MAX).map(({ task, row, commits, evidence }) => ({
+      task: task.id,
+      state: row.state,
+      ...(task.steps.length === 0 ? {} : { steps: `${(evidence?.steps ?? task.steps.map((step) => ({ ticked: step.done }))).filter(({ ticked }) => ticked).length} of ${task.steps.length}` }),
+      ...(evidence === null ? {} : { accomplished: evidence.steps.filter(({ ticked }) => ticked).map(({ text }) => text).slice(0, LINES_TOLD_MAX) }),
+      ...(commits.length === 0 ? {} : { commits: commits.slice(-LINES_TOLD_MAX) }),
+      ...(evidence?.tests == null ? {} : { tests: evidence.tests.exitCode === 0 ? "passing" : "failing" }),
+      ...(row.problem === null ? {} : { stuckOn: row.problem.slice(0, PROBLEM_TOLD_CHARS_MAX) }),
+    })),
+  };
 }
 
 /** One line for each task, as a person would tell it: `alpha-3: stuck on 2/5 steps: missing NOTIFICATION_KEY`. */

@@ -47,6 +47,8 @@ export interface SessionToolDeps {
   readonly stopTurn: (session: SessionKey, handle: string) => Promise<unknown>;
   /** Tells a turn that runs beside the caller's something before its next step. */
   readonly steerTurn: (session: SessionKey, handle: string, text: string) => Promise<unknown>;
+  /** Work of a conversation that is more than its children, e.g. plans: shown with `list`, empty = nothing. */
+  readonly projects: (session: SessionKey) => Promise<readonly JsonObject[]>;
 }
 
 const TURN_HANDLE = /^T\d+$/i;
@@ -256,8 +258,9 @@ async function subagents(deps: SessionToolDeps, input: SubagentsInput, { session
   if (input.action === "list") {
     const active = children.filter(({ task }) => !hasEnded(task.state));
     const recent = children.filter(({ task }) => hasEnded(task.state)).slice(-RECENT_MAX).reverse();
+    const projects = await deps.projects(session);
     const turns = beside.map((turn) => ({ handle: turn.handle, about: turn.about, runtimeMs: nowMs() - turn.startedAt }));
-    return json({ active: active.map((child) => lineOf(child, nowMs())), recent: recent.map((child) => lineOf(child, nowMs())), ...(turns.length > 0 ? { beside: turns } : {}) });
+    return json({ active: active.map((child) => lineOf(child, nowMs())), recent: recent.map((child) => lineOf(child, nowMs())), ...(turns.length > 0 ? { beside: turns } : {}), ...(projects.length > 0 ? { plans: [...projects] } : {}) });
   }
   if (input.target === undefined) throw new Fault("TOOL_INPUT", { tool: "subagents", problem: `${input.action} needs a target: a label, a task id, a number from list, or (kill) "all"` });
   if (input.action === "kill" && input.target === "all") {

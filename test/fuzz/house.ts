@@ -45,7 +45,7 @@ export async function makeHouse() {
   const tools = makeTools({ settings, clock, random: systemRandom, commands: COMMANDS, environment: {}, say: async () => {}, resolve: async () => [{ address: "10.0.0.1", family: 4 }] });
   const { frontDoor, grove, rules } = wireConversations({ settings, store, clock, log: silentLog, models: MODELS, workspace, builtIn: tools, commands: COMMANDS, acp: null, harnesses: null });
   await store.setRules(rules());
-  const all = [...tools, ...sessionTools({ store, trees: grove, settings, nowMs: () => clock.now(), stopTurn: (session, handle) => frontDoor.cancelTurn(session, handle, "the agent"), steerTurn: (session, handle, text) => frontDoor.steer(session, { handle, text, provenance: "agent" }) })];
+  const all = [...tools, ...sessionTools({ store, trees: grove, settings, nowMs: () => clock.now(), stopTurn: (session, handle) => frontDoor.cancelTurn(session, handle, "the agent"), projects: async () => [], steerTurn: (session, handle, text) => frontDoor.steer(session, { handle, text, provenance: "agent" }) })];
 
   const accept = (text: string): Promise<unknown> => frontDoor.accept({ session: HOUSE_SESSION, text, provenance: "user", channel: "api", mayCommand: false });
   await accept("hello");

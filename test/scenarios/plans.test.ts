@@ -104,6 +104,8 @@ test("an agent that misses a key is stuck with its reason, chat tells it, and af
   assert.deepEqual([row(stuck, "notification").signal?.reason, row(stuck, "notification").problem], ["Missing NOTIFICATION_KEY in .env", "Missing NOTIFICATION_KEY in .env"]);
   const told = await shop.gateway.ask('! call plan_status {} then echo');
   assert.match(told, /notification stuck/);
+  const listed = await shop.gateway.ask('! call subagents {"action":"list"} then echo');
+  assert.match(listed, /"task":"notification","state":"stuck".*"stuckOn":"Missing NOTIFICATION_KEY in \.env"/, "whoever asks for the children hears of it too");
 
   writeFileSync(join(shop.repository, ".env"), "NOTIFICATION_KEY=1\n");
   await shop.gateway.api("POST", `/api/plans/${planId}/resume`, { note: "the key is in .env now" });

@@ -81,9 +81,11 @@ export const INTENTS: readonly Intent[] = [
     return play(...numbers.flatMap((number): Piece[] => (number === 1 ? [{ say: "1" }] : [{ pauseMs: COUNT_EVERY_MS }, { say: ` ${number}` }])));
   }),
 
-  row("status", "what is running?", "what works in the background", pattern(`^(?:what(?:'s| is| are)? (?:still )?running(?: now)?|status|what are you (?:doing|working on)(?: now)?|what is going on|is anything running|how far are (?:you|they))${END}`), (_found, scene) =>
+  row("status", "what is running?", "what works in the background", pattern(`^(?:what(?:'s| is| are)? (?:still )?running(?: now)?|status|what are you (?:doing|working on)(?: now)?|what is going on|is anything running|how far are (?:you|they)|(?:list|show)(?: me)? (?:all |the |my )*(?:active |running )?(?:agents?|agent sessions|sessions|workers|children)|(?:what(?:'s| is) the )?status of (?:those|the|these|my|our|all)?(?: \\w+)? ?(?:agents?|workers|children|plans?))${END}`), (_found, scene) =>
     using(scene, [{ tool: "subagents", input: { action: "list" } }], ([list]) => (list!.isError ? failed(list!.text) : say(runningText(list!.text, scene.beside)))),
   ),
+  row("stuck", "what is notification stuck on?", "why a task of a plan does not go on", pattern(`^what(?:'s| is) (?<task>\\S{1,60}) (?:stuck on|waiting for)${END}`), ({ task }, scene) => tellOfTask(scene, task!, (told) => (typeof told["stuckOn"] === "string" ? told["stuckOn"] : `${task} is not stuck: it is ${String(told["state"])}.`))),
+  row("accomplished", "what did notification accomplish?", "what an agent of a plan has done", pattern(`^what (?:did|has) (?<task>\\S{1,60}) (?:accomplish|accomplished|do|done|achieve|achieved)${END}`), ({ task }, scene) => tellOfTask(scene, task!, accomplishedText)),
   row("stop", "stop solar", "stops a child by label or number; \"stop everything\" stops all", pattern(`^(?:stop|cancel|kill|abort)(?: (?<target>.{1,100}?))?${END}`), ({ target }, scene) => {
     const isAll = target === undefined || /^(?:all|everything|everyone|everybody|it|them|them all|all of them|the rest|all workers)$/i.test(target);
     return isAll ? stopAll(scene) : stopOne(scene, target);
@@ -275,7 +277,39 @@ function runningText(list: string, beside: readonly string[]): string {
     ...beside.map((turn) => `- ${turn}`),
     ...activeIn(list).map((child) => `- ${child["label"]}: ${child["state"]}${typeof child["runtimeMs"] === "number" ? ` for ${showDuration(child["runtimeMs"])}` : ""}`),
   ];
+  const plans = plansIn(list).flatMap(planText);
+  if (plans.length > 0) return [...(lines.length === 0 ? [] : [`Running in the background: ${lines.length}`, ...lines]), ...plans].join("\n");
   return lines.length === 0 ? "Nothing is running in the background." : [`Running in the background: ${lines.length}`, ...lines].join("\n");
+}
+
+function plansIn(list: string): readonly JsonObject[] {
+  const answer = jsonIn(list);
+  return isJsonObject(answer) ? objectsIn(answer["plans"]) : [];
+}
+
+function objectsIn(value: unknown): readonly JsonObject[] {
+  return Array.isArray(value) ? value.filter(isJsonObject) : [];
+}
+
+/** `- alpha-3: stuck (1 of 3 steps): missing NOTIFICATION_KEY` */
+function planText({ title, state, waitsFor, tasks }: JsonObject): readonly string[] {
+  const line = ({ task, state: at, steps, stuckOn }: JsonObject): string => `- ${String(task)}: ${String(at)}${steps === undefined ? "" : ` (${String(steps)} steps)`}${typeof stuckOn === "string" ? `: ${firstLine(stuckOn)}` : ""}`;
+  return [`The plan "${String(title)}" is ${String(state)}${typeof waitsFor === "string" ? `, waiting for ${waitsFor}` : ""}:`, ...objectsIn(tasks).map(line)];
+}
+
+function accomplishedText({ task, accomplished, commits, tests, state }: JsonObject): string {
+  const texts = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(String) : []);
+  const done = [...texts(accomplished), ...(texts(accomplished).length === 0 ? texts(commits) : [])];
+  const sum = [`${texts(commits).length} commits`, ...(typeof tests === "string" ? [`tests ${tests}`] : []), String(state)].join(", ");
+  return done.length === 0 ? `${String(task)} has nothing to show yet (${String(state)}).` : [`${String(task)}:`, ...done.map((one) => `- ${one}`), `Summary: ${sum}.`].join("\n");
+}
+
+function tellOfTask(scene: Scene, name: string, tell: (told: JsonObject) => string): Act {
+  return using(scene, [{ tool: "subagents", input: { action: "list" } }], ([list]) => {
+    if (list!.isError) return failed(list!.text);
+    const told = plansIn(list!.text).flatMap(({ tasks }) => objectsIn(tasks)).find(({ task }) => task === name.toLowerCase());
+    return say(told === undefined ? `No plan of this conversation has a task ${name}.` : tell(told));
+  });
 }
 
 /** The children that a list names as active. */

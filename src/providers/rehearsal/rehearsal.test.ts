@@ -88,6 +88,11 @@ test("other ways to say the same are understood too", () => {
     "wait 3 seconds then say done": "wait",
     "what are you doing": "status",
     "what is still running?": "status",
+    "Status of those agents?": "status",
+    "What's the status of those agents?": "status",
+    "List all active agent sessions": "status",
+    "What's alpha-3 stuck on?": "stuck",
+    "What did agent-notification accomplish?": "accomplished",
     "stop": "stop",
     "stop everything": "stop",
     "cancel solar": "stop",
@@ -238,6 +243,12 @@ test("running and stopping are answered from what the tool says", async () => {
   const answerTo = async (list: unknown): Promise<string> => textOf((await ask([...asked, ...round(await ask(asked), () => JSON.stringify(list))])).parts);
   assert.equal(await answerTo({ active: [], recent: [] }), "Nothing is running in the background.");
   assert.match(await answerTo({ active: [{ n: 1, label: "solar", taskId: "task_1", state: "running", runtimeMs: 1200, model: null, tokens: 3 }], recent: [] }), /Running in the background: 1\n- solar: running for 1\.2 s/);
+
+  const plan = { plan: "plan_1", title: "Shop", state: "stuck", tasks: [{ task: "alpha-1", state: "done", steps: "3 of 3", accomplished: ["Set up", "Test it"], commits: ["feat: auth"], tests: "passing" }, { task: "alpha-3", state: "stuck", steps: "1 of 3", stuckOn: "Missing NOTIFICATION_KEY in .env" }] };
+  assert.equal(await answerTo({ active: [], recent: [], plans: [plan] }), 'The plan "Shop" is stuck:\n- alpha-1: done (3 of 3 steps)\n- alpha-3: stuck (1 of 3 steps): Missing NOTIFICATION_KEY in .env');
+  const about = async (text: string): Promise<string> => textOf((await ask([user(text), ...round(await ask([user(text)]), () => JSON.stringify({ active: [], plans: [plan] }))])).parts);
+  assert.equal(await about("What's alpha-3 stuck on?"), "Missing NOTIFICATION_KEY in .env");
+  assert.equal(await about("What did alpha-1 accomplish?"), "alpha-1:\n- Set up\n- Test it\nSummary: 1 commits, tests passing, done.");
 
   const now = '## Running now\n- T1 (an earlier message, its answer follows by itself): "wait 60s", for 12 s\n- #1 (child): "solar", for 1 s';
   const beside = textOf((await ask([...asked, ...round(await ask(asked, { now }), () => '{"active":[]}')], { now })).parts);
