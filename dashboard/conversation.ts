@@ -205,7 +205,8 @@ export function sent(conversation: Conversation, clientMessageId: string, accept
   const known = messageOf(draft, accepted.messageId);
   const startsAt = accepted.etaMs > 0 ? now + accepted.etaMs : null;
   if (accepted.commandReply !== undefined) {
-    if (mine !== undefined) replace(draft, mine, { ...mine, id: accepted.messageId || mine.id, state: "answered" });
+    // What went in line as a message of its own may have been told of already.
+    if (mine?.state === "sending") replace(draft, mine, { ...mine, id: accepted.messageId, state: "answered" });
     const text = accepted.commandReply;
     if (!draft.items.slice(-5).some((item) => "text" in item && item.kind !== "message" && item.text === text)) {
       put(draft, { kind: "command", id: `command:${clientMessageId}`, at: Math.max(now, draft.items.at(-1)?.at ?? 0), order: Number.MAX_SAFE_INTEGER, text });
@@ -268,6 +269,7 @@ function apply(draft: Draft, event: ApiEvent): void {
     case "text.void":
       return dropLive(draft, turnId);
     case "reply": {
+      if (data.code === "COMMAND") return commandAnswer(draft, { id: `event:${placed.order}`, ...placed, text: string(data.text) ?? "" });
       const live = draft.live.get(turnId);
       const stays = live !== undefined && !draft.aside.has(turnId);
       dropLive(draft, turnId);
@@ -392,6 +394,12 @@ function notice(draft: Draft, told: Omit<NoticeItem, "kind">): void {
     .slice(-30)
     .some((item) => (item.kind === "notice" || item.kind === "command") && item.id !== told.id && item.text === told.text && Math.abs(item.at - told.at) < SAME_NOTICE_MS);
   if (told.text !== "" && !isKnown) put(draft, { kind: "notice", ...told });
+}
+
+/** A command's answer is told to whoever sent it, and in the log; it is shown once. */
+function commandAnswer(draft: Draft, told: Omit<CommandItem, "kind">): void {
+  const isKnown = draft.items.slice(-30).some((item) => item.kind === "command" && item.text === told.text && Math.abs(item.at - told.at) < SAME_NOTICE_MS);
+  if (!isKnown) put(draft, { kind: "command", ...told });
 }
 
 // ── provisional text ────────────────────────────────────────────────────────────────────────

@@ -155,7 +155,7 @@ test("the answer to a command is shown once, also when the gateway tells it as a
   const page = setup();
   page.act({ type: "sending", session: MAIN, clientMessageId: "c1", text: "/help", at: T0 });
   page.act({ type: "sent", session: MAIN, clientMessageId: "c1", accepted: { messageId: "m1", session: MAIN, queuedAhead: 0, etaMs: 0, duplicate: false, commandReply: "commands" }, now: T0 });
-  page.tell(page.event("notice", { text: "commands", level: "info" }));
+  page.tell(page.event("reply", { text: "commands", replyTo: ["m1"], code: "COMMAND" }));
   assert.deepEqual(page.told, ["/help [answered]", "command commands"]);
   page.act({ type: "loading", session: MAIN });
   page.act({ type: "loaded", session: MAIN, page: { entries: [], olderBefore: null, tail: [], lastSeq: 1 } });

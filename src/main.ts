@@ -435,7 +435,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
 
   const slashCommands: readonly Command[] = [
     helpCommand(() => slashCommands),
-    ...conversationCommands({ store, sessions: () => frontDoor, models, meanTurnMs: () => scheduler.meanTurnMs, nowMs, background: (session, text) => frontDoor.background(session, text) }),
+    ...conversationCommands({ store, sessions: () => frontDoor, models, meanTurnMs: () => scheduler.meanTurnMs, nowMs, background: (session, text, sourceId) => frontDoor.background(session, text, sourceId) }),
     ...approvalCommands({ store }),
     ...(harnesses === null ? [] : [acpCommand({ ...harnesses, store, sessions: frontDoor, settings, clock, log })]),
     subagentsCommand({ store, trees: grove, nowMs }),

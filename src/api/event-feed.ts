@@ -9,6 +9,7 @@
  */
 import type { SessionKey } from "../base/ids.ts";
 import type { LiveFrame, Resync, YardEvent } from "../model/event.ts";
+import { isMadeByMessage } from "../model/session.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Store } from "../store/store.ts";
 import { bad } from "./read-body.ts";
@@ -39,12 +40,13 @@ export interface Outlet {
 }
 
 /**
- * Reads where to begin: a number, `now`, or nothing (the start).
+ * Reads where to begin: a number, `now`, or nothing (the start). A conversation that a first message
+ * would make can be followed before that, so that nothing of it is missed.
  * @throws {Fault} SESSION_NOT_FOUND, BAD_REQUEST
  */
 export async function feedStart(deps: { store: Store }, session: SessionKey | undefined, after: string | undefined, where: string): Promise<FeedStart> {
-  const row = session === undefined ? null : await sessionRow(deps.store, session);
-  if (after === "now") return { session: session ?? null, after: row === null ? await deps.store.lastCursor() : row.lastSeq };
+  if (session !== undefined && !isMadeByMessage(session)) await sessionRow(deps.store, session);
+  if (after === "now") return { session: session ?? null, after: session === undefined ? await deps.store.lastCursor() : ((await deps.store.session(session))?.lastSeq ?? 0) };
   const number = after === undefined || after === "" ? 0 : /^\d{1,16}$/.test(after) ? Number(after) : NaN;
   if (!Number.isSafeInteger(number)) throw bad(where, "must be the number of an event, or now");
   return { session: session ?? null, after: number };

@@ -126,7 +126,7 @@ test("after=now begins with what happens next", async (t) => {
 
 test("a stream of what is not there, or from nowhere, is a fault and no stream", async (t) => {
   const { client } = await setup(t);
-  assert.equal((await client.ask("GET", "/api/events?session=agent:main:web:direct:none")).body.code, "SESSION_NOT_FOUND");
+  assert.equal((await client.ask("GET", "/api/events?session=agent:main:subagent:none")).body.code, "SESSION_NOT_FOUND");
   assert.equal((await client.ask("GET", "/api/events?after=yesterday")).body.code, "BAD_REQUEST");
   assert.equal((await client.ask("GET", "/api/events?after=-1")).status, 400);
   assert.equal((await client.ask("GET", "/api/events", undefined, { "last-event-id": "x" })).status, 400);

@@ -9,7 +9,7 @@ import { isUtf8 } from "node:buffer";
 import { isJsonObject, parseJson, type Json, type JsonObject } from "../base/json.ts";
 import type { SessionKey } from "../base/ids.ts";
 import { Fault } from "../model/faults.ts";
-import { parseSessionKey, SESSION_KEY_LENGTH_MAX } from "../model/session.ts";
+import { isSessionKey, parseSessionKey, SESSION_KEY_LENGTH_MAX } from "../model/session.ts";
 import { nearest } from "../base/nearest.ts";
 
 /** Reads one kind of value; `where` is its path in the request, e.g. `body.session`. */
@@ -43,7 +43,8 @@ export function may<T>(reader: Reader<T>, description: string): Field<T | undefi
   return {
     schema: { ...reader.schema, description },
     required: false,
-    read: (value, where) => (value === undefined ? undefined : reader.read(value, where)),
+    // Many programs write null for what they leave out.
+    read: (value, where) => (value === undefined || value === null ? undefined : reader.read(value, where)),
   };
 }
 
@@ -187,6 +188,18 @@ export function sessionKey(): Reader<SessionKey> {
     read(value, where) {
       if (typeof value !== "string") throw bad(where, "must be text");
       return parseSessionKey(value, where).key;
+    },
+  };
+}
+
+/** The key of a session that must be there: what is no key names none. */
+export function sessionThere(): Reader<SessionKey> {
+  return {
+    schema: sessionKey().schema,
+    read(value, where) {
+      if (typeof value !== "string") throw bad(where, "must be text");
+      if (!isSessionKey(value)) throw new Fault("SESSION_NOT_FOUND", { session: value.slice(0, SESSION_KEY_LENGTH_MAX) });
+      return value;
     },
   };
 }

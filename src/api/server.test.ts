@@ -336,7 +336,8 @@ test("a session key is read with its colons encoded or not, up to its full lengt
   yard.open(long);
   assert.equal((await client.ask("GET", `/api/sessions/${encodeURIComponent(long)}`)).body.key, long);
   assert.equal((await client.ask("GET", "/api/sessions/agent:main:web:direct:none")).body.code, "SESSION_NOT_FOUND");
-  assert.equal((await client.ask("GET", `/api/sessions/${"x".repeat(300)}`)).body.code, "BAD_REQUEST");
+  assert.equal((await client.ask("GET", `/api/sessions/${"x".repeat(300)}`)).body.code, "SESSION_NOT_FOUND");
+  assert.equal((await client.ask("GET", "/api/sessions/nobody/history")).status, 404, "what is no key names no session");
 });
 
 test("history without a number is the newest page, and asks for one direction only", async (t) => {

@@ -151,7 +151,7 @@ test("a subscription is named before its first event, follows the log, and ends 
   assert.deepEqual(await line.call("events.unsubscribe", { subscription }), { ended: true });
   assert.deepEqual(await line.call("events.unsubscribe", { subscription }), { ended: false });
   assert.equal(yard.followers.size, 1);
-  assert.equal((await line.call("events.subscribe", { session: "agent:main:web:direct:none" })).data.code, "SESSION_NOT_FOUND");
+  assert.equal((await line.call("events.subscribe", { session: "agent:main:subagent:none" })).data.code, "SESSION_NOT_FOUND");
   line.socket.close();
   await line.closed();
   while (yard.followers.size > 0) await new Promise(setImmediate);

@@ -36,7 +36,10 @@ export interface MessageAccepted {
   queuedAhead: number;
   etaMs: number;
   duplicate: boolean;
-  /** Set when the text was a command (`/help`): it was answered at once, without a turn. */
+  /**
+   * Set when the text was a command (`/help`): it was carried out at once, without a turn. The same text is in
+   * the events as the reply to `messageId`; that of `/bg TEXT` is a notice, since the answer to TEXT is the reply.
+   */
   commandReply?: string;
 }
 

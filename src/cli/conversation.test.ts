@@ -68,7 +68,7 @@ test("messages are counted off by answer, failure and cancel, also when these co
 });
 
 test("the answer to a command is shown once, whichever of its two ways here was quicker", () => {
-  const notice = event("notice", { text: "the help", level: "info", code: "COMMAND" });
+  const notice = event("reply", { text: "the help", replyTo: ["m1"], code: "COMMAND" });
   const conversation = new Conversation();
   assert.deepEqual([...conversation.commandReply("the help"), ...conversation.take(notice)], [{ kind: "answer", text: "the help" }]);
   assert.deepEqual([...conversation.take(notice), ...conversation.commandReply("the help")], [{ kind: "answer", text: "the help" }]);

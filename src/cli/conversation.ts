@@ -52,7 +52,7 @@ export class Conversation {
     return this.#waiting.size;
   }
 
-  /** The answer to a command sent from here. It also comes as a notice, before or after; it is shown once. */
+  /** The answer to a command sent from here. It also comes as an event, before or after; it is shown once. */
   commandReply(text: string): readonly Piece[] {
     if (this.#commandReplies.delete(text)) return [];
     if (this.#commandReplies.size > QUOTES_MAX) this.#commandReplies.clear();
@@ -76,6 +76,7 @@ export class Conversation {
       case "tool.started":
         return [...this.#finish(event.turnId), { kind: "note", text: `uses ${String(data["tool"] ?? "a tool")}` }];
       case "reply":
+        if (data["code"] === "COMMAND") return this.commandReply(text);
         return this.#answer(event.turnId, text, this.#aboutEarlier(data["replyTo"]));
       case "notice":
         if (data["code"] === "COMMAND") return this.commandReply(text);

@@ -45,8 +45,8 @@ export async function runChat(cli: Cli, gateway: GatewayClient, session: string)
     try {
       const accepted = await gateway.post<MessageAccepted>("/api/messages", { text, session, clientMessageId });
       sessionExists();
-      if (accepted.commandReply === undefined) conversation.accepted(accepted.messageId);
-      else for (const piece of conversation.commandReply(accepted.commandReply)) screen.show(piece);
+      conversation.accepted(accepted.messageId);
+      if (accepted.commandReply !== undefined) for (const piece of conversation.commandReply(accepted.commandReply)) screen.show(piece);
     } catch (thrown) {
       const { code, message } = faultOf(thrown);
       screen.show({ kind: "trouble", text: `${code}: ${message}` });

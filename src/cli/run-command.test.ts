@@ -170,7 +170,7 @@ test("a wait has an end, and says that the work goes on", async (t) => {
 });
 
 test("a slash command answers at once, and - reads the message from standard input", async (t) => {
-  const { home, requests } = await standIn(t, { "POST /api/messages": { ...ACCEPTED, commandReply: "the help" } });
+  const { home, requests } = await standIn(t, { "POST /api/messages": { ...ACCEPTED, commandReply: "the help" } }, [[{ seq: 1, type: "reply", data: { text: "the help", replyTo: [ACCEPTED.messageId], code: "COMMAND" } }]]);
   assert.equal((await yard(home, ["send", "-", "--wait"], { input: "/help\n" })).out, "the help\n");
   assert.equal(requests.find(({ route }) => route === "POST /api/messages")!.body["text"], "/help\n");
 });

@@ -4,13 +4,15 @@
  * Keys are made and read here only:
  *
  *     agent:<agent>:main                              the person's own session
+ *     agent:<agent>:<name>                            a further one of the same person
  *     agent:<agent>:<channel>:direct:<peer>           one person on one channel
  *     agent:<agent>:<channel>:group:<peer>            one group
  *     agent:<agent>:subagent:<id>                     a child
  *     agent:<agent>:acp:<id>                          a child that is an external harness
  *     job:<id>                                        a job's own session
  *
- * A key is an address, never an authority.
+ * A key is an address, never an authority. What a platform calls a person or a group may hold any
+ * characters; those that cannot stand in a key are written as `%` and their bytes of UTF-8, as in a URL.
  */
 import type { SessionKey } from "../base/ids.ts";
 import { Fault } from "./faults.ts";
@@ -26,7 +28,11 @@ export const DEFAULT_AGENT = "main";
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$/;
 
-/** True for names that may stand in a key: of an agent, a channel, a peer. */
+/** What a peer is called: a telephone number may begin with +, a group's number with -. */
+const PEER = /^(?:[A-Za-z0-9._@+-]|%[0-9A-F]{2}){1,190}$/;
+const NOT_IN_PEER = /[^A-Za-z0-9._@+-]/gu;
+
+/** True for names that may stand in a key: of an agent, a channel. */
 export function isName(text: string): boolean {
   return NAME.test(text);
 }
@@ -36,7 +42,8 @@ export function mainSession(agent: string): SessionKey {
 }
 
 export function directSession(agent: string, channel: string, peer: string): SessionKey {
-  return key(`agent:${named("agent", agent)}:${named("channel", channel)}:direct:${named("peer", peer)}`);
+  if (peer === "" || !peer.isWellFormed()) throw new Fault("BAD_REQUEST", { where: "peer", problem: "must be text of at least one character" });
+  return key(`agent:${named("agent", agent)}:${named("channel", channel)}:direct:${peer.replaceAll(NOT_IN_PEER, percented)}`);
 }
 
 export function childSession(agent: string, runtime: "subagent" | "acp", id: string): SessionKey {
@@ -45,6 +52,12 @@ export function childSession(agent: string, runtime: "subagent" | "acp", id: str
 
 export function jobSession(id: string): SessionKey {
   return key(`job:${named("job", id)}`);
+}
+
+/** True for a conversation that comes into being when it is first spoken to; those of children and jobs are made otherwise. */
+export function isMadeByMessage(session: SessionKey): boolean {
+  const { kind } = parseSessionKey(session).parts;
+  return kind === "main" || kind === "direct" || kind === "group";
 }
 
 export interface KeyParts {
@@ -63,23 +76,31 @@ export function parseSessionKey(text: string, where = "session"): { key: Session
   if (parts === null) {
     throw new Fault("BAD_REQUEST", {
       where,
-      problem: `${JSON.stringify(text.slice(0, 80))} is not a session key; use agent:<agent>:main, agent:<agent>:<channel>:direct:<peer> or a key from "yard sessions list"`,
+      problem: `${JSON.stringify(text.slice(0, 80))} is not a session key; use agent:<agent>:main, agent:<agent>:<name>, agent:<agent>:<channel>:direct:<peer> or a key from "yard sessions list"`,
     });
   }
   return { key: text as SessionKey, parts };
 }
 
+export function isSessionKey(text: string): text is SessionKey {
+  return text.length <= SESSION_KEY_LENGTH_MAX && partsOf(text.split(":")) !== null;
+}
+
 function partsOf(words: readonly string[]): KeyParts | null {
-  if (!words.every(isName)) return null;
   const [first, agent, third, fourth, fifth] = words;
+  if (!words.every((word, at) => isName(word) || (at === 4 && PEER.test(word)))) return null;
   if (first === "job" && agent !== undefined && words.length === 2) return { kind: "job", agent: DEFAULT_AGENT, channel: null, peer: null };
   if (first !== "agent" || agent === undefined || third === undefined) return null;
-  if (words.length === 3) return third === "main" ? { kind: "main", agent, channel: null, peer: null } : null;
+  if (words.length === 3) return third === "subagent" || third === "acp" ? null : { kind: third === "main" ? "main" : "direct", agent, channel: null, peer: null };
   if (words.length === 4 && (third === "subagent" || third === "acp")) return { kind: third, agent, channel: null, peer: null };
   if (words.length === 5 && (fourth === "direct" || fourth === "group") && fifth !== undefined) {
     return { kind: fourth, agent, channel: third, peer: fifth };
   }
   return null;
+}
+
+function percented(character: string): string {
+  return [...Buffer.from(character)].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
 }
 
 function named(what: string, text: string): string {

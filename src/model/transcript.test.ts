@@ -49,5 +49,19 @@ test("a session key is read back as it was made, and nothing else is one", () =>
   for (const text of ["", "agent", "agent:main", "agent:main:main:x", "agent::main", "agent:main:api:direct:", "agent:a b:main", "job:", "agent:main:subagent:x:y", `agent:${"x".repeat(300)}:main`, "agent:main:api:direct:a:b"]) {
     assert.throws(() => parseSessionKey(text), (thrown) => thrown instanceof Fault && thrown.code === "BAD_REQUEST", text);
   }
-  assert.throws(() => directSession("main", "telegram", "a:b"), Fault);
+  assert.throws(() => directSession("main", "telegram", ""), Fault);
+  assert.throws(() => directSession("main", "telegram", "x".repeat(200)), Fault);
+});
+
+test("a peer may be called anything, and two peers never share a session", () => {
+  const peers = ["+43 664 1", "-100123", "@ann:example.org", "Zoë/室", "a%3Ab", "a:b", "%", "a b"];
+  const keys = peers.map((peer) => directSession("main", "chat", peer));
+  assert.equal(new Set(keys).size, peers.length);
+  for (const [index, key] of keys.entries()) assert.equal(decodeURIComponent(parseSessionKey(key).parts.peer!), peers[index]);
+  assert.equal(keys[1], "agent:main:chat:direct:-100123");
+});
+
+test("a person may have further sessions under names", () => {
+  assert.deepEqual(parseSessionKey("agent:main:desk").parts, { kind: "direct", agent: "main", channel: null, peer: null });
+  assert.throws(() => parseSessionKey("agent:main:subagent"), Fault, "that is the beginning of a child's");
 });

@@ -5,6 +5,7 @@
  * words, and they are answered at once, without a turn.
  */
 import type { SessionKey } from "../base/ids.ts";
+import type { Accepted } from "../model/message.ts";
 
 export interface CommandCall {
   readonly session: SessionKey;
@@ -12,6 +13,14 @@ export interface CommandCall {
   readonly text: string;
   /** The same, cut at blanks. */
   readonly words: readonly string[];
+  /** What names the text at its source, as with a message; null = nothing. */
+  readonly sourceId: string | null;
+}
+
+/** What the person is told about a text that went in line as a message of its own. */
+export interface InLine {
+  readonly text: string;
+  readonly message: Accepted;
 }
 
 export interface Command {
@@ -20,7 +29,7 @@ export interface Command {
   readonly usage: string;
   readonly doc: string;
   /** @returns what the person is told. @throws {Fault} what went wrong, in words for the person. */
-  run(call: CommandCall): Promise<string>;
+  run(call: CommandCall): Promise<string | InLine>;
 }
 
 /** `/name rest`, at the very start of a text. */

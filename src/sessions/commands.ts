@@ -4,7 +4,7 @@ import type { ModelClient } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
 import { QUEUE_MODES, type PoolName, type QueueMode } from "../model/lane.ts";
 import type { Store } from "../store/store.ts";
-import type { Command } from "./command.ts";
+import type { Command, InLine } from "./command.ts";
 import type { Sessions } from "./sessions.ts";
 
 export interface CommandDeps {
@@ -14,7 +14,7 @@ export interface CommandDeps {
   readonly meanTurnMs: () => Readonly<Record<PoolName, number>>;
   readonly nowMs: () => number;
   /** Starts a text on a side track of its own. */
-  readonly background: (session: SessionKey, text: string) => Promise<string>;
+  readonly background: (session: SessionKey, text: string, sourceId: string | null) => Promise<InLine>;
 }
 
 const TASKS_SHOWN = 15;
@@ -95,8 +95,8 @@ export function conversationCommands(deps: CommandDeps): readonly Command[] {
       name: "bg",
       usage: "/bg [TEXT]",
       doc: "let what runs go on beside the conversation; with TEXT: do that in the background from the start",
-      async run({ session, text }) {
-        if (text !== "") return deps.background(session, text);
+      async run({ session, text, sourceId }) {
+        if (text !== "") return deps.background(session, text, sourceId);
         const promotion = await sessions().promote(session);
         return promotion.outcome === "already-side" ? `${promotion.handle} is beside the conversation already.` : promotion.outcome === "promoted" ? `${promotion.turn.handle} goes on beside the conversation.` : "Nothing was running.";
       },

@@ -11,13 +11,15 @@ import { MESSAGE_BYTES_MAX, type Accepted, type NewMessage } from "../model/mess
 import { POOL_OF_KIND, parseSessionKey } from "../model/session.ts";
 import type { AcceptRules, Cancelled, Promotion, Store } from "../store/store.ts";
 import { backgroundReason } from "./background-rules.ts";
-import { readCommand, type Command } from "./command.ts";
+import { readCommand, type Command, type InLine } from "./command.ts";
 import { backgroundCharacters, backgroundFileBytes, backgroundPhrases, backgroundUrls, messageWaitMs, parallelJudge, queueMode, queueModeByChannel, queueWaitSeconds } from "./settings.ts";
 import type { Incoming, Received, Sessions, Watcher } from "./sessions.ts";
 import type { EventHub } from "./watch.ts";
 
 /** How often a sender that waits for room looks again. */
 const ROOM_LOOK_MS = 100;
+/** Answers to commands that are remembered for senders that ask again; the oldest go first. */
+const COMMANDS_KEPT_MAX = 1_000;
 
 export interface FrontDoorDeps {
   readonly store: Store;
@@ -42,6 +44,8 @@ export interface FrontDoorDeps {
 
 export class FrontDoor implements Sessions {
   readonly #deps: FrontDoorDeps;
+  /** By source: what was answered to a command, or is about to be. */
+  readonly #carriedOut = new Map<string, Promise<Received>>();
   #draining = false;
 
   constructor(deps: FrontDoorDeps) {
@@ -126,17 +130,34 @@ export class FrontDoor implements Sessions {
     return { waitMs: atOnce ? 0 : settings.get(messageWaitMs), defaultMode, meanTurnMs: meanTurnMs()[POOL_OF_KIND[parseSessionKey(session).parts.kind]], independence };
   }
 
-  async #command(incoming: Incoming, { name, rest }: { name: string; rest: string }): Promise<Received> {
-    const commands = this.#deps.commands();
-    const command = commands.find((one) => one.name === name);
-    const reply = command === undefined ? `There is no command /${name}. /help lists them.` : await run(command);
-    const row = await this.#deps.store.openSession(incoming.session);
-    await this.#deps.store.notice({ session: row.key, text: reply, level: "info", code: "COMMAND", entry: false });
-    return { messageId: "" as Received["messageId"], session: row.key, queuedAhead: 0, etaMs: 0, duplicate: false, commandReply: reply };
+  /** A command that came before, from the same source, is not carried out again. */
+  #command(incoming: Incoming, words: { name: string; rest: string }): Promise<Received> {
+    const { session, channel, sourceId = null } = incoming;
+    if (sourceId === null) return this.#carryOut(incoming, words);
+    const source = JSON.stringify([session, channel, sourceId]);
+    const before = this.#carriedOut.get(source);
+    if (before !== undefined) return before.then((received) => ({ ...received, duplicate: true }));
+    const received = this.#carryOut(incoming, words);
+    this.#carriedOut.set(source, received);
+    received.catch(() => this.#carriedOut.delete(source));
+    if (this.#carriedOut.size > COMMANDS_KEPT_MAX) this.#carriedOut.delete(this.#carriedOut.keys().next().value!);
+    return received;
+  }
 
-    async function run(found: Command): Promise<string> {
+  async #carryOut({ session, sourceId = null }: Incoming, { name, rest }: { name: string; rest: string }): Promise<Received> {
+    const { store } = this.#deps;
+    const command = this.#deps.commands().find((one) => one.name === name);
+    const told = command === undefined ? `There is no command /${name}. /help lists them.` : await run(command);
+    if (typeof told !== "string") {
+      await store.notice({ session, text: told.text, level: "info", code: "COMMAND", entry: false });
+      return { ...told.message, commandReply: told.text };
+    }
+    const messageId = await store.answerCommand({ session, text: told });
+    return { messageId, session, queuedAhead: 0, etaMs: 0, duplicate: false, commandReply: told };
+
+    async function run(found: Command): Promise<string | InLine> {
       try {
-        return await found.run({ session: incoming.session, text: rest, words: rest === "" ? [] : rest.split(/\s+/) });
+        return await found.run({ session, text: rest, words: rest === "" ? [] : rest.split(/\s+/), sourceId });
       } catch (cause) {
         const fault = asFault(cause);
         if (fault.code === "INTERNAL") throw cause;
@@ -146,9 +167,9 @@ export class FrontDoor implements Sessions {
   }
 
   /** A text that is done on a side track from the start; the conversation stays free. */
-  async background(session: SessionKey, text: string): Promise<string> {
-    await this.accept({ session, text, provenance: "user", channel: "background", queueMode: "background", mayCommand: false });
-    return "I do that in the background; the answer follows when it is done.";
+  async background(session: SessionKey, text: string, sourceId: string | null = null): Promise<InLine> {
+    const message = await this.accept({ session, text, provenance: "user", channel: "background", sourceId, queueMode: "background", mayCommand: false });
+    return { text: "I do that in the background; the answer follows when it is done.", message };
   }
 
   watch(from: { session: SessionKey | null; after: number }, watcher: Watcher): () => void {

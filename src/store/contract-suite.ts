@@ -6,6 +6,7 @@
  */
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
+import type { SessionKey } from "../base/ids.ts";
 import type { ScopeBudgets } from "../model/budget.ts";
 import { NO_USAGE } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
@@ -80,6 +81,14 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     assert.equal((await bench.store.task(task.taskId))!.state, "timed_out");
     await bench.done(turns.find((turn) => turn.session === ANN)!);
     await bench.drain();
+  });
+
+  promise("a command's answer is a reply in the log, makes the session, and puts nothing in line", async (bench) => {
+    const messageId = await bench.store.answerCommand({ session: ANN, text: "the help" });
+    assert.deepEqual(bench.eventsOf(ANN, "reply").map((event) => event.data), [{ text: "the help", replyTo: [messageId], code: "COMMAND" }]);
+    assert.deepEqual([(await bench.store.session(ANN))!.state, (await bench.store.history({ key: ANN, after: 0, limit: 10 }))!.entries], ["idle", []]);
+    assert.deepEqual(await bench.started(), []);
+    await assert.rejects(bench.store.answerCommand({ session: "agent:main:subagent:none" as SessionKey, text: "x" }), { code: "SESSION_NOT_FOUND" });
   });
 
   promise("an allowance outlives the process: what was taken, the wall and what was learned", async (bench) => {

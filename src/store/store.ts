@@ -663,6 +663,12 @@ export interface StoreVerbs {
   unbindTarget(target: SessionKey): readonly SessionKey[];
   boundTo(conversation: SessionKey): SessionKey | null;
 
+  /**
+   * Puts the answer to a slash command in a session's log, as a reply to a message of its own that nobody
+   * has to take. The session is made when it is not there.
+   * @returns the id of that message. @throws {Fault} SESSION_NOT_FOUND  a child that is not there.
+   */
+  answerCommand(input: { session: SessionKey; text: string }): MessageId;
   /** Posts something that the person should know, as an event and (with `entry`) in the transcript. */
   notice(input: { session: SessionKey; text: string; level: "info" | "warn" | "error"; code: string | null; entry: boolean; data?: JsonObject }): void;
 

@@ -24,11 +24,11 @@ export function subagentsCommand({ store, trees, nowMs }: SubagentsCommandDeps):
     name: "subagents",
     usage: USAGE,
     doc: "the children of this conversation: see, steer, stop, start",
-    async run({ session, text, words }) {
+    async run({ session, text, words, sourceId }) {
       await store.openSession(session);
       const [action = "list", target] = words;
       if (action === "list") return list(session);
-      if (action === "spawn") return spawn(session, text.slice("spawn".length).trim());
+      if (action === "spawn") return spawn(session, text.slice("spawn".length).trim(), sourceId);
       if (!["log", "info", "send", "steer", "kill"].includes(action)) throw new Fault("WRONG_USE", { problem: `use ${USAGE}` });
       if (target === undefined) throw new Fault("WRONG_USE", { problem: `which one? use /subagents ${action} #1 or a label; /subagents list shows them` });
       if (action === "kill" && target === "all") return killAll(session);
@@ -53,11 +53,11 @@ export function subagentsCommand({ store, trees, nowMs }: SubagentsCommandDeps):
     return [...(active.length > 0 ? ["Active:", ...active.map(line)] : ["None active."]), ...(recent.length > 0 ? ["Recent:", ...recent.map(line)] : [])].join("\n");
   }
 
-  async function spawn(session: SessionKey, task: string): Promise<string> {
+  async function spawn(session: SessionKey, task: string, sourceId: string | null): Promise<string> {
     if (task === "") throw new Fault("WRONG_USE", { problem: "say what the child is to do: /subagents spawn TASK" });
     const { parts } = parseSessionKey(session);
     const { task: child } = await trees.spawn({
-      task, label: null, parent: session, turnId: null, agent: parts.agent, kind: "subagent", model: null, context: "isolated", cwd: null, deadlineSeconds: null, delivery: "digest", cleanup: "keep", claims: [], idempotencyKey: null,
+      task, label: null, parent: session, turnId: null, agent: parts.agent, kind: "subagent", model: null, context: "isolated", cwd: null, deadlineSeconds: null, delivery: "digest", cleanup: "keep", claims: [], idempotencyKey: sourceId === null ? null : `command/${session}/${sourceId}`,
     });
     return `Started ${JSON.stringify(child.label)} (${child.taskId}).`;
   }

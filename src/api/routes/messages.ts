@@ -63,6 +63,7 @@ async function sessionFor(deps: RouteDeps, { session, agent, channel, peer }: Ad
     const { kind, agent: agentOfKey } = parseSessionKey(session).parts;
     if (agent !== undefined && agent !== agentOfKey) throw bad("agent", `is ${agent}, but the session belongs to ${agentOfKey}; name one of them`);
     if (kind === "subagent" || kind === "acp") await sessionRow(deps.store, session);
+    else checkAgent(deps, agentOfKey);
     return session;
   }
   if (agent !== undefined) checkAgent(deps, agent);
@@ -71,6 +72,7 @@ async function sessionFor(deps: RouteDeps, { session, agent, channel, peer }: Ad
 }
 
 function checkAgent(deps: RouteDeps, agent: string): void {
+  if (agent === DEFAULT_AGENT) return;
   const { agents } = deps.status();
   if (!agents.includes(agent)) throw new Fault("AGENT_NOT_FOUND", { agent, known: agents.join(", ") });
 }

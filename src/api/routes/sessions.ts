@@ -1,11 +1,13 @@
 /** The sessions: listing, history, and what can be done to one. */
 import { isAbsolute } from "node:path";
+import type { SessionKey } from "../../base/ids.ts";
+import { Fault } from "../../model/faults.ts";
 import { QUEUE_MODES } from "../../model/lane.ts";
 import { MESSAGE_BYTES_MAX } from "../../model/message.ts";
-import { SESSION_KINDS } from "../../model/session.ts";
+import { parseSessionKey, SESSION_KINDS } from "../../model/session.ts";
 import { LABEL_LENGTH_MAX } from "../../model/task.ts";
 import type { SessionQuery } from "../../store/store.ts";
-import { bad, choice, count, may, mayBeNull, must, prose, sessionKey, text, word, yesNo, type Reader } from "../read-body.ts";
+import { bad, choice, count, may, mayBeNull, must, prose, sessionKey, sessionThere, text, word, yesNo, type Reader } from "../read-body.ts";
 import { accepted, API_CHANNEL, CALLER, ok, route, TEXT_BODY_BYTES_MAX, type Route, type RouteDeps } from "../route.ts";
 import { noSession, sessionRow } from "../session-row.ts";
 import { toApiSession, toCancelResult, toHistoryEntry, toMessageAccepted, toMissedAnswer, toPromoteResult } from "../shapes.ts";
@@ -31,7 +33,15 @@ function folder(): Reader<string> {
   };
 }
 
-const inPath = { session: must(sessionKey(), "The session's key, URL-encoded or not.") };
+/** A coding agent has models of its own. @throws {Fault} MODEL_UNKNOWN  no provider of that name is set up. */
+function checkModel({ models }: RouteDeps, session: SessionKey, model: string | null | undefined): void {
+  if (typeof model !== "string" || parseSessionKey(session).parts.kind === "acp") return;
+  const known = models.knownModels();
+  const providerOf = (name: string): string => name.split("/", 1)[0]!;
+  if (!known.some((one) => providerOf(one) === providerOf(model))) throw new Fault("MODEL_UNKNOWN", { model, known: known.join(", ") });
+}
+
+const inPath = { session: must(sessionThere(), "The session's key, URL-encoded or not.") };
 
 export function sessionRoutes(deps: RouteDeps): readonly Route[] {
   const { store, sessions } = deps;
@@ -218,6 +228,7 @@ export function sessionRoutes(deps: RouteDeps): readonly Route[] {
         cwd: mayBeNull(folder(), "The folder that its turns work in, absolute."),
       },
       async run({ session, ...patch }) {
+        checkModel(deps, session, patch.model);
         const row = await store.patchSession({ key: session, patch: present(patch) });
         if (row === null) throw noSession(session);
         return ok(toApiSession(row));

@@ -31,7 +31,7 @@ export function register(parent: Command, cli: Cli): void {
       const body = { text, session, queueMode, clientMessageId: randomUUID() };
       const accepted = await gateway.post<MessageAccepted>("/api/messages", body);
 
-      if (accepted.commandReply !== undefined || !wait) {
+      if (!wait) {
         if (json) sayJson(cli.terminal, accepted);
         else say(cli.terminal, accepted.commandReply === undefined ? acceptedText(accepted) : plain(accepted.commandReply));
         return;

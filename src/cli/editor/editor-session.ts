@@ -106,6 +106,7 @@ export class EditorSession {
       case "tool.ended":
         return this.#port.update({ sessionUpdate: "tool_call_update", toolCallId: callId(turnId, data), status: data["ok"] === true ? "completed" : "failed", content: [{ type: "content", content: { type: "text", text } }] });
       case "reply":
+        if (data["code"] === "COMMAND") return; // shown by whoever asked
         return this.#answer(turnId, text);
       case "notice":
         if (data["code"] === "INTERIM") return this.#answer(turnId, text);

@@ -1,6 +1,6 @@
 /** All verbs of the store over one SQLite connection, each as a plain function of the kernel. */
 import { accessToken, accessTokens, addAccessToken, chargeAccessToken, revokeAccessToken } from "./access-tokens.ts";
-import type { SessionKey } from "../../base/ids.ts";
+import type { MessageId, SessionKey } from "../../base/ids.ts";
 import type { JsonObject } from "../../base/json.ts";
 import type { OwnedProcess, StoreVerbs } from "../store.ts";
 import { attempts } from "./attempts.ts";
@@ -157,6 +157,7 @@ export const VERBS: KernelVerbs = {
   },
   ownedProcesses: (k) => k.all("SELECT * FROM process").map((row) => ({ marker: row["marker"], pid: row["pid"], startTicks: row["start_ticks"], bootId: row["boot_id"] })),
   sweep,
+  answerCommand,
   harnessSession,
   harnessSessions,
   saveHarnessSession,
@@ -166,6 +167,13 @@ export const VERBS: KernelVerbs = {
 };
 
 export const VERB_NAMES = Object.keys(VERBS) as readonly (keyof typeof VERBS)[];
+
+function answerCommand(k: Kernel, { session, text }: { session: SessionKey; text: string }): MessageId {
+  openSession(k, session);
+  const messageId = k.ids.message();
+  k.emit(session, { type: "reply", data: { text, replyTo: [messageId], code: "COMMAND" } });
+  return messageId;
+}
 
 function notice(k: Kernel, input: { session: SessionKey; text: string; level: "info" | "warn" | "error"; code: string | null; entry: boolean; data?: JsonObject }): void {
   if (k.get("SELECT 1 FROM session WHERE key = ?", input.session) === undefined) return;
