@@ -21,7 +21,7 @@ import { sleep, systemClock, type Clock } from "./base/clock.ts";
 import { IdMaker, systemRandom, type SessionKey, type TurnId } from "./base/ids.ts";
 import type { JsonObject } from "./base/json.ts";
 import type { Log } from "./base/log.ts";
-import { availableMemoryMb, holdMemoryDown } from "./base/memory.ts";
+import { availableMemoryMb, giveBackMemory, holdMemoryDown, SETTLE_AFTER_MS } from "./base/memory.ts";
 import { makeProcessTree, type ProcessTree } from "./base/process-tree.ts";
 import { startAll, type Service } from "./base/service.ts";
 import type { Settings } from "./base/setting.ts";
@@ -89,8 +89,6 @@ import { Worktrees } from "./workspaces/worktrees.ts";
 
 /** How long ending processes may hold up the end of a gateway whose store failed. */
 const BROKEN_STOP_MS = 3_000;
-/** When the start is over and its traces are put in order, milliseconds after it. */
-const SETTLE_AFTER_MS = 500;
 
 export interface RunningGateway {
   readonly url: string;
@@ -176,6 +174,7 @@ export async function runGateway({ config, host, log, file, unlock }: Home, stor
   const stop = await startAll(services);
   const disarmSettling = clock.after(SETTLE_AFTER_MS, () => {
     flushCompileCache(); // a gateway that is killed later never gets to, and the next start would be slow again
+    giveBackMemory();
     holdMemoryDown();
   });
   log.info("gateway.ready", { url, generation, pid: process.pid });

@@ -14,6 +14,10 @@ export interface StartOptions extends HomeOptions {
 /** @throws {Fault} STATE_DIR_HELD, STATE_DIR_UNSAFE, CONFIG_SYNTAX, SETTING_*, STORE_*, DISK_FULL, PORT_TAKEN, BIND_REFUSED. */
 export async function startGateway(options: StartOptions): Promise<RunningGateway> {
   const home = await openHome(options);
-  const [store, { runGateway }] = await Promise.all([home.store, import("./main.ts")]);
+  const loading = import("./main.ts").catch(async (cause: unknown) => {
+    await home.store.then((store) => store.close()); // its thread would keep the process alive
+    throw cause;
+  });
+  const [store, { runGateway }] = await Promise.all([home.store, loading]);
   return runGateway(home, store, options);
 }

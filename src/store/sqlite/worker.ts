@@ -2,6 +2,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { systemClock } from "../../base/clock.ts";
 import { systemRandom } from "../../base/ids.ts";
+import { giveBackMemory, SETTLE_AFTER_MS } from "../../base/memory.ts";
 import { asFault } from "../../model/faults.ts";
 import type { VerbCall } from "./batch.ts";
 import { openDatabase } from "./database.ts";
@@ -21,10 +22,12 @@ try {
   const guard = new DiskGuard({ kernel, file, monotonic: () => systemClock.monotonic(), onState: (disk) => port.postMessage({ disk }) });
   port.postMessage({ verbs: VERB_NAMES } satisfies Hello);
   setImmediate(() => guard.prepare());
+  const disarmSettling = systemClock.after(SETTLE_AFTER_MS, giveBackMemory);
   port.on("message", (first: VerbCall[] | "close") => {
     let message: VerbCall[] | "close" | undefined = first;
     while (message !== undefined) {
       if (message === "close") {
+        disarmSettling();
         kernel.db.close();
         port.postMessage("closed");
         port.close();
