@@ -79,7 +79,9 @@ import { makeOutsideTools } from "./trees/outside-tools.ts";
 import { sessionTools } from "./trees/session-tools.ts";
 import { childModel, gatherMs, maxSpawnDepth, toolRulesAt, toolsByDepth } from "./trees/settings.ts";
 import { subagentsCommand } from "./trees/subagents-command.ts";
+import { Telemetry } from "./telemetry/telemetry.ts";
 import { agentIds, agentsList, findAgent } from "./turns/agents-list.ts";
+import { BesideCalls } from "./turns/beside-calls.ts";
 import { defaultModel, defaultWorkspace } from "./turns/settings.ts";
 import { TurnRunner } from "./turns/turn-runner.ts";
 import { AgentNews } from "./workspaces/agent-news.ts";
@@ -117,6 +119,7 @@ export async function runGateway({ config, host, log, file, unlock }: Home, stor
     { name: "state", start: () => mkdir(yard.workspace, { recursive: true, mode: 0o700 }).then(() => {}), stop: unlock },
     { name: "store", start: () => store.setRules(yard.rules()), stop: () => store.close() },
     { name: "files", start: () => {}, stop: () => files.stop() },
+    { name: "traces", start: () => yard.telemetry.start(), stop: () => yard.telemetry.stop() },
     { name: "rules", start: () => {}, stop: () => yard.rulesKeeper.stop() },
     { name: "processes", start: () => yard.sweep(), stop: () => yard.stopProcesses() },
     { name: "tool servers", start: () => yard.toolServers.start(), stop: () => yard.toolServers.stop() },
@@ -206,7 +209,9 @@ interface Parts {
 function build({ config, store, files, clock, log, status }: Parts) {
   const random = systemRandom;
   const workspace = join(config.home, "workspace");
-  const models = makeProviders({ settings: config, clock, random, log, environment: (name) => config.environment(name), rehearsal: makeRehearsal({ clock, random }), book: store, onTrouble: (code, text) => void tellOperator(store, log, code, text) });
+  const telemetry = new Telemetry({ store, settings: config, clock, random, log, version: packageVersion() });
+  const providers = makeProviders({ settings: config, clock, random, log, environment: (name) => config.environment(name), rehearsal: makeRehearsal({ clock, random }), book: store, onTrouble: (code, text) => void tellOperator(store, log, code, text) });
+  const models = telemetry.traced(providers);
   const processes: ProcessTree = makeProcessTree({ clock, log, record: (process) => store.recordProcess(process), forget: (mark) => store.forgetProcess(mark) });
   const installation = createHash("sha256").update(config.home).digest("hex").slice(0, 12);
   const commands = new Commands({ clock, random, processes, installation });
@@ -273,7 +278,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     version: packageVersion(),
   });
   const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: { catalogue, harnesses, report: harnessReport }, projects: (session) => plans.toldTo(session) });
-  const { frontDoor, grove, scheduler, timekeeper, model, outsideTools, allTools } = conversations;
+  const { frontDoor, grove, runner, besideCalls, scheduler, timekeeper, model, outsideTools, allTools } = conversations;
   const plans: PlanRunner = new PlanRunner({ store, trees: grove, workspaces: worktrees, merges, settings: config, clock, random, log });
   const courier = new Courier({ store, settings: config, clock, random, log, ownSecret: () => webhookSecretFrom(config.token()) });
   store.onEvents((events) => {
@@ -281,7 +286,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
   });
   const api = makeApi({
     courier,
-    rateModel: (name, signal) => rateModel({ models, tools: offeredTools(allTools, config), nowMs: () => clock.monotonic() }, name, signal),
+    rateModel: (name, signal) => rateModel({ models: besideCalls.client(null), tools: offeredTools(allTools, config), nowMs: () => clock.monotonic() }, name, signal),
     nowMs: () => clock.now(),
     store,
     sessions: frontDoor,
@@ -293,6 +298,9 @@ function build({ config, store, files, clock, log, status }: Parts) {
     models,
     tokens: makeTokenMint({ store, clock, random }),
     proxy: models.proxy({
+      work: { isForPerson: (session) => runner.runsForPerson(session), parked: (session, parking) => runner.parkedOutside(session, parking) },
+      reserve: ({ provider, model: name, caller }, asked) => besideCalls.reserve({ session: caller.session, budgeted: caller.budgeted, model: `${provider}/${name}` }, asked),
+      onOver: ({ provider, model: name, caller }, end) => telemetry.proxied({ asked: `${provider}/${name}`, session: caller.session, ...end }),
       onCall: ({ caller, provider, model: name }, usage) => void store.chargeAccessToken({ id: caller.tokenId, model: `${provider}/${name}`, usage }).catch((cause: unknown) => log.error("proxy.usage-not-kept", { cause })),
     }),
     config: configAccess(config),
@@ -326,6 +334,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
   return {
     ...conversations,
     keeper,
+    telemetry,
     worktrees,
     merges,
     plans,
@@ -370,6 +379,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
   const steeringCame = (session: SessionKey): void => runner.steeringCame(session);
   const model = (): string => settings.get(defaultModel) || models.defaultModel();
 
+  const besideCalls = new BesideCalls({ store, models, settings, log });
   const frontDoor: FrontDoor = new FrontDoor({
     store,
     hub,
@@ -383,7 +393,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
     },
     compact: (session) => runner.compact(session),
     endProcesses: (session) => commands.endSession(session),
-    judge: (text, earlier) => judgeIndependence(models, clock, settings.get(parallelModel) || model(), text, earlier),
+    judge: (session, text, earlier) => judgeIndependence(besideCalls.client(session), clock, settings.get(parallelModel) || model(), text, earlier),
     kick,
     steeringCame,
   });
@@ -455,7 +465,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
   });
 
   const acknowledger = new Acknowledger({ store, settings, clock, log, meanTurnMs: () => scheduler.meanTurnMs.main });
-  return { frontDoor, grove, slashCommands, outsideTools, allTools, runner, scheduler, timekeeper, acknowledger, rules, rulesKeeper, model, archivist: new Archivist({ store, settings, clock, log }) };
+  return { frontDoor, grove, besideCalls, slashCommands, outsideTools, allTools, runner, scheduler, timekeeper, acknowledger, rules, rulesKeeper, model, archivist: new Archivist({ store, settings, clock, log }) };
 }
 
 /** Tells of a disk that fills or fails: in the log, to the owner's own session, and to whoever runs the gateway. */

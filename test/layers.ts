@@ -14,7 +14,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ["src/store", "src/lanes", "src/providers", "src/agents", "src/tools", "src/workspaces"],
   ["src/turns"],
   ["src/sessions"],
-  ["src/trees", "src/timers", "src/merges", "src/channels"],
+  ["src/trees", "src/timers", "src/merges", "src/channels", "src/telemetry"],
   ["src/plans"],
   ["src/api"],
   ["src/config"],

@@ -65,7 +65,7 @@ export class FakeYard {
     };
   }
 
-  readonly token1: AccessToken = { id: "tok_1", scope: "proxy", label: null, session: null, createdAt: 1, expiresAt: null, revokedAt: null, usage: NO_USAGE };
+  readonly token1: AccessToken = { id: "tok_1", scope: "proxy", label: null, session: null, createdAt: 1, expiresAt: null, revokedAt: null, budgeted: false, usage: NO_USAGE };
 
   get approval(): Approval {
     return {

@@ -7,7 +7,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { AccessToken } from "../model/access-token.ts";
 import { Fault } from "../model/faults.ts";
-import { PROXY_BODY_BYTES_MAX, PROXY_FAMILIES, type Proxy, type ProxyFamily } from "../providers/proxy.ts";
+import { PROXY_BODY_BYTES_MAX, type Proxy } from "../providers/proxy.ts";
+import { PROXY_FAMILIES, type ProxyFamily } from "../providers/proxy-request.ts";
 import type { TokenMint } from "../sessions/scoped-tokens.ts";
 
 export interface ProxyDoorDeps {
@@ -45,14 +46,14 @@ export function serveProxy(app: FastifyInstance, deps: ProxyDoorDeps): void {
 }
 
 async function forward(family: ProxyFamily, request: FastifyRequest, reply: FastifyReply, { proxy, untilGone, headers }: ProxyDoorDeps): Promise<void> {
-  const { id, session } = request.scoped!;
+  const { id, session, budgeted } = request.scoped!;
   const answer = await proxy.forward({
     family,
     method: request.method,
     path: request.url.slice(`/proxy/${family}`.length),
     headers: request.headers,
     body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
-    caller: { tokenId: id, session },
+    caller: { tokenId: id, session, budgeted },
     signal: untilGone(reply),
   });
   reply.hijack();

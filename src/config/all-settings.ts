@@ -7,6 +7,7 @@ import { SETTINGS as PLANS } from "../plans/settings.ts";
 import { SETTINGS as PROVIDERS } from "../providers/settings.ts";
 import { SETTINGS as SESSIONS } from "../sessions/settings.ts";
 import { SETTINGS as STORE } from "../store/settings.ts";
+import { SETTINGS as TELEMETRY } from "../telemetry/settings.ts";
 import { SETTINGS as TIMERS } from "../timers/settings.ts";
 import { SETTINGS as TOOL_SERVERS } from "../tools/mcp/settings.ts";
 import { SETTINGS as TOOLS } from "../tools/settings.ts";
@@ -27,6 +28,7 @@ export const ALL_SETTINGS: readonly Setting<unknown>[] = [
   ...PROVIDERS,
   ...SESSIONS,
   ...STORE,
+  ...TELEMETRY,
   ...TIMERS,
   ...TOOLS,
   ...TOOL_SERVERS,

@@ -21,6 +21,8 @@ export interface AccessToken {
   /** Wall time, milliseconds; null = until it is revoked. */
   readonly expiresAt: number | null;
   readonly revokedAt: number | null;
+  /** True when it was looked up for a child that has a budget, or that stands below one. */
+  readonly budgeted: boolean;
   readonly usage: Usage;
 }
 

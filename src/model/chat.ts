@@ -4,6 +4,7 @@
  * Always true of a list of ChatMessages that is sent: every tool call of an assistant message is
  * answered by a result in the tool message right after it, and no result stands without its call.
  */
+import type { TurnId } from "../base/ids.ts";
 import type { JsonObject } from "../base/json.ts";
 import type { Parking } from "./parking.ts";
 import type { ToolSpec } from "./tool.ts";
@@ -87,6 +88,8 @@ export interface ModelRequest {
   readonly again?: () => Promise<{ readonly maxOutputTokens: number }>;
   /** Stable per session: lets a provider keep its cache warm. */
   readonly cacheKey?: string;
+  /** Whose turn it is for, where traces want to know. */
+  readonly turn?: TurnId;
   /** A person waits for the answer: it goes before background work when a provider's limit is reached. */
   readonly person?: boolean;
   readonly signal: AbortSignal;

@@ -81,8 +81,8 @@ export interface Providers extends ModelClient {
   /** Looks for an Ollama on this machine, for at most 300 ms. Never throws. */
   discover(signal?: AbortSignal): Promise<void>;
   listProviders(): readonly ProviderView[];
-  /** Passes model calls of other programs on; `onCall` as {@link ProxyDeps} has it. */
-  proxy(more: Pick<ProxyDeps, "onCall">): Proxy;
+  /** Passes model calls of other programs on; `more` as {@link ProxyDeps} has it. */
+  proxy(more: Pick<ProxyDeps, "onCall" | "onOver" | "work" | "reserve">): Proxy;
   /** Takes up walls and limits that were known before a restart; before the first call. */
   start(): Promise<void>;
   /** What waits for providers, and how each account stands. */
@@ -293,7 +293,7 @@ export function makeProviders(deps: ProvidersDeps): Providers {
         models: setup === null ? [setting.REHEARSAL] : setup.models.map((model) => model.id),
         key: keyState(id, setup),
       })),
-    proxy: (more) => makeProxy({ catalogue, settings, clock, log, admit: (ask) => governor.admit(ask), ...more }),
+    proxy: (more) => makeProxy({ catalogue, settings, clock, log, governor, ...more }),
     start: () => governor.start(),
     lanes: () => governor.lanes(),
     stop,

@@ -31,7 +31,7 @@ export interface FrontDoorDeps {
   /** The "Task handling" section of an agent's AGENTS.md, and its workspace. */
   readonly taskHandling: (agent: string) => { readonly section: string | null; readonly workspace: string };
   /** Asks a model whether a text leans on earlier ones. */
-  readonly judge: (text: string, earlier: readonly string[]) => Promise<"independent" | "dependent">;
+  readonly judge: (session: SessionKey, text: string, earlier: readonly string[]) => Promise<"independent" | "dependent">;
   /** Ends what a session left running in the background; resolves when nothing of it is left. */
   readonly endProcesses: (session: SessionKey) => Promise<void>;
   /** Begins a summary of a conversation; how many entries it is of. */
@@ -124,7 +124,7 @@ export class FrontDoor implements Sessions {
     const who = settings.get(parallelJudge);
     let independence: AcceptRules["independence"] = who === "always" ? "independent" : "rules";
     if (who === "model" && (replyTo ?? null) === null && (mode ?? (await store.session(session))?.queueMode ?? defaultMode) === "parallel") {
-      independence = await judge(text, await store.unansweredTexts(session));
+      independence = await judge(session, text, await store.unansweredTexts(session));
     }
     const atOnce = isWhole === true || mode === "interrupt" || mode === "rollback" || mode === "steer" || closesBatch(text, settings);
     return { waitMs: atOnce ? 0 : settings.get(messageWaitMs), defaultMode, meanTurnMs: meanTurnMs()[POOL_OF_KIND[parseSessionKey(session).parts.kind]], independence };

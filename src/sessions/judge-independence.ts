@@ -9,7 +9,7 @@ const TEXT_CHARS_MAX = 1_000;
 const SYSTEM =
   'You decide whether a new message can be answered without the answers to earlier messages that are still open. A correction, an addition or anything that points at them ("it", "that", "instead") cannot. Answer with one word: yes or no.';
 
-export async function judgeIndependence(models: ModelClient, clock: Clock, model: string, text: string, earlier: readonly string[]): Promise<"independent" | "dependent"> {
+export async function judgeIndependence(models: Pick<ModelClient, "call">, clock: Clock, model: string, text: string, earlier: readonly string[]): Promise<"independent" | "dependent"> {
   if (earlier.length === 0) return "independent";
   const bound = new AbortController();
   const disarm = clock.after(JUDGE_WITHIN_MS, () => bound.abort(new Error("too late")));

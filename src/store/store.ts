@@ -39,6 +39,7 @@ import type { SessionKind } from "../model/session.ts";
 import type { Attempt } from "../model/supervision.ts";
 import type { NewSpawn, SpawnLimits, Task, TaskKind, TaskState } from "../model/task.ts";
 import type { Entry, StartedTurn, StepWrite, Track, TurnAt, TurnEnd, TurnRef } from "../model/turn.ts";
+import type { TracedTask, TracedTurn } from "../model/trace.ts";
 import type { Workspace, WorkspaceState } from "../model/workspace.ts";
 
 // ── what goes in ────────────────────────────────────────────────────────────────────────────
@@ -504,6 +505,8 @@ export interface StoreVerbs {
    * long its answer may be. Nothing is reserved when it does not fit.
    */
   reserveCall(input: { turn: TurnRef; asked: CallAsked; scopes: ScopeBudgets }): CallGrant;
+  /** The same for a call that no turn makes, for a session's work or for nobody's; never `superseded`. */
+  reserveCallBeside(input: { session: SessionKey | null; asked: CallAsked; scopes: ScopeBudgets }): CallGrant;
   /** Puts what the provider counted in the place of what was reserved; a second time it does nothing. */
   settleCall(input: { hold: string; spent: CallSpent }): void;
 
@@ -759,6 +762,11 @@ export interface StoreVerbs {
   totals(): Readonly<Record<string, number>>;
   /** What was used, the largest groups first (days: the newest). It stays when sessions are deleted. */
   usage(query: UsageQuery): UsageReport;
+  /** Writes down a model call that belongs to no turn, e.g. a question about a message. */
+  recordCall(call: { session: SessionKey | null; model: string; usage: Usage }): void;
+  /** Where a turn or a child belongs, for traces; null when it is gone. */
+  tracedTurn(query: { turn: TurnId }): TracedTurn | null;
+  tracedTask(query: { task: TaskId }): TracedTask | null;
   checkIntegrity(): readonly string[];
 }
 

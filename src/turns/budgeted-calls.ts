@@ -161,7 +161,7 @@ export class BudgetedCalls {
   async #lastCall({ request, asked: { price } }: Planned, refused: Refused, onFrame: Frames): Promise<BudgetedAnswer> {
     const fault = exhausted(refused.by);
     const bytesMax = Math.min(LAST_PROMPT_BYTES_MAX, Math.floor((refused.tokensLeft ?? Infinity) * LAST_PROMPT_PART));
-    const last: ModelRequest = { model: request.model, system: LAST_SYSTEM, messages: [{ role: "user", text: gist(request.messages, bytesMax) }], tools: [], toolChoice: "none", signal: request.signal };
+    const last: ModelRequest = { model: request.model, system: LAST_SYSTEM, messages: [{ role: "user", text: gist(request.messages, bytesMax) }], tools: [], toolChoice: "none", turn: this.#deps.turn.turnId, signal: request.signal };
     const asked: CallAsked = { inputTokensMax: inputTokensBound(last), outputTokensMax: LAST_ANSWER_TOKENS_MAX, outputTokensMin: LAST_ANSWER_TOKENS_MIN, price, isLast: true };
     const granted = await this.#reserve({ request: last, asked });
     if (granted.outcome === "superseded") throw new TurnSuperseded();

@@ -4,7 +4,7 @@
  * Always true: one at a time per session, a few over all; what was begun ends with the gateway, and a
  * summary of a conversation that was cleared, compacted or deleted meanwhile is thrown away by the store.
  */
-import type { SessionKey } from "../base/ids.ts";
+import type { SessionKey, TurnId } from "../base/ids.ts";
 import type { Log } from "../base/log.ts";
 import type { ModelClient, ModelFrame, ModelRequest, Usage } from "../model/chat.ts";
 import { textOf } from "../model/chat.ts";
@@ -34,6 +34,8 @@ export interface Summary {
 /** For whom a summary is made. */
 export interface SummaryBy {
   readonly key: SessionKey;
+  /** The turn that waits for it. */
+  readonly turn?: TurnId;
   /** A person waits for it. */
   readonly person: boolean;
   readonly signal: AbortSignal;
@@ -87,8 +89,8 @@ export class CompactionDesk {
    * @throws {Fault} PROVIDER_*; the signal's reason.
    */
   async summarise(model: string, context: SessionContext, upTo: number, by: SummaryBy): Promise<Summary | null> {
-    const { key, person, signal, budgeted } = by;
-    const request: ModelRequest = { ...compactionPrompt(context.summary, context.entries.filter((entry) => entry.seq <= upTo)), model, tools: [], toolChoice: "none", cacheKey: key, person, signal };
+    const { key, turn, person, signal, budgeted } = by;
+    const request: ModelRequest = { ...compactionPrompt(context.summary, context.entries.filter((entry) => entry.seq <= upTo)), model, tools: [], toolChoice: "none", cacheKey: key, person, signal, ...(turn === undefined ? {} : { turn }) };
     const onFrame = (frame: ModelFrame): void => {
       if (frame.type !== "text") by.onFrame(frame);
     };

@@ -21,6 +21,7 @@ import { Fault, asFault } from "../model/faults.ts";
 import type { PoolName } from "../model/lane.ts";
 import type { LiveFrame } from "../model/event.ts";
 import { DEFAULT_AGENT } from "../model/session.ts";
+import type { Parking } from "../model/parking.ts";
 import type { Tool } from "../model/tool.ts";
 import { modelStepKey, toChat } from "../model/transcript.ts";
 import { isForPerson, type StartedTurn, type TurnEnd } from "../model/turn.ts";
@@ -73,6 +74,9 @@ interface Running {
   readonly controller: AbortController;
   readonly done: Promise<void>;
   steering: boolean;
+  /** Its model calls, and those of its harness, that wait for their provider. */
+  parking: TurnParking | null;
+  parkedOutside: number;
   /** What to make shorter once the turn is over; null = nothing. */
   compactLater: (() => void) | null;
 }
@@ -103,7 +107,7 @@ export class TurnRunner {
 
   start(started: StartedTurn): void {
     const controller = new AbortController();
-    const running: Running = { started, controller, done: Promise.resolve(), steering: started.steps.length > 0, compactLater: null };
+    const running: Running = { started, controller, done: Promise.resolve(), steering: started.steps.length > 0, parking: null, parkedOutside: 0, compactLater: null };
     this.#running.set(started.turnId, running);
     Object.assign(running, { done: this.#run(running) });
   }
@@ -116,6 +120,24 @@ export class TurnRunner {
   /** A message for the running turn of this session is on disk. */
   steeringCame(session: SessionKey): void {
     for (const running of this.#running.values()) if (running.started.session === session) running.steering = true;
+  }
+
+  /** Whether a person waits for what runs in a session. */
+  runsForPerson(session: SessionKey): boolean {
+    return [...this.#running.values()].some(({ started }) => started.session === session && isForPerson(started));
+  }
+
+  /**
+   * A model call that a harness made for its turn waits for its provider: the turn is parked as for a call of its own.
+   * @returns to be called once, when the call goes on.
+   */
+  parkedOutside(session: SessionKey, parking: Parking): () => void {
+    const running = [...this.#running.values()].find(({ started }) => started.session === session && started.sessionInfo.kind === "acp");
+    if (running === undefined) return () => {};
+    if (++running.parkedOutside === 1) running.parking?.parked(parking);
+    return () => {
+      if (--running.parkedOutside === 0) running.parking?.resumed();
+    };
   }
 
   /** Resolves when no turn runs any more, or when the signal aborts. */
@@ -152,6 +174,7 @@ export class TurnRunner {
     const journal = new StepJournal(this.#journalPort(running), started.steps, modelStepKey(1));
     const watch = new TurnWatch(clock, { progressSeconds: settings.get(progressTimeoutSeconds), totalSeconds: settings.get(turnTimeoutSeconds) }, controller);
     const parking = new TurnParking({ clock, log, watch, park: (at) => this.#deps.store.parkTurn({ turn: refOf(started), parking: at }), unpark: () => this.#deps.store.unparkTurn(refOf(started)), kick: this.#deps.kick });
+    running.parking = parking;
     try {
       let end: TurnEnd;
       try {
@@ -167,6 +190,7 @@ export class TurnRunner {
     } catch (cause) {
       if (!wasStopped(cause, controller.signal)) log.error("turn.not-closed", { turnId: started.turnId, cause });
     } finally {
+      running.parking = null;
       parking.stop();
       watch.stop();
       this.#running.delete(started.turnId);
@@ -277,7 +301,7 @@ export class TurnRunner {
     const stepKey = `compaction:${upTo}`;
     journal.intent({ key: stepKey, kind: "compaction", name: model, effect: "pure", input: null });
     await journal.flush();
-    const made = await this.#desk.summarise(model, context, upTo, { key: started.session, person: isForPerson(started), signal: controller.signal, budgeted, onFrame });
+    const made = await this.#desk.summarise(model, context, upTo, { key: started.session, turn: started.turnId, person: isForPerson(started), signal: controller.signal, budgeted, onFrame });
     if (made === null) return context;
     journal.result(stepKey, { kind: "compaction", upTo, ...made });
     await journal.flush();

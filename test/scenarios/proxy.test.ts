@@ -4,7 +4,7 @@ import { createServer, request as httpRequest, type IncomingHttpHeaders, type In
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
-import type { ApiAccessToken, ApiSession, TokenList, TokenMade } from "../../src/api/wire.ts";
+import type { ApiAccessToken, ApiSession, LanesAnswer, TokenList, TokenMade } from "../../src/api/wire.ts";
 import { startGateway, type Gateway } from "../support/gateway.ts";
 import { startModel } from "../support/model.ts";
 
@@ -129,7 +129,7 @@ test("the proxy reaches only paths of the API at configured providers, so it is 
 
 test("the caller's credential, cookies and addresses stay behind, the provider's key and cookies too, and everything else passes as it came", async (t) => {
   const { url, seen } = await startProvider(t, (_request, response) => {
-    response.writeHead(429, { "content-type": "application/json", "retry-after": "7", "anthropic-ratelimit-requests-remaining": "0", "set-cookie": "a=b", "x-secret-echo": REAL_KEY }).end('{"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}');
+    response.writeHead(503, { "content-type": "application/json", "retry-after": "7", "anthropic-ratelimit-requests-remaining": "0", "set-cookie": "a=b", "x-secret-echo": REAL_KEY }).end('{"type":"error","error":{"type":"api_error","message":"not now"}}');
   });
   const gateway = await startGateway(t, { config: providersAt(url) });
   const { secret } = await mint(gateway);
@@ -139,8 +139,8 @@ test("the caller's credential, cookies and addresses stay behind, the provider's
     headers: { "content-type": "application/json", "x-api-key": secret, cookie: "c=d", "x-forwarded-for": "1.2.3.4", "anthropic-beta": "new-thing", "x-stainless-lang": "js" },
     body: sent,
   });
-  assert.equal(answer.status, 429);
-  assert.match(await answer.text(), /slow down/, "errors come as the provider sent them");
+  assert.equal(answer.status, 503);
+  assert.match(await answer.text(), /not now/, "errors come as the provider sent them");
   assert.deepEqual([answer.headers.get("retry-after"), answer.headers.get("anthropic-ratelimit-requests-remaining"), answer.headers.get("set-cookie"), answer.headers.get("x-secret-echo")], ["7", "0", null, null]);
   const [{ url: path, headers, body }] = seen as [(typeof seen)[0]];
   assert.equal(path, "/v1/messages?beta=true");
@@ -188,6 +188,78 @@ test("a call through the proxy takes a few milliseconds longer at most, so that 
   t.diagnostic(`added ${median.toFixed(2)} ms at the median to the whole call`);
   // The whole call with its token check and its usage; how slow the machine is shows in the call without it.
   assert.ok(median < 10 + 5 * base, `${median} ms beside ${base} ms`);
+});
+
+test("a caller hears nothing of a wall: its call waits, is seen among the parked ones, and is answered; one that is longer than all patience is told at once as the provider said it", async (t) => {
+  const model = await startModel(t);
+  const gateway = await startGateway(t, { config: { ...providersAt(model.url), "models.retry.maxWaitSeconds": 20 } });
+  const { secret } = await mint(gateway);
+  const body = { model: "m", max_tokens: 100, stream: true, messages: hello("! fail 529 after 2s times 2 then say after all") };
+  const call = ask(gateway, "anthropic/v1/messages", { "x-api-key": secret }, body);
+  let parked = 0;
+  while (parked === 0) parked = (await gateway.api<LanesAnswer>("GET", "/api/lanes")).parked.length;
+  const answer = await call;
+  assert.equal(answer.status, 200);
+  assert.match(await answer.text(), /after all/);
+  const statuses = (await model.log()).map(({ status, arrivedAt }) => ({ status, arrivedAt }));
+  assert.deepEqual(statuses.map(({ status }) => status), [529, 529, 200]);
+  assert.ok(statuses[2]!.arrivedAt - statuses[0]!.arrivedAt >= 4_000, "as long as it was asked to");
+  const long = await ask(gateway, "openai/v1/chat/completions", { authorization: `Bearer ${secret}` }, { model: "m", messages: hello("! fail 429 after 10m") });
+  assert.equal(long.status, 429);
+  assert.equal(long.headers.get("retry-after"), "600");
+  assert.match(await long.text(), /the script says 429/);
+});
+
+test("one of three credentials is refused: callers of the proxy are answered with another, and the operator is told once", async (t) => {
+  const model = await startModel(t, ["--key", "good-1", "--key", "good-3"]);
+  const accounts = [{ name: "a", apiKey: "good-1" }, { name: "b", apiKey: "bad-2" }, { name: "c", apiKey: "good-3" }];
+  const gateway = await startGateway(t, { config: { ...providersAt(model.url), "models.providers": { claude: { api: "anthropic-messages", baseUrl: `${model.url}/v1`, accounts, models: ["m"] } } } });
+  const { secret } = await mint(gateway);
+  const calls = Array.from({ length: 9 }, (_, n) => ask(gateway, "anthropic/v1/messages", { "x-api-key": secret }, { model: "m", max_tokens: 50, messages: hello(`! say it is ${n}`) }));
+  for (const [n, call] of calls.entries()) assert.match(await (await call).text(), new RegExp(`it is ${n}`));
+  const told: string[] = [];
+  const { messageId } = await gateway.send("! say hello");
+  await gateway.waitReply(messageId);
+  for await (const event of gateway.events("agent:main:main", 0)) {
+    if (event.type === "notice" && event.data["code"] === "PROVIDER_AUTH") told.push(String(event.data["text"]));
+    if (event.type === "reply") break;
+  }
+  assert.equal(told.length, 1);
+  assert.match(told[0]!, /account b refused its credential/);
+});
+
+test("budgets hold for calls through the proxy too: the answer is cut to what is left, and what does not fit is refused in the API's words", async (t) => {
+  const model = await startModel(t);
+  const gateway = await startGateway(t, { config: { ...providersAt(model.url), "budgets.day.tokens": 20_000 } });
+  const { secret } = await mint(gateway);
+  const long = (size: number): unknown => ({ model: "m", max_tokens: 15_000, messages: hello(`${"x".repeat(size)}\n! write 40000`) });
+  const first = await ask(gateway, "anthropic/v1/messages", { "x-api-key": secret }, long(4_000));
+  assert.equal(((await first.json()) as { stop_reason: string }).stop_reason, "end_turn", "all of it fits");
+  const cut = await ask(gateway, "anthropic/v1/messages", { "x-api-key": secret }, long(100));
+  assert.equal(((await cut.json()) as { stop_reason: string }).stop_reason, "max_tokens", "it is held to what is left");
+  const refused = await ask(gateway, "anthropic/v1/messages", { "x-api-key": secret }, long(12_000));
+  assert.equal(refused.status, 402);
+  const { error } = (await refused.json()) as { error: { message: string } };
+  assert.match(error.message, /the day budget has no room for more/);
+  const { total } = await gateway.api<{ total: { input: number; output: number; calls: number } }>("GET", "/api/usage");
+  assert.equal(total.calls, 2);
+  assert.ok(total.input + total.output <= 20_000, `${total.input + total.output}`);
+  const free = await fetch(`${gateway.url}/proxy/anthropic/v1/models`, { headers: { "x-api-key": secret } });
+  assert.equal(free.status, 200, "a list costs nothing");
+});
+
+test("the budget of a child holds for what its coding agent calls through the proxy", async (t) => {
+  const model = await startModel(t);
+  const gateway = await startGateway(t, { config: providersAt(model.url) });
+  const { taskId, childSessionKey } = await gateway.api<{ taskId: string; childSessionKey: string }>("POST", "/api/spawns", { task: "! wait 60s then say late", budget: { calls: 3 } });
+  await gateway.waitEvent(({ type, session }) => type === "turn.started" && session === childSessionKey);
+  const { secret } = await mint(gateway, { session: childSessionKey });
+  const statuses: number[] = [];
+  for (let n = 0; n < 3; n++) statuses.push((await ask(gateway, "anthropic/v1/messages", { "x-api-key": secret }, { model: "m", max_tokens: 50, messages: hello("! say x") })).status);
+  // One is reserved for its own call under way, and one is kept back for its last.
+  assert.deepEqual(statuses, [200, 402, 402]);
+  const { budget } = await gateway.api<{ budget: { used: { calls: number } } }>("GET", `/api/tasks/${taskId}`);
+  assert.equal(budget.used.calls, 1);
 });
 
 async function rawStatus(gateway: Gateway, method: string, path: string, secret: string): Promise<number> {

@@ -90,7 +90,7 @@ async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => n
     await turn.journal.flush();
     const request = {
       model: turn.model, system: turn.system, now: turn.now, messages, tools: listedTools(turn.tools, messages, denied), ...(toolChoice === null ? {} : { toolChoice: { tool: toolChoice } }),
-      cacheKey: turn.started.session, person: isForPerson(turn.started), signal: turn.signal,
+      cacheKey: turn.started.session, turn: turn.started.turnId, person: isForPerson(turn.started), signal: turn.signal,
     };
     const onFrame = (frame: ModelFrame): void => turn.onFrame(frame);
     const { answer: given, last } = turn.budgeted === null ? { answer: await deps.models.call(request, onFrame), last: undefined } : await turn.budgeted(request, onFrame);

@@ -15,7 +15,7 @@ export function addAccessToken(k: Kernel, { id, hash, scope, label, session, exp
 
 export function accessToken(k: Kernel, hash: string): AccessToken | null {
   const row = k.get(
-    `SELECT a.*, s.closed = 1 OR t.ended_at IS NOT NULL AS over
+    `SELECT a.*, t.budgeted, s.closed = 1 OR t.ended_at IS NOT NULL AS over
      FROM access_token a LEFT JOIN session s ON s.key = a.session LEFT JOIN task t ON t.id = s.task_id WHERE a.hash = ?`,
     hash,
   );
@@ -53,6 +53,7 @@ function tokenOf(row: Row): AccessToken {
     createdAt: row["created_at"],
     expiresAt: row["expires_at"],
     revokedAt: row["revoked_at"],
+    budgeted: (row["budgeted"] ?? 0) > 0,
     usage: usageOf(row),
   };
 }

@@ -9,7 +9,7 @@
  * now, the rest goes back, and whoever still works below it spends from the other directly.
  */
 import { dayOf } from "../../base/clock.ts";
-import type { FlowId, TaskId } from "../../base/ids.ts";
+import type { FlowId, SessionKey, TaskId } from "../../base/ids.ts";
 import { assert } from "../../base/assert.ts";
 import { BUDGET_UNITS, inWords, isEmptyBudget, keptBack, type Budget, type BudgetScope, type BudgetUnit, type BudgetView, type CallAsked, type CallGrant, type ScopeBudgets } from "../../model/budget.ts";
 import type { Usage } from "../../model/chat.ts";
@@ -17,6 +17,7 @@ import { Fault } from "../../model/faults.ts";
 import type { TurnRef } from "../../model/turn.ts";
 import type { CallSpent } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
+import { workOf } from "./usage.ts";
 
 // ── children ────────────────────────────────────────────────────────────────────────────────
 
@@ -78,7 +79,15 @@ export function budgetView(k: Kernel, scope: BudgetScope, name: string): BudgetV
 
 export function reserveCall(k: Kernel, { turn, asked, scopes }: { turn: TurnRef; asked: CallAsked; scopes: ScopeBudgets }): CallGrant {
   const row = k.get("SELECT * FROM turn WHERE id = ? AND epoch = ? AND state = 'running'", turn.turnId, turn.epoch);
-  if (row === undefined) return { outcome: "superseded" };
+  return row === undefined ? { outcome: "superseded" } : reserve(k, row, asked, scopes);
+}
+
+/** For a call that no turn of ours makes: of a harness or another program, or a question beside a conversation. */
+export function reserveCallBeside(k: Kernel, { session, asked, scopes }: { session: SessionKey | null; asked: CallAsked; scopes: ScopeBudgets }): CallGrant {
+  return reserve(k, workOf(k, session), asked, scopes);
+}
+
+function reserve(k: Kernel, row: Row, asked: CallAsked, scopes: ScopeBudgets): CallGrant {
   const accounts = accountsOf(k, row, scopes);
   if (asked.price === null && accounts.some((account) => account["unit"] === "costMicros")) return { outcome: "unpriced" };
   let outputTokensMax = asked.outputTokensMax;

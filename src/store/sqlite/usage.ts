@@ -19,8 +19,13 @@ export function recordUsage(k: Kernel, turn: Row, result: StepResult): void {
 
 /** Of a call beside any turn: for a session, or for nobody's. */
 export function recordCall(k: Kernel, session: SessionKey | null, model: string, usage: Usage): void {
-  const task = session === null ? undefined : k.get("SELECT person, flow_id FROM task WHERE session = ? AND ended_at IS NULL", session);
-  add(k, { session: session ?? "", person: task?.["person"] ?? OPERATOR, tree: task?.["flow_id"] ?? "" }, model, usage);
+  add(k, workOf(k, session), model, usage);
+}
+
+/** For whom a call beside any turn is: the child that works in the session, and its person and tree. */
+export function workOf(k: Kernel, session: SessionKey | null): Row {
+  const task = session === null ? undefined : k.get("SELECT id, person, flow_id FROM task WHERE session = ? AND ended_at IS NULL", session);
+  return { session: session ?? "", person: task?.["person"] ?? OPERATOR, tree: task?.["flow_id"] ?? "", task_id: task?.["id"] ?? null };
 }
 
 function add(k: Kernel, turn: Row, model: string, usage: Usage): void {

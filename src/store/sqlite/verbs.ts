@@ -7,7 +7,7 @@ import { attempts } from "./attempts.ts";
 import { answerApproval, approval, approvals, askApproval, endApproval, forgetStanding, standingApprovals } from "./approvals.ts";
 import { bind, boundTo, noticeToBound, openHarnessSession, unbind, unbindTarget } from "./bindings.ts";
 import { openBarrier } from "./barriers.ts";
-import { reserveCall, settleCall } from "./budgets.ts";
+import { reserveCall, reserveCallBeside, settleCall } from "./budgets.ts";
 import { adjustAllowance, allowances, takeAllowance } from "./allowances.ts";
 import { claimTurns, promoteTurn } from "./claim.ts";
 import { claimDeliveries, deliveries, recoverDeliveries, retryDelivery, settleDelivery } from "./deliveries.ts";
@@ -29,7 +29,8 @@ import { setRules } from "./rules.ts";
 import { archiveIdle, deleteSession, patchSession, removeSpent, resetSession, session } from "./sessions.ts";
 import { admitSpawn, admitSpawns, cancelFlow, cancelSession, cancelTask, cancelTurn, retryTask } from "./tasks.ts";
 import { endTurn, journal, recover } from "./turns.ts";
-import { usage } from "./usage.ts";
+import { tracedTask, tracedTurn } from "./traces.ts";
+import { recordCall, usage } from "./usage.ts";
 import { addMerge, addWorkspace, merge, merges, moveMerges, moveWorkspace, workspace, workspaces } from "./workspaces.ts";
 
 type Verb = keyof StoreVerbs;
@@ -41,6 +42,7 @@ export const VERBS: KernelVerbs = {
   journal,
   endTurn,
   reserveCall,
+  reserveCallBeside,
   settleCall,
   takeSteering,
   steerSession,
@@ -163,6 +165,9 @@ export const VERBS: KernelVerbs = {
   saveHarnessSession,
   totals,
   usage,
+  recordCall: (k, { session, model, usage: used }) => recordCall(k, session, model, used),
+  tracedTurn,
+  tracedTask,
   checkIntegrity,
 };
 

@@ -112,3 +112,10 @@ export function limitHeaders(api: string, what: "requests" | "tokens", limit: nu
     [`x-ratelimit-reset-${what}`]: waitMs < 1000 ? `${waitMs}ms` : `${(waitMs / 1000).toFixed(3)}s`,
   };
 }
+
+/** Headers of an answer: the limit, and what is left of it. */
+export function leftHeaders(api: string, what: "requests" | "tokens", limit: number, left: number): Record<string, string> {
+  if (limit === 0 || api === "google") return {};
+  if (api === "anthropic") return { [`anthropic-ratelimit-${what}-limit`]: String(limit), [`anthropic-ratelimit-${what}-remaining`]: String(left) };
+  return { [`x-ratelimit-limit-${what}`]: String(limit), [`x-ratelimit-remaining-${what}`]: String(left) };
+}

@@ -23,6 +23,8 @@ export interface Host {
   useUp(key: string, times: number): boolean;
   /** Why a request must wait, or null when it may go on. */
   overLimit(tokens: number, inFlight: number, nowMs: number): { what: "requests" | "tokens"; limit: number; waitMs: number } | null;
+  /** What answers tell of limits, as each API spells it; empty when nothing is limited. */
+  leftHeaders(api: Api): Readonly<Record<string, string>>;
 }
 
 const LOG_TEXT_CHARACTERS_MAX = 4000;
@@ -41,6 +43,7 @@ export class Answer {
   readonly #usage: TokenCount;
   readonly #cacheProblem: string | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #headers: Readonly<Record<string, string>> = {};
 
   constructor(server: Host, request: IncomingMessage, response: ServerResponse, api: Api, path: string, body: Loose, bytes: number) {
     this.#server = server;
@@ -94,6 +97,7 @@ export class Answer {
       const headers = limitHeaders(this.#ask.api, limit.what, limit.limit, limit.waitMs, this.#record.arrivedAt);
       return this.#refuse(429, `limit of ${limit.limit} ${limit.what} reached, try again in ${(limit.waitMs / 1000).toFixed(3)}s`, headers, limit.waitMs);
     }
+    this.#headers = this.#server.leftHeaders(this.#ask.api);
     if (this.#cacheProblem !== undefined) return this.#refuse(400, this.#cacheProblem);
     if (config.strict && this.#ask.problems.length > 0) return this.#refuse(400, this.#ask.problems.join("; "));
     const fault = this.#fault();
@@ -121,7 +125,7 @@ export class Answer {
   #whole(fault: FaultStep | undefined): void {
     const { pieces, endPauseMs } = this.#plan;
     const pauseMs = pieces.reduce((sum, piece) => sum + piece.pauseMs, endPauseMs);
-    this.#later(Math.max(pauseMs, this.#latency().totalMs), () => this.#send(200, "application/json", JSON.stringify(jsonFor(this.#meta(fault), pieces))));
+    this.#later(Math.max(pauseMs, this.#latency().totalMs), () => this.#send(200, "application/json", JSON.stringify(jsonFor(this.#meta(fault), pieces)), this.#headers));
   }
 
   #count(bytes: number, nowMs: number): { usage: TokenCount; problem: string | undefined } {
@@ -197,7 +201,7 @@ export class Answer {
   #open(): void {
     if (this.#response.headersSent) return;
     this.#record.firstByteAt = now();
-    this.#response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" });
+    this.#response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", ...this.#headers });
   }
 
   #end(end: "finish" | "cut" | "silence" | "keepalive"): void {

@@ -10,7 +10,7 @@ import { randomBytes } from "node:crypto";
 import { appendFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { Bucket, PromptCache, tokensOf } from "./accounting.ts";
+import { Bucket, leftHeaders, PromptCache, tokensOf } from "./accounting.ts";
 import { configFrom, DEFAULTS, faultStep, type StandinConfig } from "./config.ts";
 import { object, type Api } from "./conversation.ts";
 import type { LogRecord, Stats } from "./log-record.ts";
@@ -224,6 +224,11 @@ class StandinServer implements Standin, Host {
       if (waitMs > 0) return { what: "tokens", limit: tokensPerMinute, waitMs };
     }
     return null;
+  }
+
+  leftHeaders(api: Api): Readonly<Record<string, string>> {
+    const { requestsPerMinute, tokensPerMinute } = this.#config;
+    return { ...leftHeaders(api, "requests", requestsPerMinute, this.#requestBucket.left), ...leftHeaders(api, "tokens", tokensPerMinute, this.#tokenBucket.left) };
   }
 }
 
