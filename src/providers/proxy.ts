@@ -201,7 +201,7 @@ export function makeProxy(deps: ProxyDeps): Proxy {
   function callAsked(request: ProxyRequest, asked: Asked, { provider, setup, model }: Target): CallAsked {
     const price = priceOf(provider, model, deps.settings.get(prices));
     const longest = setup.models.find(({ id }) => id === model)?.maxOutputTokens ?? deps.settings.get(maxOutputTokens);
-    const outputTokensMax = asked.path === "/embeddings" || /embedContent$/.test(asked.path) ? 0 : (asked.outputTokensMax ?? longest);
+    const outputTokensMax = asked.path === "/embeddings" || asked.path.endsWith("embedContent") ? 0 : (asked.outputTokensMax ?? longest);
     // A token stands for one byte of the request at least.
     return { inputTokensMax: request.body.length + WRAP_TOKENS, outputTokensMax, outputTokensMin: Math.min(ANSWER_TOKENS_MIN, outputTokensMax), price: price === null ? null : priceBound(price), isLast: false };
   }

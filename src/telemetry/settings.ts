@@ -32,7 +32,7 @@ export const traceContents: Setting<boolean> = {
   fallback: false,
   ...yesNo(),
   takesEffect: "at once",
-  doc: "Whether traces hold words: replies, and the arguments and results of tools, cut to 2000 characters and with credentials masked. Without it they hold names, numbers and times only.",
+  doc: "Whether traces hold words: the arguments and results of tools, cut to 2000 characters and with credentials masked. Without it they hold names, numbers and times only.",
 };
 
 export const SETTINGS: readonly Setting<unknown>[] = [otlpEndpoint, otlpHeaders, traceContents] as readonly Setting<unknown>[];
