@@ -17,7 +17,7 @@ test("three tasks in folders of their own run in parallel, nearly three times as
   assert.equal(verdict.mode, "parallel");
   assert.ok(verdict.speedUp > 2.5 && verdict.speedUp <= 3, String(verdict.speedUp));
   assert.ok(verdict.parallel.requests > verdict.sequential.requests, "more agents read in");
-  assert.match(verdictText("P", verdict), /^P: PARALLEL[\s\S]*truly independent\?\n {2}└─ YES[\s\S]*Parallelize!/);
+  assert.match(verdictText("P", verdict), /^P: PARALLEL[\s\S]*truly independent\?\n {2}├─ NO {2}→ Sequential\n {2}└─ YES → Continue ◀[\s\S]*└─ YES → Parallelize! ◀[\s\S]*with 3 agents/);
 });
 
 test("one long context reads more tokens than fresh ones, so parallel work costs fewer", () => {
@@ -30,6 +30,7 @@ test("a chain of tasks is sequential, because each waits for the one before", ()
   const verdict = check("- [ ] **schema** Schema (owns: a) (size: 1h)\n- [ ] **access** Access (owns: b) (after: schema) (size: 1h)\n- [ ] **api** API (owns: c) (after: access) (size: 1h)\n");
   assert.deepEqual([verdict.mode, against(verdict)], ["sequential", ["dependencies"]]);
   assert.deepEqual(verdict.phases[0]!.decisions.map(({ answer }) => answer), ["no", "not asked", "not asked", "not asked"]);
+  assert.match(verdictText("P", verdict), /truly independent\?\n {2}├─ NO {2}→ Sequential ◀ each task waits[\s\S]*easy to resolve\? {3}\(not asked\)/);
 });
 
 test("two tasks that own the same path are sequential, and the path is named", () => {
