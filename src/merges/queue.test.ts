@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync, symlinkSync } from "node:fs";
+import { readFileSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { Fault } from "../model/faults.ts";
@@ -197,6 +197,20 @@ test("an agent that changes what the repository would run is found out before it
   git(yard.repository, "config", "filter.x.clean", "touch /tmp/never");
   const merge = await land(yard, one);
   assert.deepEqual([merge.state, merge.problem?.code], ["refused", "MERGE_REPOSITORY_CHANGED"]);
+});
+
+test("a hook that an agent planted, and a worktree whose .git leads elsewhere, keep its work from landing", async (t) => {
+  const yard = await open(t);
+  const [hooked, led] = [await work(yard, "hooked", { "a.ts": "1\n" }), await work(yard, "led", { "b.ts": "1\n" })];
+  write(yard.repository, { ".git/hooks/post-checkout": "#!/bin/sh\ntouch /tmp/never\n" });
+  const merge = await land(yard, hooked);
+  assert.deepEqual([merge.state, merge.problem?.code], ["refused", "MERGE_REPOSITORY_CHANGED"]);
+  assert.match(merge.problem!.text, /hooks\/post-checkout/);
+  rmSync(join(yard.repository, ".git/hooks/post-checkout"));
+  write(led.dir, { ".git": `gitdir: ${yard.repository}/.git\n` });
+  assert.match((await land(yard, led)).problem!.text, /\.git leads elsewhere/);
+  await yard.merges.retry(merge.id);
+  assert.equal((await yard.merges.watch(merge.id, AbortSignal.timeout(30_000))).state, "landed");
 });
 
 test("work that was handed over while it waited is refused, because its epoch is old", { timeout: 20_000 }, async (t) => {

@@ -273,7 +273,7 @@ export class MergeQueue implements Merges {
 
   /** Makes the commit that would land on `tip`, or says why not. */
   async #propose(repository: Repository, merge: Merge, tip: string): Promise<Proposal | Settled> {
-    const { store, settings } = this.#deps;
+    const { store, settings, worktrees } = this.#deps;
     if (merge.attempts > settings.get(attemptsMax)) return refusal("failed", "MERGE_MOVING_TARGET", { onto: merge.onto, attempts: merge.attempts - 1 });
     const workspace = (await store.workspace(merge.workspace))!;
     if (workspace.epoch !== merge.epoch) return refusal("refused", "WORKSPACE_FENCED", { workspace: workspace.id, epoch: merge.epoch, current: workspace.epoch });
@@ -285,6 +285,7 @@ export class MergeQueue implements Merges {
     if (!merge.allowFlagged) {
       const now = await repository.dangers();
       const news = now.filter((one) => !workspace.dangers.includes(one));
+      if (!(await worktrees.pointsHome(workspace))) news.push(`${workspace.dir}/.git leads elsewhere`);
       if (news.length > 0) return refusal("refused", "MERGE_REPOSITORY_CHANGED", { changes: shown(news) });
       const seen = flagged(changed);
       if (seen.length > 0) return refusal("refused", "MERGE_FLAGGED", { paths: shown(seen) });

@@ -525,6 +525,11 @@ export const FAULTS = {
     httpStatus: 400,
     text: ({ folder }) => `${folder} is in no git repository that the gateway may read; name a folder inside a checkout that belongs to the gateway's user`,
   }),
+  GIT_MISSING: fault<{ needed: string; found: string }>({
+    kind: "outside",
+    httpStatus: 503,
+    text: ({ needed, found }) => `workspaces, merges and plans need git ${needed} or newer on the gateway's PATH; found: ${found}`,
+  }),
   GIT_FAILED: fault<{ command: string; problem: string }>({
     kind: "outside",
     httpStatus: 502,

@@ -47,7 +47,7 @@ const LINE_LENGTH_MAX = 4_000;
 
 const HEADING = /^(#{1,6})[ \t]+(.*)$/;
 const ITEM = /^([ \t]*)[-*+][ \t]+\[([ xX])\][ \t]+(.*)$/;
-const PLAN_FIELD = /^(?:[-*+][ \t]+)?([a-z]{2,10}):[ \t]+(.*)$/i;
+const PLAN_FIELD = /^(?:[-*+][ \t]+)?([a-z-]{2,10}):[ \t]+(.*)$/i;
 const FENCE = /^[ \t]*(```|~~~)/;
 
 /** The plan in the text, with whatever could be read. */
@@ -115,7 +115,11 @@ export function readMarkdownPlan(source: string, problems: PlanProblems): Plan {
     } else if (!fenced && drafts.length === 0 && phases.length === 0 && PLAN_FIELD.test(raw)) {
       const [, key, value] = PLAN_FIELD.exec(raw)!;
       const known = key!.toLowerCase();
-      if (PLAN_FIELDS.includes(known)) fields.set(known, { value: value!.trim(), line: number });
+      const meant = nearest(known, PLAN_FIELDS);
+      if (fields.has(known)) problems.add(number, `${known} is given twice`, "keep one of the two");
+      // Other words with a colon behind them are prose.
+      else if (PLAN_FIELDS.includes(known)) fields.set(known, { value: value!.trim(), line: number });
+      else if (meant !== null) problems.add(number, `a plan has no "${known}"`, `did you mean ${meant}: ...?`);
     } else if (headed !== null && raw.trim() !== "" && headed.text.length < TEXT_LINES_MAX) headed.text.push(raw.trim());
     else if (itemed !== null && /^[ \t]+\S/.test(raw) && itemed.text.length < TEXT_LINES_MAX) itemed.text.push(raw.trim());
   }

@@ -85,6 +85,8 @@ test("all mistakes of a file are told at once, each with its line and a remedy, 
     "5 a parenthesis is opened and not closed",
   ]);
   assert.ok(problems.every(({ file, mend }) => file === "PLAN.md" && mend !== ""));
+  const fields = problemsOf("PLAN.md", "# P\nsttup: npm ci\nonto: main\nonto: next\nNote: this is prose\n- [ ] **a** One (owns: src)\n");
+  assert.deepEqual(fields.map(({ line, what, mend }) => `${line} ${what}; ${mend}`), ['2 a plan has no "sttup"; did you mean setup: ...?', "4 onto is given twice; keep one of the two"]);
 });
 
 test("tasks that wait for each other in a circle are named in order, because none of them could begin", () => {

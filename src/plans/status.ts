@@ -38,6 +38,7 @@ interface Sources {
 }
 
 const HISTORY_COMMITS_MAX = 100;
+const BRANCHES_SHOWN_MAX = 50;
 const TASKS_TOLD_MAX = 50;
 const LINES_TOLD_MAX = 10;
 const PROBLEM_TOLD_CHARS_MAX = 500;
@@ -71,12 +72,14 @@ export async function statusOf(run: PlanRun, { store, workspaces, nowMs }: Sourc
   return { run, tasks, estimate: run.verdict[run.mode ?? run.verdict.mode], actual };
 }
 
-/** The integration branch first, then every branch that still stands. */
+/** The integration branch first, then every task's branch, also of those that are merged. */
 export async function branchesOf(run: PlanRun, workspaces: Workspaces): Promise<readonly Branch[]> {
   const branches: Branch[] = [{ name: run.onto, commits: await workspaces.commits(run.repository, run.onto, { limit: HISTORY_COMMITS_MAX }) }];
-  for (const { id, workspace: key } of run.tasks) {
+  for (const { id, workspace: key, evidence } of run.tasks) {
     const workspace = key === null ? null : await workspaces.get(key);
-    if (workspace?.state === "ready") branches.push({ name: id, commits: await workspaces.commits(run.repository, workspace.branch, { limit: HISTORY_COMMITS_MAX }) });
+    // What was merged is shown as it was before; its branch is gone, and its commits are kept.
+    const tip = workspace?.state === "ready" ? workspace.branch : evidence === null ? null : await workspaces.resolve(run.repository, evidence.head);
+    if (tip !== null && branches.length < BRANCHES_SHOWN_MAX) branches.push({ name: id, commits: await workspaces.commits(run.repository, tip, { limit: HISTORY_COMMITS_MAX }) });
   }
   return branches;
 }

@@ -53,7 +53,8 @@ export function judge(plan: Plan, facts: RepositoryFacts, options: CheckOptions)
   const turns = plan.tasks.map(turnsOf);
   const sequential: Cost = { minutes: round(sum(phases.map(({ minutes }) => minutes.sequential))), requests: sum(turns), tokens: tokensOf(sum(turns)) };
   const parallel = parallelCost(plan, isParallel ? phases : phases.map((phase) => ({ ...phase, mode: "parallel" })), conflictsExpected);
-  return { mode: isParallel ? "parallel" : "sequential", phases, agents, sequential, parallel, speedUp: round(sequential.minutes / Math.max(1, parallel.minutes)), conflictsExpected };
+  const widest = Math.max(1, ...(isParallel ? phases.filter(({ mode }) => mode === "parallel") : phases).map(({ tasks }) => tasks.length));
+  return { mode: isParallel ? "parallel" : "sequential", phases, agents: Math.min(agents, widest), sequential, parallel, speedUp: round(sequential.minutes / Math.max(1, parallel.minutes)), conflictsExpected };
 }
 
 function judgePhase(plan: Plan, index: number, facts: RepositoryFacts, options: CheckOptions, agents: number): PhaseVerdict {

@@ -34,6 +34,9 @@ const ERROR_MAX_CHARS = 2000;
 /** How long git itself waits for a lock of refs that an agent's own git holds, milliseconds. */
 const REF_LOCK_WAIT_MS = "5000";
 
+/** What is used came in 2.38 (`merge-tree --write-tree`); what is older lacks mends of holes besides. */
+const GIT_MIN = [2, 39] as const;
+
 export interface Place {
   /** Where refs and objects are, absolute. */
   readonly commonDir: string;
@@ -145,6 +148,8 @@ export class Git {
   /** By git directory: the overrides, while the files that they were read from are the same. */
   readonly #overrides = new Map<string, { readonly seen: string; readonly overrides: readonly (readonly [string, string])[] }>();
   #stopped = false;
+  /** Resolves when git was found to be new enough. */
+  #known: Promise<void> | null = null;
 
   constructor(deps: Deps) {
     this.#deps = deps;
@@ -174,13 +179,24 @@ export class Git {
     for (const child of this.#running) child.kill("SIGTERM");
   }
 
-  /** The repository that a folder lies in. @throws {Fault} NOT_A_REPOSITORY. */
+  /** The repository that a folder lies in. @throws {Fault} NOT_A_REPOSITORY, GIT_MISSING. */
   async find(folder: string): Promise<Place> {
     // The only call that lets git look for a repository itself; it reads configuration and runs nothing.
+    await (this.#known ??= this.#checkVersion().catch((cause: unknown) => {
+      this.#known = null;
+      throw cause;
+    }));
     const call = await this.#spawn(folder, ["rev-parse", "--path-format=absolute", "--git-common-dir", "--git-dir", "--show-toplevel"], FIXED, {}).catch(() => null);
     const [commonDir, gitDir, workTree] = call?.code === 0 ? call.stdout.split("\n") : [];
     if (!commonDir || !gitDir || !workTree) throw new Fault("NOT_A_REPOSITORY", { folder });
     return { commonDir, gitDir, workTree };
+  }
+
+  /** @throws {Fault} GIT_MISSING */
+  async #checkVersion(): Promise<void> {
+    const { stdout } = await this.#spawn("/", ["version"], FIXED, {}).catch(() => ({ stdout: "none" }));
+    const [major = 0, minor = 0] = /(\d+)\.(\d+)/.exec(stdout)?.slice(1).map(Number) ?? [];
+    if (major < GIT_MIN[0] || (major === GIT_MIN[0] && minor < GIT_MIN[1])) throw new Fault("GIT_MISSING", { needed: GIT_MIN.join("."), found: stdout.trim() });
   }
 
   /** @throws {Fault} GIT_FAILED: another exit code than 0 and `answers`, over time, or too much output. */

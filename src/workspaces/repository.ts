@@ -2,7 +2,8 @@
  * Questions to a repository, and the few moves of it: objects are made freely, refs move by
  * compare-and-swap, files are changed only in worktrees that a caller names.
  */
-import { copyFile, mkdir, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { copyFile, lstat, mkdir, readdir, readFile, readlink, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../model/faults.ts";
 import type { ChangedFile, Commit } from "../model/workspace.ts";
@@ -13,6 +14,8 @@ const BLOB_MAX_BYTES = 1_000_000;
 const COMMITS_MAX = 1000;
 /** Trees of commits that are kept in mind. */
 const TREES_MAX = 1000;
+/** Files of one folder beside the settings that are looked at. */
+const WATCHED_FILES_MAX = 200;
 const WHOLE_ID = /^[0-9a-f]{40,64}$/;
 
 export interface IndexEntry {
@@ -149,7 +152,15 @@ export class Repository {
   /** What in the repository could run something, or lead git elsewhere; two calls differ when it changed. */
   async dangers(): Promise<string[]> {
     const settings = (await this.git.configuration(this.place)).filter((line) => !/^(branch|remote|user|core\.(repositoryformatversion|filemode|bare|logallrefupdates|ignorecase|precomposeunicode|symlinks))\b/.test(line));
-    return settings.map((line) => line.replace("\n", " = ")).toSorted();
+    return [...settings.map((line) => line.replace("\n", " = ")), ...(await this.#watchedFiles())].toSorted();
+  }
+
+  /** Hooks, attributes, excludes and settings of submodules that lie beside the settings, each with a hash. */
+  async #watchedFiles(): Promise<string[]> {
+    const namesIn = async (folder: string): Promise<string[]> => (await readdir(join(this.commonDir, folder)).catch(() => [])).slice(0, WATCHED_FILES_MAX).map((name) => `${folder}/${name}`);
+    const modules = (await namesIn("modules")).map((path) => `${path}/config`);
+    const files = [...(await namesIn("hooks")), ...(await namesIn("info")), ...modules].filter((path) => !/^hooks\/.*\.sample$|^info\/refs$/.test(path));
+    return Promise.all(files.map(async (path) => `${path} ${await hashOf(join(this.commonDir, path))}`));
   }
 
   // ── objects ───────────────────────────────────────────────────────────────────────────────
@@ -298,6 +309,14 @@ export class Repository {
       await rm(`${file}.lock`, { force: true });
     }
   }
+}
+
+/** Of a file's content, or of where a link leads; links are not followed. */
+async function hashOf(path: string): Promise<string> {
+  const info = await lstat(path).catch(() => null);
+  if (info === null) return "absent";
+  const content = info.isSymbolicLink() ? await readlink(path) : info.isFile() && info.size <= BLOB_MAX_BYTES ? await readFile(path) : `${info.mode} ${info.size} ${info.mtimeMs}`;
+  return createHash("sha256").update(content).digest("hex").slice(0, 16);
 }
 
 /**

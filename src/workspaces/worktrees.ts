@@ -5,7 +5,7 @@
  *     create: row making ─▶ worktree ─▶ files ─▶ set-up ─▶ row ready
  *     remove: row removing ─▶ backup ref ─▶ folder ─▶ worktree ─▶ branch ─▶ row removed
  */
-import { mkdir, readdir, realpath, rm, stat, statfs } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, realpath, rm, stat, statfs } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { IdMaker, type RandomBytes, type SessionKey, type WorkspaceId } from "../base/ids.ts";
@@ -309,6 +309,14 @@ export class Worktrees implements Workspaces {
     } finally {
       await this.#dropWorktree(repository, dir).catch((cause: unknown) => this.#deps.log.warn("workspaces.bench-left", { dir, cause }));
     }
+  }
+
+  /** Whether the worktree's `.git` leads where it led when it was made; one that is gone leads nowhere. */
+  async pointsHome({ commonDir, dir }: Workspace): Promise<boolean> {
+    const file = join(dir, ".git");
+    const info = await lstat(file).catch(() => null);
+    if (info === null) return (await lstat(dir).catch(() => null)) === null;
+    return info.isFile() && (await readFile(file, "utf8")).trim() === `gitdir: ${this.repository(commonDir).placeOf(dir).gitDir}`;
   }
 
   async testIn(workspace: Workspace, dir: string, tree: string, { command, timeoutMs }: TestCommand, signal?: AbortSignal): Promise<TestEvidence> {
