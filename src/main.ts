@@ -85,7 +85,7 @@ import { BesideCalls } from "./turns/beside-calls.ts";
 import { defaultModel, defaultWorkspace } from "./turns/settings.ts";
 import { TurnRunner } from "./turns/turn-runner.ts";
 import { AgentNews } from "./workspaces/agent-news.ts";
-import { claimWidenTool, currentFences, insideClaims } from "./workspaces/claim-tools.ts";
+import { claimWidenTool, currentFences, insideClaims, sourceOf } from "./workspaces/claim-tools.ts";
 import { Git } from "./workspaces/git.ts";
 import { Worktrees } from "./workspaces/worktrees.ts";
 
@@ -242,6 +242,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     settings: config,
     processes,
     files: textFiles,
+    likeness: (cwd, files) => sourceOf(worktrees, cwd, files),
     catalogue,
     memory: store,
     surroundings: { inherited, credential },

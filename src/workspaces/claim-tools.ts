@@ -92,6 +92,12 @@ export function claimWidenTool(workspaces: Workspaces, judge: ClaimJudge): Tool 
   };
 }
 
+/** The checkout that a worktree was made of, when these files and folders in it are those of its base; else null. */
+export async function sourceOf(workspaces: Workspaces, dir: string, paths: readonly string[]): Promise<string | null> {
+  const one = await workspaceOf(workspaces, dir);
+  return one !== null && (await workspaces.areAsBase(one.id, paths)) ? one.repository : null;
+}
+
 async function workspaceOf(workspaces: Workspaces, dir: string): Promise<Workspace | null> {
   const name = basename(dir);
   if (!name.startsWith("ws_")) return null;

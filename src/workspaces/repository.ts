@@ -249,6 +249,11 @@ export class Repository {
     return { changed: [...new Set(changed)], unknown: unknown.filter((path) => !path.endsWith("/")) };
   }
 
+  /** Everything that is in no commit, ignored files too; a folder of which nothing is ends in a slash. */
+  async untracked(place: Place): Promise<string[]> {
+    return this.git.fields(place, ["ls-files", "-z", "--others"]);
+  }
+
   /** The tree of everything in a worktree that is not ignored. The worktree and its index stay as they are. */
   async treeOfFiles(place: Place): Promise<string> {
     return this.#withIndex(join(place.gitDir, "index"), async (env) => {

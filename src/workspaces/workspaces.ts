@@ -21,6 +21,9 @@ export interface Workspaces {
   /** @throws {Fault} WORKSPACE_NOT_FOUND. */
   status(id: WorkspaceId): Promise<WorkspaceStatus>;
 
+  /** Whether what lies at and below these paths is exactly what the base has there, ignored files counted. */
+  areAsBase(id: WorkspaceId, paths: readonly string[]): Promise<boolean>;
+
   /**
    * Commits everything that is in the worktree on its branch (no hooks). Null: there was nothing to commit.
    * @throws {Fault} WORKSPACE_FENCED when `epoch` is not the workspace's.

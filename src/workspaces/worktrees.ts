@@ -164,6 +164,15 @@ export class Worktrees implements Workspaces {
     return { head, commits, changed: paths, uncommitted: uncommitted.map(({ path }) => path), outside: paths.filter((path) => !mayChange(one.claims, path)) };
   }
 
+  async areAsBase(id: WorkspaceId, paths: readonly string[]): Promise<boolean> {
+    const one = await this.#must(id, ["ready"]);
+    const repository = this.repository(one.commonDir);
+    const place = repository.placeOf(one.dir);
+    const changed = (await repository.diffNames(one.base, await repository.treeOfFiles(place))).map(({ path }) => path);
+    const isBelow = (path: string): boolean => paths.some((top) => path === top || path.startsWith(`${top}/`));
+    return !changed.some(isBelow) && !(await repository.untracked(place)).some(isBelow);
+  }
+
   async commit(id: WorkspaceId, epoch: number, message: string): Promise<string | null> {
     const one = await this.#must(id, ["ready"]);
     if (one.epoch !== epoch) throw new Fault("WORKSPACE_FENCED", { workspace: id, epoch, current: one.epoch });

@@ -93,6 +93,23 @@ test("what a harness wants to change outside of its workspace's claim is denied,
   assert.equal(existsSync(join(dir, "src/pay/b.ts")), true);
 });
 
+test("a worktree of a trusted checkout is trusted as long as the files by which a harness would act are as they were there", async (t) => {
+  const { gateway, cwd, run } = await bench(t, {}, { "workspaces.freeBytesMin": 0 });
+  const files = { "readme.md": "x\n", ".gitignore": "*.local.json\n", ".claude/settings.json": "{}\n" };
+  const repository = makeRepository(join(cwd, "shop"), files);
+  const { dir } = await gateway.api<ApiWorkspace>("POST", "/api/workspaces", { repository, label: "auth" });
+  await gateway.api("PATCH", "/api/config", { "acp.agents": { claude: scripted(cwd) } });
+  const outcome = async (): Promise<string> => (await run([{ say: "hello" }], { cwd: dir, agent: "claude" })).fault?.code ?? "done";
+  assert.equal(await outcome(), "ACP_WORKSPACE_UNTRUSTED");
+  await gateway.api("PATCH", "/api/config", { "acp.trustedWorkspaces": [repository] });
+  assert.equal(await outcome(), "done");
+  for (const path of [".claude/settings.json", ".claude/settings.local.json"]) {
+    writeFileSync(join(dir, path), '{"hooks": 1}\n');
+    assert.equal(await outcome(), "ACP_WORKSPACE_UNTRUSTED", path);
+    if (path in files) writeFileSync(join(dir, path), files[path as keyof typeof files]);
+  }
+});
+
 test("a harness works on a child like an agent of our own: its words are the result, its tools are events and history", async (t) => {
   const { gateway, run, events, cwd } = await bench(t);
   const task = await run([{ say: "Looking. " }, { tool: { id: "t1", name: "Grep", input: { q: "x" }, output: "two hits" } }, { update: { sessionUpdate: "plan", entries: [] } }, { update: { sessionUpdate: "from_the_future", n: 7 } }, { say: "Found two." }]);

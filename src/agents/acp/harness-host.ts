@@ -45,6 +45,8 @@ export interface HostDeps {
   readonly settings: Settings;
   readonly processes: ProcessTree;
   readonly files: HarnessFiles;
+  /** The folder that another stands for as long as these files in it are as they were there, e.g. the checkout that a worktree was made of; null = none. */
+  readonly likeness: (cwd: string, files: readonly string[]) => Promise<string | null>;
   readonly catalogue: HarnessCatalogue;
   readonly memory: HarnessMemory;
   readonly surroundings: Surroundings;
@@ -323,9 +325,12 @@ export class HarnessHost implements Harnesses {
   async #checkFolder(spec: HarnessSpec, cwd: string): Promise<void> {
     const { settings, files } = this.#deps;
     if (!(await files.isInside(cwd, cwd))) throw new Fault("ACP_SESSION_INIT_FAILED", { agent: spec.id, problem: `there is no folder ${cwd}`, hint: "make it, or name another with cwd" });
-    if (settings.get(trustedWorkspaces).some((folder) => cwd === folder || cwd.startsWith(`${folder.replace(/\/+$/, "")}/`))) return;
+    const isTrusted = (place: string): boolean => settings.get(trustedWorkspaces).some((folder) => place === folder || place.startsWith(`${folder.replace(/\/+$/, "")}/`));
+    if (isTrusted(cwd)) return;
     const found: string[] = [];
     for (const name of spec.projectFiles) if (await files.isInside(cwd, join(cwd, name))) found.push(name);
+    const like = found.length === 0 ? null : await this.#deps.likeness(cwd, found);
+    if (like !== null && isTrusted(like)) return;
     if (found.length > 0) throw new Fault("ACP_WORKSPACE_UNTRUSTED", { agent: spec.id, cwd, files: found.join(", ") });
   }
 
