@@ -1,5 +1,6 @@
 /**
- * Writes docs/reference/ from the code, or with `--check` says which pages are no longer what the code says.
+ * Writes docs/reference/ and the schemas of api/wire.ts from the code, or with `--check` says which of them are
+ * no longer what the code says.
  *
  * The pages are made from the same entries that the program runs on; nobody edits them by hand.
  */
@@ -15,30 +16,33 @@ import { PLAN_TASK_MOVES } from "../src/model/plan-run.ts";
 import { PLAN_SCHEMA } from "../src/plans/plan-schema.ts";
 import { TASK_MOVES } from "../src/model/task.ts";
 import { TURN_MOVES } from "../src/model/turn.ts";
+import { wireSchemas } from "./wire-schemas.mjs";
 
-const folder = join(dirname(dirname(fileURLToPath(import.meta.url))), "docs", "reference");
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const folder = join("docs", "reference");
 
 const PAGES = {
-  "settings.md": settingsPage(),
-  "faults.md": faultsPage(),
-  "events.md": eventsPage(),
-  "states.md": statesPage(),
-  "cli.md": await cliPage(),
-  "plan.schema.json": `${JSON.stringify(PLAN_SCHEMA, null, 2)}\n`,
+  [join(folder, "settings.md")]: settingsPage(),
+  [join(folder, "faults.md")]: faultsPage(),
+  [join(folder, "events.md")]: eventsPage(),
+  [join(folder, "states.md")]: statesPage(),
+  [join(folder, "cli.md")]: await cliPage(),
+  [join(folder, "plan.schema.json")]: `${JSON.stringify(PLAN_SCHEMA, null, 2)}\n`,
+  [join("src", "api", "wire-schemas.ts")]: wireSchemasSource(),
 };
 
 const isCheck = process.argv.includes("--check");
-mkdirSync(folder, { recursive: true });
+mkdirSync(join(root, folder), { recursive: true });
 for (const [name, text] of Object.entries(PAGES)) {
-  const file = join(folder, name);
+  const file = join(root, name);
   const before = textOf(file);
   if (before === text) continue;
   if (isCheck) {
-    process.stdout.write(`docs/reference/${name} is not what the code says\n`);
+    process.stdout.write(`${name} is not what the code says\n`);
     process.exitCode = 1;
   } else {
     writeFileSync(file, text);
-    process.stdout.write(`docs/reference/${name} written\n`);
+    process.stdout.write(`${name} written\n`);
   }
 }
 
@@ -101,6 +105,17 @@ async function cliPage() {
   };
   program.commands.forEach((one) => visit(one, ["yard"]));
   return page("Commands", "Exit codes: 0 done, 1 failed, 2 wrong use, 3 no gateway there. Errors are one line on standard error, `yard: CODE: message`; with `--json` the fault as JSON.", sections.join("\n"));
+}
+
+/** As one line of JSON for each shape: nobody reads it, and a diff still shows which shape changed. */
+function wireSchemasSource() {
+  const shapes = Object.entries(wireSchemas(readFileSync(join(root, "src", "api", "wire.ts"), "utf8")));
+  return `/** The shapes of wire.ts as JSON Schemas, for the OpenAPI document. Made by scripts/make-docs.mjs; do not edit. */
+import type { JsonObject } from "../base/json.ts";
+
+export const WIRE_SCHEMAS: Readonly<Record<string, JsonObject>> = {
+${shapes.map(([name, schema]) => `  ${name}: ${JSON.stringify(schema)},\n`).join("")}};
+`;
 }
 
 // ── parts ───────────────────────────────────────────────────────────────────────────────────

@@ -1,24 +1,13 @@
-/** The OpenAPI document, made from the same table that serves the routes. */
+/** The OpenAPI document, made from the same table that serves the routes and from the shapes in wire.ts. */
 import type { JsonObject } from "../base/json.ts";
 import type { Fields } from "./read-body.ts";
 import type { SpecialRoute } from "./route-table.ts";
 import type { Route } from "./route.ts";
 
-const FAULT_SCHEMA: JsonObject = {
-  type: "object",
-  required: ["code", "message", "details", "retryable"],
-  properties: {
-    code: { type: "string", description: "From the table in docs/faults.md." },
-    message: { type: "string", description: "What is wrong, where, and what to do." },
-    details: { type: "object" },
-    retryable: { type: "boolean", description: "The same request may succeed later." },
-    retryAfterMs: { type: "integer" },
-  },
-};
+const FAULT_RESPONSE: JsonObject = { description: "Refused or failed.", content: { "application/json": { schema: shape("ApiFault") } } };
 
-const FAULT_RESPONSE: JsonObject = { description: "Refused or failed.", content: { "application/json": { schema: { $ref: "#/components/schemas/ApiFault" } } } };
-
-export function openApiDocument(routes: readonly Route[], special: readonly SpecialRoute[], version: string): JsonObject {
+/** @param schemas  of wire.ts, by name. */
+export function openApiDocument(routes: readonly Route[], special: readonly SpecialRoute[], schemas: JsonObject, version: string): JsonObject {
   const paths: Record<string, Record<string, JsonObject>> = {};
   for (const route of routes) put(paths, route.path, route.method, operationOf(route));
   for (const one of special) put(paths, one.path, one.method, specialOperationOf(one));
@@ -29,7 +18,7 @@ export function openApiDocument(routes: readonly Route[], special: readonly Spec
     paths,
     components: {
       securitySchemes: { token: { type: "http", scheme: "bearer" } },
-      schemas: { ApiFault: FAULT_SCHEMA },
+      schemas,
     },
   };
 }
@@ -46,18 +35,20 @@ function operationOf(route: Route): JsonObject {
     summary: route.doc,
     parameters: [...parametersOf(route.fields.path, "path"), ...parametersOf(route.fields.query, "query")],
     ...(body === null ? {} : { requestBody: { required: requiredIn(route.fields.body).length > 0, content: { "application/json": { schema: body } } } }),
-    responses: { "2XX": { description: `${route.answer} of api/wire.ts.`, content: { "application/json": { schema: { type: "object", title: route.answer } } } }, default: FAULT_RESPONSE },
+    responses: { "2XX": { description: route.answer, content: { "application/json": { schema: shape(route.answer) } } }, default: FAULT_RESPONSE },
   };
 }
 
 function bodySchemaOf(route: Route): JsonObject | null {
   if (route.wholeBody !== null) return { type: "object", additionalProperties: true };
-  const fields = Object.entries(route.fields.body);
-  if (fields.length === 0) return null;
+  return Object.keys(route.fields.body).length === 0 ? null : objectOf(route.fields.body);
+}
+
+function objectOf(fields: Fields): JsonObject {
   return {
     type: "object",
-    properties: Object.fromEntries(fields.map(([name, field]) => [name, field.schema])),
-    required: requiredIn(route.fields.body),
+    properties: Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, field.schema])),
+    required: requiredIn(fields),
     additionalProperties: false,
   };
 }
@@ -70,6 +61,19 @@ function requiredIn(fields: Fields): readonly string[] {
   return Object.keys(fields).filter((name) => fields[name]!.required);
 }
 
-function specialOperationOf(one: SpecialRoute): JsonObject {
-  return { summary: one.doc, ...(one.open ? { security: [] } : {}), responses: { "2XX": { description: "Done." }, default: FAULT_RESPONSE } };
+function specialOperationOf({ path, doc, open, query = {}, body, answer }: SpecialRoute): JsonObject {
+  const inPath = [...path.matchAll(/:(\w+)/g)].map(([, name]): JsonObject => ({ name: name!, in: "path", required: true, schema: { type: "string" } }));
+  const fields = body === undefined ? {} : { requestBody: { required: true, content: { "application/json": { schema: objectOf(body) } } } };
+  const done = answer === undefined ? {} : { content: { [answer.type]: { schema: answer.shape === undefined ? { type: "string" } : shape(answer.shape) } } };
+  return {
+    summary: doc,
+    ...(open ? { security: [] } : {}),
+    parameters: [...inPath, ...parametersOf(query, "query")],
+    ...fields,
+    responses: { "2XX": { description: answer?.shape ?? "Done.", ...done }, default: FAULT_RESPONSE },
+  };
+}
+
+function shape(name: string): JsonObject {
+  return { $ref: `#/components/schemas/${name}` };
 }

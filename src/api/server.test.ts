@@ -439,6 +439,8 @@ test("the OpenAPI document names every route once, and no field of a route hides
   const documented = Object.entries(body.paths as Record<string, object>).flatMap(([path, operations]) => Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`));
   const served = [...routes, ...Object.values(SPECIAL_ROUTES)].map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, "{$1}")}`);
   assert.deepEqual(documented.sort(), served.sort());
+  const shapes = [...JSON.stringify(body).matchAll(/"#\/components\/schemas\/(\w+)"/g)].map(([, name]) => name!);
+  assert.deepEqual(shapes.filter((name) => !Object.hasOwn(body.components.schemas, name)), [], "every shape that is named is there");
   assert.equal(new Set(routes.map((route) => route.rpc)).size, routes.length);
   for (const { rpc, path, fields } of routes) {
     const names = [fields.path, fields.query, fields.body].flatMap((part) => Object.keys(part));

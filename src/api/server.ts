@@ -31,9 +31,9 @@ import { makePage } from "./page.ts";
 import { errorBody, errorShapeOf } from "./provider-errors.ts";
 import { serveProxy } from "./proxy-door.ts";
 import { inUrl, Places } from "./places.ts";
-import { bad, may, must, readFields, readJson, sessionKey, text, word } from "./read-body.ts";
+import { bad, readFields, readJson } from "./read-body.ts";
 import { BODY_BYTES_MAX, readRequest, type Call, type Route, type RouteDeps } from "./route.ts";
-import { routeTable, SPECIAL_ROUTES, type SpecialRoute } from "./route-table.ts";
+import { EVENTS_QUERY, LOGIN_BODY, routeTable, SPECIAL_ROUTES, type SpecialRoute } from "./route-table.ts";
 import { FRAME_BYTES_MAX, serveSocket } from "./socket.ts";
 import { acceptUpgrades, type Upgrades } from "./upgrades.ts";
 import type { LoginAnswer } from "./wire.ts";
@@ -73,7 +73,6 @@ const SOCKETS_MAX = 10_000;
 /** How long requests that run may go on after `close`, and how often connections that fell idle are closed. */
 const CLOSE_WITHIN_MS = 3_000;
 const SWEEP_EVERY_MS = 50;
-const TOKEN_LENGTH_MAX = 1_000;
 
 const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   "content-security-policy": "default-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'",
@@ -304,12 +303,6 @@ interface SpecialParts {
   readMetrics(): Promise<string>;
 }
 
-const EVENTS_QUERY = {
-  session: may(sessionKey(), "Only events of this session."),
-  after: may(text({ max: 20 }), "The number after which to begin, or now."),
-};
-const LOGIN_BODY = { token: must(word({ max: TOKEN_LENGTH_MAX }), "The gateway's token.") };
-
 function serveSpecial(app: FastifyInstance, { deps, routes, guard, credentials, connections, upgrades, readMetrics }: SpecialParts): void {
   const jsonOf = makeEventWriter();
   const methods = new Map(routes.map((route) => [route.rpc, route]));
@@ -364,7 +357,10 @@ function serveSpecial(app: FastifyInstance, { deps, routes, guard, credentials, 
 
   app.route({
     ...at(SPECIAL_ROUTES.openapi),
-    handler: async () => openApiDocument(routes, Object.values(SPECIAL_ROUTES), deps.status().version),
+    async handler() {
+      const { WIRE_SCHEMAS } = await import("./wire-schemas.ts"); // large, and seldom asked for
+      return openApiDocument(routes, Object.values(SPECIAL_ROUTES), WIRE_SCHEMAS, deps.status().version);
+    },
   });
   app.route({
     ...at(SPECIAL_ROUTES.metrics),

@@ -7,10 +7,14 @@
 
 export type ApiQueueMode = "auto" | "followup" | "collect" | "steer" | "interrupt" | "rollback" | "reject" | "parallel";
 
+/** Every refusal and failure. Programs decide by `code` and `retryable`; `message` is for people. */
 export interface ApiFault {
+  /** From the table in docs/reference/faults.md. */
   code: string;
+  /** What is wrong, where, and what to do. */
   message: string;
   details: Record<string, unknown>;
+  /** The same request may succeed later. */
   retryable: boolean;
   retryAfterMs?: number;
 }

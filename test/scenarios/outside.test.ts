@@ -1,6 +1,8 @@
 /** What a program that nobody here wrote meets first: keys, peers, commands and streams, as the contract names them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { JsonObject } from "../../src/base/json.ts";
+import { readOutput } from "../../src/model/output-schema.ts";
 import type { ApiEvent, ApiSession, MessageAccepted, SessionList, TaskList } from "../../src/api/wire.ts";
 import { startGateway } from "../support/gateway.ts";
 
@@ -63,4 +65,51 @@ test("a command has an id and one reply that names it, and is carried out once, 
   await gateway.restart();
   const again = await gateway.send("/bg say it took a while", { clientMessageId: "c3" });
   assert.deepEqual([again.messageId, again.duplicate], [background.messageId, true], "also after a restart");
+});
+
+/** A schema of the document on its own: references filled in, and nothing allowed that is not named. */
+function closed(schema: JsonObject, shapes: Readonly<Record<string, JsonObject>>): JsonObject {
+  const inside = (one: unknown): unknown => (Array.isArray(one) ? one.map(inside) : typeof one === "object" && one !== null ? closed(one as JsonObject, shapes) : one);
+  const { $ref, allOf, description: _description, ...own } = schema;
+  if (typeof $ref === "string") return closed(shapes[$ref.split("/").at(-1)!]!, shapes);
+  if (Array.isArray(allOf) && allOf.length === 1) return closed(allOf[0] as JsonObject, shapes);
+  const properties = own["properties"] as Readonly<Record<string, JsonObject>> | undefined;
+  const filled = Object.fromEntries(Object.entries(own).filter(([name]) => name !== "properties").map(([name, one]) => [name, ["required", "enum", "type"].includes(name) ? one : inside(one)]));
+  if (properties === undefined) return filled as JsonObject;
+  return { ...filled, properties: Object.fromEntries(Object.entries(properties).map(([name, one]) => [name, closed(one, shapes)])), additionalProperties: own["additionalProperties"] ?? false } as JsonObject;
+}
+
+test("the OpenAPI document is true: what the routes and the stream answer has every field that it names, and no other", async (t) => {
+  const gateway = await startGateway(t, { config: { ...NO_WAIT, "agents.defaults.subagents.gatherMs": 0 } });
+  const { messageId } = await gateway.send("research solar and research wind, then summarise");
+  await gateway.waitReply(messageId);
+  await gateway.waitEvent(({ type, data }) => type === "reply" && /background task/.test(String(data["text"])));
+  const { tasks } = await gateway.api<TaskList>("GET", "/api/tasks");
+  const document = await gateway.api<{ paths: Record<string, Record<string, JsonObject>>; components: { schemas: Record<string, JsonObject> } }>("GET", "/api/openapi.json");
+  const shapes = document.components.schemas;
+  const check = (name: string, schema: JsonObject, answer: unknown): void => {
+    const read = readOutput(closed(schema, shapes), JSON.stringify(answer));
+    assert.deepEqual("problems" in read ? read.problems : [], [], name);
+  };
+
+  const named: Readonly<Record<string, string>> = { "{session}": encodeURIComponent("agent:main:main"), "{taskId}": tasks[0]!.taskId, "{flowId}": tasks[0]!.flowId };
+  let checked = 0;
+  for (const [template, operations] of Object.entries(document.paths)) {
+    const path = template.replace(/\{\w+\}/g, (parameter) => named[parameter] ?? parameter);
+    const schema = (operations["get"]?.["responses"] as undefined | { "2XX": { content?: Record<string, { schema: JsonObject }> } })?.["2XX"].content?.["application/json"]?.schema;
+    if (schema === undefined || path.includes("{")) continue;
+    check(template, schema, await gateway.api("GET", path));
+    checked++;
+  }
+  assert.ok(checked >= 25, `${checked} routes`);
+  check("messages.send", shapes["MessageAccepted"]!, await gateway.send("/status"));
+  check("spawns.create", shapes["SpawnAccepted"]!, await gateway.api("POST", "/api/spawns", { task: "say done", wait: true }));
+  check("a refusal", shapes["ApiFault"]!, (await gateway.call("GET", "/api/tasks/none")).body);
+  const types = new Set<string>();
+  for await (const event of gateway.events()) {
+    check(event.type, shapes["ApiEvent"]!, event);
+    types.add(event.type);
+    if (event.type === "task.ended" && types.has("reply")) break;
+  }
+  assert.ok(types.size >= 9, [...types].join(", "));
 });
