@@ -10,6 +10,7 @@ import { cpuMs } from "./support/process-usage.ts";
 
 const JOBS = 10_000;
 const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 /** Jobs that come due while it is measured, and how far apart. */
 const DUE = 200;
 const APART_MS = 50;
@@ -25,10 +26,11 @@ export const jobs: Bench = {
   async run({ quick }: BenchOptions): Promise<Row[]> {
     const idleMs = quick ? IDLE_MS / 4 : IDLE_MS;
     const home = makeHome();
-    const farAway = Date.now() + HOUR_MS;
-    await fillJobs(home, Array.from({ length: JOBS }, (_none, n) => ({ spec: specOf(`job${n}`), at: farAway + n })));
+    // None of them due while it is measured, and each within its step.
+    await fill(home, Date.now() + HOUR_MS / 2);
     const empty = await startGateway();
     await empty.stop();
+    const setBack = await startSetBack();
     const gateway = await startGateway({ home });
     await sleep(systemClock, SETTLE_MS);
     const cpuBefore = cpuMs(gateway.pid);
@@ -47,12 +49,26 @@ export const jobs: Bench = {
     if (late.length !== DUE) throw new Error(`${late.length} of ${DUE} jobs were run`);
     return [
       { name: `start to ready, ${JOBS} jobs`, unit: "ms", measured: gateway.readyMs, must: 1_000, aim: 500, floor: empty.readyMs, note: "floor: no jobs" },
+      { name: `start to ready, ${JOBS} jobs, clock set back`, unit: "ms", measured: setBack, must: 1_000, aim: 500, floor: empty.readyMs, note: "by two days while no gateway ran: each job gets another next moment" },
       { name: `idle CPU per second, ${JOBS} jobs`, unit: "ms", measured: idleCpuMs, must: 10, aim: 5, floor: null, note: `over ${idleMs / 1000} s; 10 ms are 1 %` },
       { name: "a job is run late by, p50", unit: "ms", measured: median(late), must: null, aim: null, floor: null, note: `${DUE} jobs, one every ${APART_MS} ms, each a whole turn` },
       { name: "a job is run late by, p99", unit: "ms", measured: p99(late), must: 50, aim: 20, floor: null, note: "" },
     ];
   },
 };
+
+function fill(home: string, from: number): Promise<void> {
+  return fillJobs(home, Array.from({ length: JOBS }, (_none, n) => ({ spec: specOf(`job${n}`), at: from + n })));
+}
+
+async function startSetBack(): Promise<number> {
+  const home = makeHome();
+  await fill(home, Date.now() + 2 * DAY_MS);
+  const gateway = await startGateway({ home });
+  await gateway.stop();
+  removeHome(home);
+  return gateway.readyMs;
+}
 
 async function inGroups<T>(names: readonly string[], ask: (name: string, n: number) => Promise<T>): Promise<T[]> {
   const answers: T[] = [];

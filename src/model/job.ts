@@ -98,7 +98,7 @@ export interface Job {
   readonly dueAt: number | null;
   /** The newest moment that has its row. */
   readonly lastFor: number | null;
-  /** What a watched file was like. */
+  /** What a watched file was like; for a job that waits for tasks, since when. */
   readonly fingerprint: string | null;
   readonly failures: number;
   readonly createdAt: number;

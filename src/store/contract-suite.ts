@@ -6,11 +6,11 @@
  */
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import type { SessionKey } from "../base/ids.ts";
+import type { SessionKey, TaskId } from "../base/ids.ts";
 import type { ScopeBudgets } from "../model/budget.ts";
 import { NO_USAGE } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
-import type { Job, JobSpec, Run, RunRules } from "../model/job.ts";
+import type { Job, JobSpec, Run, RunRules, Schedule } from "../model/job.ts";
 import { hasEnded, type TaskState } from "../model/task.ts";
 import { ATTEMPTS_WITHOUT_PROGRESS_MAX } from "../model/turn.ts";
 import { approvalContract } from "./contract-of-approvals.ts";
@@ -1276,6 +1276,39 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     assert.deepEqual(await bench.started(), []);
   });
 
+  promise("after the clock was set back, jobs of equal steps go on one step from now, never on a moment that has its row, and the others stay", async (bench) => {
+    const now = bench.clock.now();
+    const step = 60_000;
+    const add = (name: string, schedule: Schedule, at: number) => bench.store.putJob({ spec: { ...JOB, name, schedule }, origin: "made", state: "active", next: { nextFor: at, dueAt: at }, fingerprint: null, jobsMax: 100 });
+    await add("far", { kind: "every", everyMs: step }, now + 2 * 86_400_000 + 7);
+    await add("on an old step", { kind: "every", everyMs: step }, now + 10 * step);
+    await add("in time", { kind: "every", everyMs: step }, now + step);
+    await add("nightly", { kind: "cron", expr: "0 3 * * *", tz: "UTC" }, now + 2 * 86_400_000);
+    assert.equal(await bench.store.unstallJobs(), 2);
+    const next = Object.fromEntries((await bench.store.jobs({ limit: 10 })).jobs.map((job) => [job.spec.name, job.nextFor! - now]));
+    assert.deepEqual(next, { far: step, "on an old step": step + 1, "in time": step, nightly: 2 * 86_400_000 });
+    assert.equal(await bench.store.unstallJobs(), 0, "asked again it changes nothing");
+  });
+
+  promise("the end of a task sets off each job that waits for it once, and no job that began to wait after it", async (bench) => {
+    const waitFor = (name: string, label: string | null, since: number) => bench.store.putJob({ spec: { ...JOB, name, schedule: { kind: "task", label } }, origin: "made", state: "active", next: null, fingerprint: String(since), jobsMax: 100 });
+    const task = await bench.spawn(null, "build");
+    const any = await waitFor("any", null, bench.clock.now());
+    const build = await waitFor("build", "build", bench.clock.now());
+    await waitFor("other", "deploy", bench.clock.now());
+    const names = async (one: TaskId | null, since = 0): Promise<string[]> => (await bench.store.jobsOfTasks({ task: one, since, limit: 10 })).map(({ job }) => job.spec.name).sort();
+    assert.deepEqual(await names(null), [], "it has not ended");
+    bench.clock.advance(10);
+    await bench.done(await bench.start());
+    assert.deepEqual([await names(task.taskId), await names(null)], [["any", "build"], ["any", "build"]]);
+    assert.deepEqual(await names(null, bench.clock.now() + 1), [], "too long ago");
+    await fire(bench, any, bench.clock.now(), { source: `task:${task.taskId}`, expected: null });
+    await fire(bench, any, bench.clock.now(), { source: `task:${task.taskId}`, expected: null });
+    assert.deepEqual([await names(task.taskId), (await bench.store.jobRuns({ id: any.id, limit: 10 })).runs.length], [["build"], 1]);
+    await bench.store.patchJob({ id: build.id, spec: build.spec, state: "active", why: null, next: null, fingerprint: String(bench.clock.now() + 1) });
+    assert.deepEqual(await names(null), [], "it began to wait afterwards");
+  });
+
   promise("removing a job stops what it runs and takes its sessions along", async (bench) => {
     const job = await addJob(bench);
     const run = (await fire(bench, job, bench.clock.now()))!;
@@ -1288,19 +1321,20 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
 
 const RUN_RULES: RunRules = { meanTurnMs: 1000, retriesMax: 2, backoffMs: 1000, alertAfter: 3, alertCooldownMs: 60_000, disableAfter: 5 };
 
+const JOB: JobSpec = {
+  name: "job", agent: "main", schedule: { kind: "cron", expr: "* * * * *", tz: "UTC" }, payload: { kind: "agentTurn", message: "go", model: null }, target: { kind: "isolated" },
+  misfire: { policy: "skip" }, overlap: "skip", staggerMs: 0, activeHours: null, delivery: { mode: "none" },
+};
+
 /** A job that is due now and does `go` in a session of its own. */
 function addJob(bench: StoreBench, change: Partial<JobSpec> = {}): Promise<Job> {
-  const spec: JobSpec = {
-    name: "job", agent: "main", schedule: { kind: "cron", expr: "* * * * *", tz: "UTC" }, payload: { kind: "agentTurn", message: "go", model: null }, target: { kind: "isolated" },
-    misfire: { policy: "skip" }, overlap: "skip", staggerMs: 0, activeHours: null, delivery: { mode: "none" }, ...change,
-  };
   const now = bench.clock.now();
-  return bench.store.putJob({ spec, origin: "made", state: "active", next: { nextFor: now, dueAt: now }, fingerprint: null, jobsMax: 10 });
+  return bench.store.putJob({ spec: { ...JOB, ...change }, origin: "made", state: "active", next: { nextFor: now, dueAt: now }, fingerprint: null, jobsMax: 10 });
 }
 
-function fire(bench: StoreBench, { id }: Job, at: number): Promise<Run | null> {
+function fire(bench: StoreBench, { id }: Job, at: number, { source = null, expected = at }: { source?: string | null; expected?: number | null } = {}): Promise<Run | null> {
   return bench.store.fireJob({
-    jobId: id, expected: at, passed: [], run: { scheduledFor: at, source: null, plan: { kind: "message", text: "go", model: null }, queue: false }, next: { nextFor: at + 60_000, dueAt: at + 60_000 }, rules: RUN_RULES,
+    jobId: id, expected, passed: [], run: { scheduledFor: at, source, plan: { kind: "message", text: "go", model: null }, queue: false }, next: { nextFor: at + 60_000, dueAt: at + 60_000 }, rules: RUN_RULES,
   });
 }
 

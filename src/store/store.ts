@@ -693,16 +693,19 @@ export interface StoreVerbs {
   removeJob(id: JobId): boolean;
   job(idOrName: string): Job | null;
   jobs(query: JobQuery): { readonly jobs: readonly Job[]; readonly next: string | null };
-  /** Active jobs of one kind of schedule. */
-  jobsOfKind(query: { kind: Schedule["kind"]; limit: number }): readonly Job[];
+  /** Active jobs of one kind of schedule, by id. */
+  jobsOfKind(query: { kind: Schedule["kind"]; after?: JobId; limit: number }): readonly Job[];
+  /**
+   * Active jobs that the end of a task sets off, and that have no row for it yet. `task` null: of all tasks that
+   * ended since a moment, and since the job began to wait.
+   */
+  jobsOfTasks(query: { task: TaskId | null; since: number; limit: number }): readonly { readonly job: Job; readonly task: TaskId }[];
   /** Jobs that the configuration made. */
   configJobs(): readonly Job[];
   /** Jobs whose time has come, runs whose next attempt has, and when to ask again. */
   dueJobs(input: { limit: number }): { readonly jobs: readonly Job[]; readonly retries: readonly RunId[]; readonly nextAt: number | null };
-  /** Jobs of equal steps that a clock which was set back would leave silent. */
-  stalledJobs(): readonly Job[];
-  /** Gives a job another next moment. False: it has one that was not expected. */
-  moveJob(input: { id: JobId; expected: number; next: NextMoment }): boolean;
+  /** Jobs of equal steps that a clock which was set back would leave silent go on one step from now. @returns how many. @cost a look at each such job. */
+  unstallJobs(): number;
   setFingerprint(input: { id: JobId; fingerprint: string | null }): void;
   /**
    * Writes the moments of a job that have passed, turns the one that is run into its message, and

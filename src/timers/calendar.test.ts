@@ -50,10 +50,9 @@ test("an expression that cannot be read is refused with its text", () => {
 
 test("jobs that begin on the full hour are spread, each always by the same time, and other moments are not moved", () => {
   const calendar = new Calendar();
-  const spec = { staggerMs: 60_000, schedule: { kind: "cron", expr: "0 * * * *", tz: "UTC" } } as never;
-  const due = (key: string, moment: string): number => calendar.moment(spec, key, at(moment))!.dueAt - at(moment);
+  const due = (name: string, moment: string): number => calendar.moment({ name, staggerMs: 60_000, schedule: { kind: "cron", expr: "0 * * * *", tz: "UTC" } } as never, at(moment))!.dueAt - at(moment);
   assert.equal(due("job_a", "2026-01-01T10:00:00Z"), due("job_a", "2026-01-02T11:00:00Z"));
-  assert.ok(new Set(["a", "b", "c", "d"].map((key) => due(key, "2026-01-01T10:00:00Z"))).size > 1);
+  assert.ok(new Set(["a", "b", "c", "d"].map((name) => due(name, "2026-01-01T10:00:00Z"))).size > 1);
   assert.equal(due("job_a", "2026-01-01T10:30:00Z"), 0);
 });
 

@@ -42,8 +42,8 @@ export class Calendar {
   }
 
   /** Moment and stagger. */
-  moment(spec: JobSpec, jobKey: string, at: number | null): NextMoment | null {
-    return at === null ? null : { nextFor: at, dueAt: at + this.#stagger(spec, jobKey, at) };
+  moment(spec: JobSpec, at: number | null): NextMoment | null {
+    return at === null ? null : { nextFor: at, dueAt: at + this.#stagger(spec, at) };
   }
 
   /** Minutes since midnight on the wall. */
@@ -53,9 +53,9 @@ export class Calendar {
   }
 
   /** Spread over the minutes after a full hour, always the same for one job, so that not all begin at once. */
-  #stagger({ staggerMs, schedule }: JobSpec, jobKey: string, at: number): number {
+  #stagger({ name, staggerMs, schedule }: JobSpec, at: number): number {
     if (staggerMs === 0 || schedule.kind !== "cron" || this.civil.wallOf(schedule.tz, at) % HOUR_MS !== 0) return 0;
-    return createHash("sha256").update(jobKey).digest().readUInt32BE(0) % (staggerMs + 1);
+    return createHash("sha256").update(name).digest().readUInt32BE(0) % (staggerMs + 1);
   }
 
   #expression(expr: string): Cron {

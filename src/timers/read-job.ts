@@ -38,6 +38,8 @@ export interface ReadJobOptions {
   readonly fallbackName: string;
   /** The agent of a job that names none. */
   readonly agent?: string;
+  /** True for jobs that are read again and again, e.g. from the configuration: a time from now would move with each reading. */
+  readonly isKept?: boolean;
 }
 
 const FIELDS = ["name", "agent", "schedule", "payload", "target", "misfire", "overlap", "staggerMs", "activeHours", "delivery", "enabled"] as const;
@@ -85,11 +87,12 @@ export function readMoment(value: unknown, where: string, now: number): number {
   return ms;
 }
 
-function readSchedule(value: unknown, { calendar, timezone, now }: ReadJobOptions): Schedule {
+function readSchedule(value: unknown, { calendar, timezone, now, isKept = false }: ReadJobOptions): Schedule {
   const schedule = fields(value, "schedule", ["kind", "at", "everyMs", "every", "expr", "cron", "tz", "label", "path", "ref"]);
   const kind = choiceIn(schedule["kind"], "schedule.kind", ["at", "every", "cron", "task", "file"]);
   switch (kind) {
     case "at":
+      if (isKept && String(schedule["at"]).startsWith("+")) throw bad("schedule.at", "must be a date with its zone here: a time from now would begin anew with each start");
       return { kind, at: readMoment(schedule["at"], "schedule.at", now) };
     case "every": {
       const everyMs = readDuration(schedule["everyMs"] ?? schedule["every"], "schedule.everyMs");

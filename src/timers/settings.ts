@@ -4,7 +4,8 @@ import { BadValue, text, wholeNumber, yesNo, type Setting } from "../base/settin
 import type { RunRules } from "../model/job.ts";
 import { Fault } from "../model/faults.ts";
 import { readHooks, HOOKS_BOUNDS, type Hook } from "./hook.ts";
-import { JOBS_IN_LIST_MAX } from "./read-job.ts";
+import { Calendar } from "./calendar.ts";
+import { JOBS_IN_LIST_MAX, readJob } from "./read-job.ts";
 
 export const jobsEnabled: Setting<boolean> = {
   key: "jobs.enabled",
@@ -25,15 +26,27 @@ export const jobsList: Setting<readonly Json[]> = {
   parse(value) {
     if (!Array.isArray(value) || value.length > JOBS_IN_LIST_MAX) throw new BadValue(jobsList.bounds);
     const names = new Set<string>();
+    const calendar = new Calendar();
     for (const one of value as Json[]) {
       const name = isJsonObject(one) ? one["name"] : undefined;
       if (typeof name !== "string" || name === "") throw new BadValue("a list whose every job has a name");
       if (names.has(name)) throw new BadValue(`a list in which each name stands once (${name} stands twice)`);
       names.add(name);
+      check(one, name, calendar);
     }
     return value as Json[];
   },
 };
+
+/** What does not hang on other settings is refused at once, with its place. */
+function check(job: Json, name: string, calendar: Calendar): void {
+  try {
+    readJob(job, { calendar, timezone: "UTC", graceMs: 0, staggerMs: 0, now: 0, fallbackName: name, isKept: true });
+  } catch (thrown) {
+    if (thrown instanceof Fault && thrown.code === "BAD_REQUEST") throw new BadValue(`${jobsList.bounds} (${name}: ${thrown.message})`);
+    throw thrown;
+  }
+}
 
 export const jobsMax: Setting<number> = {
   key: "jobs.max",

@@ -13,7 +13,7 @@
  *   - a job that cannot be computed is switched off, and the person is told
  */
 import type { Clock } from "../base/clock.ts";
-import type { RunId, SessionKey } from "../base/ids.ts";
+import type { JobId, RunId, SessionKey, TaskId } from "../base/ids.ts";
 import { isJsonObject, type JsonObject } from "../base/json.ts";
 import type { Log } from "../base/log.ts";
 import type { Settings } from "../base/setting.ts";
@@ -22,7 +22,6 @@ import type { YardEvent } from "../model/event.ts";
 import { asFault, Fault } from "../model/faults.ts";
 import type { Job, JobSpec, JobState, Run, RunPlan } from "../model/job.ts";
 import type { PoolName } from "../model/lane.ts";
-import type { TaskState } from "../model/task.ts";
 import type { NextMoment, OpenRun, Store } from "../store/store.ts";
 import { agentIds, agentsList, findAgent } from "../turns/agents-list.ts";
 import { Calendar } from "./calendar.ts";
@@ -44,9 +43,7 @@ const LOOK_RETRY_MS = 1_000;
 const TIDY_EVERY_MS = 3_600_000;
 const TIDY_AT_ONCE_MAX = 500;
 const PAGE = 500;
-/** Ended tasks that a start looks through for jobs that wait for them. */
-const ENDED_TASKS_LOOKED_AT_MAX = 500;
-const ENDED: readonly TaskState[] = ["succeeded", "failed", "timed_out", "cancelled", "lost"];
+const DAY_MS = 86_400_000;
 
 export interface TimekeeperDeps {
   readonly store: Store;
@@ -75,6 +72,7 @@ export class Timekeeper implements Jobs {
   #tidiedAt = 0;
   #watchedAt = -Infinity;
   #watchesFiles = false;
+  #watchesTasks = false;
   #disarm: () => void = () => {};
   #unlisten: (() => void)[] = [];
   #idle: Promise<void> = Promise.resolve();
@@ -92,11 +90,13 @@ export class Timekeeper implements Jobs {
     this.#unlisten = [store.onEvents((events) => this.#onEvents(events)), settings.onChange(() => this.#syncSoon())];
     for (const run of await store.openRuns()) this.#watch(run);
     this.#settleSoon([...this.#open.keys()]);
-    await this.#unstall();
+    // Equal steps are lengths of time: a clock that was set back does not make them longer.
+    await store.unstallJobs();
     this.#syncSoon();
     await this.#synced;
-    await this.#catchUpTasks();
     this.#watchesFiles = (await store.jobsOfKind({ kind: "file", limit: 1 })).length > 0;
+    this.#watchesTasks = (await store.jobsOfKind({ kind: "task", limit: 1 })).length > 0;
+    await this.#tasksEnded(null);
     this.kick();
   }
 
@@ -165,7 +165,7 @@ export class Timekeeper implements Jobs {
       const { spec } = job;
       const now = clock.now();
       const due = dealWithDue({ first: job.nextFor!, now, policy: spec.misfire, next: (after) => this.#calendar.next(spec.schedule, after, job.nextFor!), staggerMs: job.dueAt! - job.nextFor! });
-      const next = this.#calendar.moment(spec, job.id, due.next);
+      const next = this.#calendar.moment(spec, due.next);
       const planned = due.run === null ? null : this.#plan(job, false);
       const over = planned?.kind === "done" ? planned.why : next === null ? (spec.schedule.kind === "at" ? "its moment is over" : "its schedule has no further moment") : undefined;
       const plan: RunPlan | null = planned === null ? null : planned.kind === "done" ? { kind: "skip", reason: planned.why } : planned;
@@ -221,24 +221,11 @@ export class Timekeeper implements Jobs {
   // ── clocks ────────────────────────────────────────────────────────────────────────────────
 
   async #clockJumped(): Promise<void> {
-    const { clock, log } = this.#deps;
+    const { store, clock, log } = this.#deps;
     const driftMs = clock.now() - clock.monotonic();
     log.warn("clock.jumped", { byMs: Math.round(driftMs - this.#driftMs) });
+    await store.unstallJobs();
     this.#driftMs = driftMs;
-    await this.#unstall();
-  }
-
-  /** Equal steps are lengths of time: a clock that was set back does not make them longer. */
-  async #unstall(): Promise<void> {
-    const { store, clock } = this.#deps;
-    for (const job of await store.stalledJobs()) {
-      if (job.spec.schedule.kind !== "every") continue;
-      const { everyMs } = job.spec.schedule;
-      const soon = clock.now() + everyMs;
-      // Never on the old steps, whose moments may have their rows already.
-      const at = (job.nextFor! - soon) % everyMs === 0 ? soon + 1 : soon;
-      await store.moveJob({ id: job.id, expected: job.nextFor!, next: this.#calendar.moment(job.spec, job.id, at)! });
-    }
   }
 
   // ── what became of runs ───────────────────────────────────────────────────────────────────
@@ -277,7 +264,7 @@ export class Timekeeper implements Jobs {
           touched.push(...(this.#inSession.get(event.session) ?? []));
           break;
         case "task.ended":
-          void this.#taskEnded(String(event.taskId), String(event.data["label"]));
+          void this.#tasksEnded(event.taskId!);
           // It may lie at any depth below a run whose own turn is over.
           for (const { id, isEnded } of this.#open.values()) if (isEnded) touched.push(id);
           break;
@@ -320,30 +307,19 @@ export class Timekeeper implements Jobs {
 
   // ── what sets jobs off besides time ───────────────────────────────────────────────────────
 
-  async #taskEnded(taskId: string, label: string): Promise<void> {
-    if (!this.#running || !this.#deps.settings.get(jobsEnabled)) return;
+  /** Sets off the jobs that wait for the end of a task, or (null) of those that ended while nobody looked. The store writes each (job, task) once. */
+  async #tasksEnded(task: TaskId | null): Promise<void> {
+    const { store, settings, clock, log } = this.#deps;
+    if (!this.#running || !this.#watchesTasks || !settings.get(jobsEnabled)) return;
+    const since = clock.now() - settings.get(historyDays) * DAY_MS;
     try {
-      const jobs = await this.#deps.store.jobsOfKind({ kind: "task", limit: PAGE });
-      for (const job of jobs) {
-        const { schedule } = job.spec;
-        if (schedule.kind === "task" && (schedule.label === null || schedule.label === label)) await this.#setOff(job, `task:${taskId}`);
+      for (;;) {
+        const waiting = await store.jobsOfTasks({ task, since, limit: PAGE });
+        await Promise.all(waiting.map((one) => this.#setOff(one.job, `task:${one.task}`)));
+        if (waiting.length < PAGE) return;
       }
     } catch (cause) {
-      this.#deps.log.error("jobs.task-not-seen", { taskId, cause });
-    }
-  }
-
-  /** Tasks that ended while nobody looked. The store writes each (job, task) once. */
-  async #catchUpTasks(): Promise<void> {
-    const { store } = this.#deps;
-    const jobs = await store.jobsOfKind({ kind: "task", limit: PAGE });
-    if (jobs.length === 0) return;
-    const { tasks } = await store.tasks({ states: ENDED, limit: ENDED_TASKS_LOOKED_AT_MAX });
-    for (const task of tasks.toReversed()) {
-      for (const job of jobs) {
-        const { schedule } = job.spec;
-        if (schedule.kind === "task" && task.endedAt! >= job.createdAt && (schedule.label === null || schedule.label === task.label)) await this.#setOff(job, `task:${task.taskId}`);
-      }
+      log.error("jobs.task-not-seen", { task, cause });
     }
   }
 
@@ -351,13 +327,19 @@ export class Timekeeper implements Jobs {
     const { store, settings, clock } = this.#deps;
     if (!this.#watchesFiles || clock.monotonic() - this.#watchedAt < settings.get(watchSeconds) * 1000) return;
     this.#watchedAt = clock.monotonic();
-    const jobs = await store.jobsOfKind({ kind: "file", limit: PAGE });
-    this.#watchesFiles = jobs.length > 0;
-    for (const job of jobs) {
-      if (job.spec.schedule.kind !== "file") continue;
-      const fingerprint = fingerprintOf(job.spec.schedule);
-      if (fingerprint !== job.fingerprint) await this.#setOff(job, null, fingerprint);
-    }
+    let after: JobId | undefined;
+    let seen = 0;
+    do {
+      const jobs = await store.jobsOfKind({ kind: "file", ...(after === undefined ? {} : { after }), limit: PAGE });
+      seen += jobs.length;
+      after = jobs.length === PAGE ? jobs.at(-1)!.id : undefined;
+      for (const job of jobs) {
+        if (job.spec.schedule.kind !== "file") continue;
+        const fingerprint = fingerprintOf(job.spec.schedule);
+        if (fingerprint !== job.fingerprint) await this.#setOff(job, null, fingerprint);
+      }
+    } while (after !== undefined);
+    this.#watchesFiles = seen > 0;
   }
 
   async #setOff(job: Job, source: string | null, fingerprint?: string | null): Promise<void> {
@@ -379,7 +361,7 @@ export class Timekeeper implements Jobs {
   async #tidy(): Promise<void> {
     const { store, settings, clock } = this.#deps;
     if (clock.monotonic() - this.#tidiedAt < TIDY_EVERY_MS) return;
-    const removed = await store.forgetRuns({ completedBefore: clock.now() - settings.get(historyDays) * 86_400_000, limit: TIDY_AT_ONCE_MAX });
+    const removed = await store.forgetRuns({ completedBefore: clock.now() - settings.get(historyDays) * DAY_MS, limit: TIDY_AT_ONCE_MAX });
     if (removed < TIDY_AT_ONCE_MAX) this.#tidiedAt = clock.monotonic();
   }
 
@@ -393,19 +375,20 @@ export class Timekeeper implements Jobs {
 
   async #put(spec: JobSpec, origin: Job["origin"], state: "active" | "paused"): Promise<Job> {
     const { store, settings } = this.#deps;
-    const { next, fingerprint } = this.#beginning(spec, spec.name, null);
+    const { next, fingerprint } = this.#beginning(spec, null);
     const job = await store.putJob({ spec, origin, state, next: state === "active" ? next : null, fingerprint, jobsMax: settings.get(jobsMax) });
-    if (spec.schedule.kind === "file") this.#watchesFiles = true;
+    this.#watchFor(spec);
     this.kick();
     return job;
   }
 
   /** Where a job begins to wait, from now on. A moment that is past already is due at once. */
-  #beginning(spec: JobSpec, jobKey: string, lastFor: number | null): { next: NextMoment | null; fingerprint: string | null } {
+  #beginning(spec: JobSpec, lastFor: number | null): { next: NextMoment | null; fingerprint: string | null } {
     const now = this.#deps.clock.now();
     if (spec.schedule.kind === "file") return { next: null, fingerprint: fingerprintOf(spec.schedule) };
+    if (spec.schedule.kind === "task") return { next: null, fingerprint: String(now) }; // what ended before is none of its business
     const at = spec.schedule.kind === "at" ? spec.schedule.at : this.#calendar.next(spec.schedule, spec.schedule.kind === "cron" ? Math.max(now, lastFor ?? 0) : now, now);
-    return { next: this.#calendar.moment(spec, jobKey, at), fingerprint: null };
+    return { next: this.#calendar.moment(spec, at), fingerprint: null };
   }
 
   async change(idOrName: string, change: unknown): Promise<Job> {
@@ -421,13 +404,18 @@ export class Timekeeper implements Jobs {
 
   async #patch(job: Job, spec: JobSpec, state: JobState, why: string | null): Promise<Job> {
     const same = JSON.stringify(spec.schedule) === JSON.stringify(job.spec.schedule) && job.state === "active" && state === "active";
-    const fresh = this.#beginning(spec, job.id, job.lastFor);
-    const kept = same && job.nextFor !== null ? this.#calendar.moment(spec, job.id, job.nextFor) : fresh.next;
+    const fresh = this.#beginning(spec, job.lastFor);
+    const kept = same && job.nextFor !== null ? this.#calendar.moment(spec, job.nextFor) : fresh.next;
     const patched = await this.#deps.store.patchJob({ id: job.id, spec, state, why, next: state === "active" ? kept : null, fingerprint: same ? job.fingerprint : fresh.fingerprint });
     if (patched === null) throw new Fault("JOB_NOT_FOUND", { job: job.id });
-    if (spec.schedule.kind === "file" && state === "active") this.#watchesFiles = true;
+    if (state === "active") this.#watchFor(spec);
     this.kick();
     return patched;
+  }
+
+  #watchFor({ schedule }: JobSpec): void {
+    if (schedule.kind === "file") this.#watchesFiles = true;
+    if (schedule.kind === "task") this.#watchesTasks = true;
   }
 
   async remove(idOrName: string): Promise<Job> {
@@ -496,17 +484,21 @@ export class Timekeeper implements Jobs {
     try {
       const wanted = new Map(settings.get(jobsList).map((one) => [String((one as JsonObject)["name"]), one as JsonObject]));
       const found = await store.configJobs();
-      for (const job of found) if (!wanted.has(job.spec.name)) await store.removeJob(job.id);
-      for (const [name, one] of wanted) {
-        const job = found.find((each) => each.spec.name === name);
-        try {
-          const spec = this.#read(one, name, undefined, job);
-          if (job === undefined) await this.#put(spec, "config", one["enabled"] === false ? "paused" : "active");
-          else if (JSON.stringify(spec) !== JSON.stringify(job.spec)) await this.#patch(job, spec, job.state === "done" ? "active" : job.state, job.why);
-        } catch (thrown) {
-          log.error("jobs.list-refused", { name, problem: asFault(thrown).message });
-        }
-      }
+      const known = new Map(found.map((job) => [job.spec.name, job]));
+      await Promise.all(found.filter((job) => !wanted.has(job.spec.name)).map((job) => store.removeJob(job.id)));
+      // All at once, so that they share a commit.
+      await Promise.all(
+        [...wanted].map(async ([name, one]) => {
+          const job = known.get(name);
+          try {
+            const spec = this.#read(one, name, undefined, job);
+            if (job === undefined) await this.#put(spec, "config", one["enabled"] === false ? "paused" : "active");
+            else if (JSON.stringify(spec) !== JSON.stringify(job.spec)) await this.#patch(job, spec, job.state === "done" ? "active" : job.state, job.why);
+          } catch (thrown) {
+            log.error("jobs.list-refused", { name, problem: asFault(thrown).message });
+          }
+        }),
+      );
     } catch (cause) {
       log.error("jobs.list-not-read", { cause });
     }

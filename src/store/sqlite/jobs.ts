@@ -5,7 +5,7 @@
  * twice and nothing fires without a row, whatever crashes in between. What became of a run is read
  * from its message, turn and tasks (`settleRuns`), never told by anyone: asked twice, it changes nothing.
  */
-import type { FlowId, JobId, MessageId, RunId, SessionKey } from "../../base/ids.ts";
+import type { FlowId, JobId, MessageId, RunId, SessionKey, TaskId } from "../../base/ids.ts";
 import { asFault, Fault, type FaultRecord } from "../../model/faults.ts";
 import { RUN_RESULT_LENGTH_MAX, WAITING_RUNS_MAX, type Firing, type Job, type JobSpec, type JobState, type Run, type RunPlan, type RunRules, type Schedule } from "../../model/job.ts";
 import { jobSession, mainSession } from "../../model/session.ts";
@@ -85,8 +85,18 @@ export function jobs(k: Kernel, query: JobQuery): { jobs: Job[]; next: string | 
   return { jobs: page.map(jobOf), next: rows.length > query.limit ? page.at(-1)!["name"] : null };
 }
 
-export function jobsOfKind(k: Kernel, { kind, limit }: { kind: Schedule["kind"]; limit: number }): Job[] {
-  return k.all("SELECT * FROM job WHERE kind = ? AND state = 'active' ORDER BY id LIMIT ?", kind, limit).map(jobOf);
+export function jobsOfKind(k: Kernel, { kind, after, limit }: { kind: Schedule["kind"]; after?: JobId; limit: number }): Job[] {
+  return k.all("SELECT * FROM job WHERE kind = ? AND id > ? AND state = 'active' ORDER BY id LIMIT ?", kind, after ?? "", limit).map(jobOf);
+}
+
+export function jobsOfTasks(k: Kernel, { task, since, limit }: { task: TaskId | null; since: number; limit: number }): { job: Job; task: TaskId }[] {
+  const waiting = `
+    json_extract(j.spec, '$.schedule.label') IS NULL OR json_extract(j.spec, '$.schedule.label') = t.label)
+    AND NOT EXISTS (SELECT 1 FROM occurrence o WHERE o.job_id = j.id AND o.source = 'task:' || t.id)`;
+  const rows = task === null
+    ? k.all(`SELECT j.*, t.id AS task_id FROM task t JOIN job j ON j.kind = 'task' AND j.state = 'active' WHERE t.ended_at >= ? AND t.ended_at >= coalesce(CAST(j.fingerprint AS INTEGER), j.created_at) AND (${waiting} ORDER BY t.ended_at, j.id LIMIT ?`, since, limit)
+    : k.all(`SELECT j.*, t.id AS task_id FROM task t JOIN job j ON j.kind = 'task' AND j.state = 'active' WHERE t.id = ? AND t.ended_at IS NOT NULL AND (${waiting} ORDER BY j.id LIMIT ?`, task, limit);
+  return rows.map((row) => ({ job: jobOf(row), task: row["task_id"] as TaskId }));
 }
 
 export function configJobs(k: Kernel): Job[] {
@@ -101,13 +111,14 @@ export function dueJobs(k: Kernel, { limit }: { limit: number }): { jobs: Job[];
   return { jobs: due.map(jobOf), retries: retries.map((row) => row["id"]), nextAt: at };
 }
 
-/** Jobs of equal steps whose next moment is further away than one step: the clock was set back under them. */
-export function stalledJobs(k: Kernel): Job[] {
-  return k.all("SELECT * FROM job WHERE kind = 'every' AND due_at > ? + json_extract(spec, '$.schedule.everyMs') + json_extract(spec, '$.staggerMs')", k.now()).map(jobOf);
-}
-
-export function moveJob(k: Kernel, { id, expected, next }: { id: JobId; expected: number; next: { nextFor: number; dueAt: number } }): boolean {
-  return k.run("UPDATE job SET next_for = ?, due_at = ? WHERE id = ? AND next_for = ?", next.nextFor, next.dueAt, id, expected) === 1;
+/**
+ * Jobs of equal steps whose next moment is further away than one step go on one step from now: the clock was set back under them.
+ * Never on the old steps, whose moments may have their rows already. @returns how many.
+ */
+export function unstallJobs(k: Kernel): number {
+  const step = "json_extract(spec, '$.schedule.everyMs')";
+  const at = `?1 + ${step} + ((next_for - ?1) % ${step} = 0)`;
+  return k.run(`UPDATE job SET next_for = ${at}, due_at = ${at} WHERE kind = 'every' AND due_at > ?1 + ${step} + 1`, k.now());
 }
 
 export function setFingerprint(k: Kernel, { id, fingerprint }: { id: JobId; fingerprint: string | null }): void {

@@ -16,7 +16,7 @@ import { appendEntry, summariseSession } from "./entries.ts";
 import { harnessSession, harnessSessions, saveHarnessSession } from "./harness-sessions.ts";
 import { board, countDenial, health, markSeen, missed, report } from "./health.ts";
 import { checkIntegrity } from "./integrity.ts";
-import { configJobs, dueJobs, fireJob, forgetRuns, job, jobRuns, jobs, jobsOfKind, launchRun, moveJob, openRuns, patchJob, putJob, removeJob, setFingerprint, settleRuns, stalledJobs } from "./jobs.ts";
+import { configJobs, dueJobs, fireJob, forgetRuns, job, jobRuns, jobs, jobsOfKind, jobsOfTasks, launchRun, openRuns, patchJob, putJob, removeJob, setFingerprint, settleRuns, unstallJobs } from "./jobs.ts";
 import type { Kernel } from "./kernel.ts";
 import { flows, sessions, tasks } from "./listings.ts";
 import { acceptMessage, messagePlace, steerSession, takeSteering, unansweredTexts } from "./messages.ts";
@@ -132,10 +132,10 @@ export const VERBS: KernelVerbs = {
   job,
   jobs,
   jobsOfKind,
+  jobsOfTasks,
   configJobs,
   dueJobs,
-  stalledJobs,
-  moveJob,
+  unstallJobs,
   setFingerprint,
   fireJob,
   launchRun,
