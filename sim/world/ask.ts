@@ -32,8 +32,8 @@ export function ask({ frontDoor, grove, store }: GatewayProcess, action: Action,
       return store.patchSession({ key: session, patch: { queueMode: action.mode } });
     case "spawn": {
       const parent = action.parent === null ? null : pickBy(sessions, action.parent)!;
-      const { text: task, deadlineSeconds } = action;
-      return grove.spawn({ task, label: null, parent, turnId: null, agent: DEFAULT_AGENT, kind: "subagent", model: null, context: "isolated", cwd: null, deadlineSeconds, delivery: "digest", cleanup: "keep", claims: [], idempotencyKey: null });
+      const { text: task, label = null, deadlineSeconds } = action;
+      return grove.spawn({ task, label, parent, turnId: null, agent: DEFAULT_AGENT, kind: "subagent", model: null, context: "isolated", cwd: null, deadlineSeconds, delivery: "digest", cleanup: "keep", claims: [], idempotencyKey: null });
     }
     case "cancel-flow": {
       const flow = pickBy(flows, action.which);

@@ -26,6 +26,8 @@ export interface ProcessDeps {
   readonly kernel: (random: ReturnType<typeof seededRandom>) => Kernel;
   /** A number that no other process of the world has. */
   readonly randomSeed: number;
+  /** Whether there are jobs; without them nobody looks for any. */
+  readonly hasJobs: boolean;
   readonly line: Omit<StoreLineDeps, "kernel" | "clock">;
   readonly model: (clock: ProcessClock) => ModelClient & { defaultModel(): string; terms(model: string): CallTerms };
   readonly tools: (clock: ProcessClock) => readonly Tool[];
@@ -35,12 +37,14 @@ export class GatewayProcess {
   readonly clock: ProcessClock;
   readonly store: Store;
   readonly #line: StoreLine;
+  readonly #hasJobs: boolean;
   readonly #parts: ReturnType<typeof wireConversations>;
   /** True from the moment at which it takes messages. */
   isReady = false;
 
   constructor(deps: ProcessDeps) {
     this.clock = new ProcessClock(deps.timeline);
+    this.#hasJobs = deps.hasJobs;
     this.#line = storeOver({ ...deps.line, kernel: deps.kernel(seededRandom(deps.randomSeed)), clock: this.clock });
     this.store = this.#line.store;
     this.#parts = wireConversations({
@@ -65,12 +69,17 @@ export class GatewayProcess {
     return this.#parts.grove;
   }
 
+  get timekeeper() {
+    return this.#parts.timekeeper;
+  }
+
   /** The start as `main.ts` does it: rules, recovery, then work, then messages. */
   async start(): Promise<void> {
     await this.store.setRules(this.#parts.rules());
     const recovered = await this.store.recover();
     for (const turn of recovered.turns) this.#parts.runner.start(turn);
     this.#parts.scheduler.start();
+    if (this.#hasJobs) await this.#parts.timekeeper.start();
     this.#parts.archivist.start();
     this.isReady = true;
   }
@@ -99,6 +108,7 @@ export class GatewayProcess {
     const disarm = this.clock.after(DRAIN_MS, () => bound.abort());
     await this.#parts.runner.idle(bound.signal);
     disarm();
+    if (this.#hasJobs) await this.#parts.timekeeper.stop();
     this.#parts.archivist.stop();
     this.#parts.acknowledger.stop();
     this.isReady = false;

@@ -8,6 +8,7 @@
 import { QUEUE_MODES, type MessageMode, type QueueMode } from "../../src/model/lane.ts";
 import { Dice } from "./dice.ts";
 import type { DiskError, DiskFault } from "./faulty-disk.ts";
+import { jobsOfWorld, type WorldJobs } from "./jobs.ts";
 import { POISON, type Moods } from "./model.ts";
 
 /** Actions of one seed at most. */
@@ -29,7 +30,7 @@ export type Action =
   | { readonly kind: "reset"; readonly session: number }
   | { readonly kind: "remove"; readonly session: number }
   | { readonly kind: "queue-mode"; readonly session: number; readonly mode: QueueMode | null }
-  | { readonly kind: "spawn"; readonly parent: number | null; readonly text: string; readonly deadlineSeconds: number | null }
+  | { readonly kind: "spawn"; readonly parent: number | null; readonly text: string; readonly label?: string; readonly deadlineSeconds: number | null }
   | { readonly kind: "steer-task"; readonly which: number; readonly text: string }
   | { readonly kind: "retry-task"; readonly which: number }
   | { readonly kind: "send-to-child"; readonly which: number; readonly text: string; readonly sourceId: string }
@@ -72,6 +73,7 @@ export interface WorldPlan {
   readonly spawning: number;
   /** Milliseconds that a batch takes, and that its answer is on its way, at most. */
   readonly storeMsMax: number;
+  readonly jobs: WorldJobs;
   readonly actions: readonly PlannedAction[];
 }
 
@@ -114,6 +116,7 @@ export function planOf(seed: number, keep: ReadonlySet<number> | null = null): W
     },
     spawning: dice.pick([0, 0.5, 1]),
     storeMsMax: dice.pick([0, 2, 20, 300]),
+    jobs: jobsOfWorld(seed, healAtMs),
     actions: actions.map((action, n) => ({ action, n })).filter(({ n }) => keep === null || keep.has(n)).map(({ action }) => action),
   };
 }

@@ -6,10 +6,12 @@
  * database itself. It can be switched on from here only.
  */
 import { progressTimeoutSeconds, turnTimeoutSeconds } from "../../src/turns/settings.ts";
+import type { JobSpec } from "../../src/model/job.ts";
 import type { Database, Statement, Tamper } from "./faulty-disk.ts";
 import type { WorldSettings } from "./world-settings.ts";
 
 const NEVER_SECONDS = 7 * 86_400;
+const MINUTE_MS = 60_000;
 
 export interface Sabotage {
   readonly name: string;
@@ -67,6 +69,26 @@ export const SABOTAGES: readonly Sabotage[] = [
   { name: "a result is given up because its parent is busy", breaks: "a result waits as long as its parent lives", invariants: [24, 25], tamper: () => (statement) => (isAnnouncement(statement) ? { ...statement, values: statement.values.with(14, "cancelled") } : statement) },
   { name: "nobody looks when a wait for children is over", breaks: "a watchdog fires once, and does", invariants: [39], tamper: without("SELECT * FROM barrier WHERE state = 'open' AND deadline_at <= ?") },
   {
+    name: "a moment of a job is claimed twice",
+    breaks: "a moment is one row, run once", invariants: [35],
+    prepare: (database) => database.exec("DROP INDEX occurrence_moment"),
+    tamper: claimAgain,
+  },
+  {
+    name: "a start runs the newest moments of jobs again",
+    breaks: "catch-up knows what has run", invariants: [35, 36],
+    prepare: (database) => database.exec("DROP INDEX occurrence_moment"),
+    tamper: (database) => {
+      setBackJobs(database);
+      return ignoreRowOfMoment;
+    },
+  },
+  { name: "what a job missed is left out, and its next moment counted from now", breaks: "no moment without a row", invariants: [36], tamper: without("INSERT INTO occurrence (id, job_id, scheduled_for, until, state, reason, fired_at, ended_at, completed_at)") },
+  { name: "jobs run a second time in the hour that comes twice", breaks: "one moment in an hour that comes twice", invariants: [37], tamper: repeatHour },
+  { name: "equal steps wait for the clock that was set back", breaks: "a clock that is set drops no moment", invariants: [37], tamper: without("WHERE kind = 'every' AND due_at > ?1") },
+  { name: "a watchdog bites what has ended", breaks: "a watchdog leaves alone what has ended", invariants: [39], tamper: notEnded },
+  { name: "a run is complete before its children", breaks: "a run is complete when its children are", invariants: [], tamper: instead("coalesce(sum(ended_at IS NULL), 0) AS active", "0 AS active") },
+  {
     name: "a turn has no deadline",
     breaks: "every turn ends",
     invariants: [11],
@@ -117,6 +139,42 @@ function announceTwice(database: Database): Tamper {
     }
     return statement;
   };
+}
+
+/** The next moment of a job is not saved every third time, and nobody looks whether a moment has its row. */
+function claimAgain(): Tamper {
+  let fired = 0;
+  return (statement) => {
+    if (statement.sql.startsWith("UPDATE job SET next_for = ?, due_at = ?, last_for = ?") && ++fired % 3 === 0) return null;
+    return ignoreRowOfMoment(statement);
+  };
+}
+
+function ignoreRowOfMoment(statement: Statement): Statement | null {
+  return statement.sql === "SELECT 1 FROM occurrence WHERE job_id = ? AND scheduled_for = ?" ? null : statement;
+}
+
+function setBackJobs(database: Database): void {
+  database.exec("PRAGMA ignore_check_constraints = ON; UPDATE job SET next_for = last_for, due_at = last_for WHERE state = 'active' AND last_for IS NOT NULL; PRAGMA ignore_check_constraints = OFF");
+}
+
+/** Jobs that come every so many minutes go on while the clock shows an hour for the second time. */
+function repeatHour(database: Database): Tamper {
+  return (statement) => {
+    if (!statement.sql.startsWith("UPDATE job SET next_for = ?, due_at = ?, last_for = ?")) return statement;
+    const [next, , last, id] = statement.values;
+    const { spec } = database.prepare("SELECT spec FROM job WHERE id = ?").get(id!) as { spec: string };
+    const { schedule } = JSON.parse(spec) as JobSpec;
+    const everyMinutes = schedule.kind === "cron" ? /^\*(?:\/(\d+))? \* \* \* \*$/.exec(schedule.expr) : null;
+    const again = Number(last) + Number(everyMinutes?.[1] ?? 1) * MINUTE_MS;
+    return everyMinutes !== null && Number(next) > again ? { ...statement, values: statement.values.with(0, again).with(1, again) } : statement;
+  };
+}
+
+/** A task as it was before its end. */
+function notEnded(database: Database): Tamper {
+  const columns = database.prepare("SELECT name FROM pragma_table_info('task')").all().map(({ name }) => (name === "ended_at" ? "NULL" : String(name)));
+  return instead("SELECT * FROM task WHERE label = ? ORDER BY n DESC LIMIT 1", `SELECT ${columns.join(", ")} FROM task WHERE label = ? ORDER BY n DESC LIMIT 1`)();
 }
 
 function isAnnouncement({ sql, values }: Statement): boolean {

@@ -26,6 +26,7 @@ import { checkHistory, type History, type SeenEntry } from "./checkers.ts";
 import { Dice, hashOf } from "./dice.ts";
 import { Disk, type DiskFault } from "./faulty-disk.ts";
 import { GatewayProcess } from "./gateway-process.ts";
+import { checkJobs, overdueJobs, type PlannedJob } from "./jobs.ts";
 import { WorldModel } from "./model.ts";
 import { CHANNEL, Reader, Senders, type PeopleDeps } from "./people.ts";
 import { planOf, type Action, type WorldPlan } from "./plan.ts";
@@ -39,6 +40,10 @@ import { WorldSettings, applyPlan } from "./world-settings.ts";
 export const LIVENESS_MS = 4 * 3_600_000;
 /** After the last thing has ended, readers get this long to hear of it. */
 const LAST_NEWS_MS = 30_000;
+/** Jobs go on this long after the faults were healed, and must be in time by then; then they are paused, virtual milliseconds. */
+const JOBS_GO_ON_MS = 360_000;
+/** What people ask about a job they ask again after this, until it is done, milliseconds. */
+const ASK_AGAIN_MS = 2_000;
 /** Things that happen in one world at most; more is a loop. */
 const STEPS_MAX = 200_000;
 /** Batches between two looks at the tables. */
@@ -142,9 +147,12 @@ class World {
   }
 
   async run(): Promise<Outcome> {
-    const { healAtMs, actions } = this.#plan;
+    const { healAtMs, actions, jobs } = this.#plan;
+    if (jobs.wallStartMs !== null) this.#timeline.jumpWall(jobs.wallStartMs - this.#timeline.wallMs);
     for (const action of actions) this.#timeline.after(action.atMs, () => this.#do(action));
+    for (const planned of jobs.jobs) this.#timeline.after(planned.atMs, () => this.#makeJob(planned));
     this.#timeline.after(healAtMs, () => this.#heal());
+    if (jobs.jobs.length > 0) this.#timeline.after(healAtMs + JOBS_GO_ON_MS, () => this.#endJobs(true));
     this.#start();
     await this.#goOnUntil(healAtMs, () => false);
     const wasOver = await this.#goOnUntil(healAtMs + LIVENESS_MS, () => this.#isOver());
@@ -189,6 +197,7 @@ class World {
       log: this.#log(),
       kernel: (random) => new Kernel(this.#disk.connect(tamper), this.#timeline.clock, random),
       randomSeed: hashOf(`${seed}/ids/${number}`),
+      hasJobs: this.#plan.jobs.jobs.length > 0,
       line: {
         delays: () => {
           const isSlow = this.#timeline.nowMs < this.#slow.untilMs;
@@ -383,6 +392,49 @@ class World {
     if (!this.#flows.includes(flow)) this.#flows.push(flow);
   }
 
+  // ── jobs ──────────────────────────────────────────────────────────────────────────────────
+
+  #makeJob({ job, child, runAfterMs }: PlannedJob): void {
+    if (child !== null) this.#do({ kind: "spawn", parent: null, text: child.task, label: child.label, deadlineSeconds: null });
+    this.#untilDone((gateway) => gateway.timekeeper.add(job));
+    for (const ms of runAfterMs) this.#timeline.after(ms, () => this.#askJobs((gateway) => gateway.timekeeper.run(job.name)));
+  }
+
+  /** Asks again when there was no answer, or one that a later attempt may change. */
+  #untilDone(askFor: (gateway: GatewayProcess) => Promise<unknown>): void {
+    const again = (): void => void this.#timeline.after(ASK_AGAIN_MS, () => this.#untilDone(askFor));
+    const gateway = this.#gateway;
+    if (gateway?.isReady !== true) return again();
+    let isAnswered = false;
+    askFor(gateway).then(
+      () => void (isAnswered = true),
+      (cause: unknown) => {
+        isAnswered = true;
+        if (!gateway.clock.isRunning) return again();
+        if (!(cause instanceof Fault) || cause.code === "INTERNAL") this.#report(`a question about a job was answered with a defect: ${String(cause)}`);
+        else if (cause.retryable) again();
+      },
+    );
+    this.#timeline.after(ASK_AGAIN_MS, () => !isAnswered && this.#gateway !== gateway && this.#untilDone(askFor));
+  }
+
+  #askJobs(askFor: (gateway: GatewayProcess) => Promise<unknown>): void {
+    const gateway = this.#gateway;
+    if (gateway?.isReady !== true) return;
+    askFor(gateway).catch((cause: unknown) => {
+      if (gateway.clock.isRunning && (!(cause instanceof Fault) || cause.code === "INTERNAL")) this.#report(`a question about a job was answered with a defect: ${String(cause)}`);
+    });
+  }
+
+  /** All is in order for a while: every job comes in time. Then they are paused, so that the world can come to its end. */
+  #endJobs(isFirst: boolean): void {
+    const { jobs } = VERBS.jobs(this.#observer, { states: ["active"], limit: EVENTS_READ_MAX });
+    if (isFirst) for (const problem of overdueJobs(jobs, this.#timeline.wallMs)) this.#report(problem);
+    if (jobs.length === 0) return;
+    for (const { id } of jobs) this.#askJobs((gateway) => gateway.timekeeper.change(id, { enabled: false }));
+    this.#timeline.after(ASK_AGAIN_MS, () => this.#endJobs(false));
+  }
+
   #heal(): void {
     this.#note("healed");
     this.#model.healed = true;
@@ -416,6 +468,10 @@ class World {
   #isOver(): boolean {
     if (this.#gateway?.isReady !== true || this.#senders.waiting > 0 || this.#batches === this.#wasOpenAfter) return false;
     this.#wasOpenAfter = this.#batches;
+    if (this.#plan.jobs.jobs.length > 0) {
+      if (this.#timeline.nowMs < this.#plan.healAtMs + JOBS_GO_ON_MS || VERBS.openRuns(this.#observer).length > 0) return false;
+      if (VERBS.jobs(this.#observer, { states: ["active"], limit: 1 }).jobs.length > 0) return false;
+    }
     const totals = VERBS.totals(this.#observer);
     return ["messages_waiting", "messages_held", "messages_taken", "turns_running", "tasks_queued", "tasks_running", "tasks_waiting"].every((name) => (totals[name] ?? 0) === 0);
   }
@@ -424,6 +480,9 @@ class World {
     for (const problem of checkIntegrity(this.#observer)) this.#report(`tables: ${problem}`);
     const history = this.#history(wasOver);
     for (const violation of checkHistory(history)) this.#report(violation);
+    const { jobs } = VERBS.jobs(this.#observer, { limit: EVENTS_READ_MAX });
+    const runs = jobs.flatMap(({ id }) => VERBS.jobRuns(this.#observer, { id, limit: EVENTS_READ_MAX }).runs);
+    for (const violation of checkJobs({ jobs, runs, events: history.events })) this.#report(`jobs: ${violation}`);
     if (!wasOver) {
       this.#report(`not everything ended within ${LIVENESS_MS / 3_600_000} h: ${JSON.stringify(VERBS.totals(this.#observer))}, ${this.#senders.waiting} senders wait, ${JSON.stringify(VERBS.lanes(this.#observer, { meanTurnMs: { main: 1, side: 1, subagent: 1, acp: 1, timer: 1 } }).lanes)}`);
       return;
