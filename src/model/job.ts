@@ -59,6 +59,14 @@ export type Misfire =
   /** The newest `max` are run, one after the other. */
   | { readonly policy: "all"; readonly max: number };
 
+/** A gateway that was busy, or asleep for a moment, is not late, milliseconds. */
+export const ON_TIME_MS = 30_000;
+
+/** How late a single moment may be run, milliseconds. */
+export function graceOf(misfire: Misfire): number {
+  return misfire.policy === "all" ? Infinity : misfire.policy === "latest" ? Math.max(misfire.graceMs, ON_TIME_MS) : ON_TIME_MS;
+}
+
 /** What to do when a run is due and the one before it is not complete. */
 export const OVERLAPS = ["skip", "queue", "cancel"] as const;
 export type Overlap = (typeof OVERLAPS)[number];

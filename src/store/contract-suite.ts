@@ -1276,6 +1276,20 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     assert.deepEqual(await bench.started(), []);
   });
 
+  promise("a next attempt that comes after the grace of its job is not begun, so that old work does not start by surprise", async (bench) => {
+    const passing = new Fault("PROVIDER_UNREACHABLE", { provider: "p", problem: "gone" }).toRecord();
+    for (const [name, misfire, state] of [["strict", { policy: "latest", graceMs: 60_000 }, "failed"], ["patient", { policy: "all", max: 1 }, "running"]] as const) {
+      const run = (await fire(bench, await addJob(bench, { name, misfire }), bench.clock.now()))!;
+      await bench.failed(await bench.start(), passing);
+      await bench.store.settleRuns({ ids: [run.id], rules: RUN_RULES });
+      bench.clock.advance(86_400_000);
+      await bench.store.launchRun({ id: run.id, rules: RUN_RULES });
+      const [after] = (await bench.store.jobRuns({ id: run.jobId, limit: 1 })).runs;
+      assert.deepEqual([after!.state, after!.fault!.code], [state, "PROVIDER_UNREACHABLE"], after!.reason ?? "");
+    }
+    await bench.done(await bench.start());
+  });
+
   promise("after the clock was set back, jobs of equal steps go on one step from now, never on a moment that has its row, and the others stay", async (bench) => {
     const now = bench.clock.now();
     const step = 60_000;

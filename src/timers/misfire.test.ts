@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Misfire } from "../model/job.ts";
-import { dealWithDue, EACH_ROW_WITHIN_MS, ON_TIME_MS, PASSED_AT_ONCE_MAX } from "./misfire.ts";
+import { ON_TIME_MS, type Misfire } from "../model/job.ts";
+import { dealWithDue, EACH_ROW_WITHIN_MS, PASSED_AT_ONCE_MAX } from "./misfire.ts";
 
 const MINUTE_MS = 60_000;
 /** Noon of some day, a whole minute. */

@@ -5,10 +5,8 @@
  * missed, superseded by a newer one, or run, as the job's policy says. A pure function of what is
  * due and what time it is; long lists are cut, and the job is simply due again for the rest.
  */
-import type { Misfire, PassedMoment } from "../model/job.ts";
+import { graceOf, ON_TIME_MS, type Misfire, type PassedMoment } from "../model/job.ts";
 
-/** A gateway that was busy, or asleep for a moment, is not late. */
-export const ON_TIME_MS = 30_000;
 /** Moments that one transaction writes; the rest follow in the next. */
 export const PASSED_AT_ONCE_MAX = 500;
 /** Moments older than this get one row for all of them instead of one each. */
@@ -55,7 +53,7 @@ export function dealWithDue({ first, now, policy, next, staggerMs }: { first: nu
       if (!isDue(ahead[policy.max - 1]!)) return { passed, run: at, queue: isDue(following) || late > ON_TIME_MS, next: following };
       passed.push(past(at, "missed", `only the newest ${policy.max} are caught up`));
     } else if (!isDue(following)) {
-      const graceMs = policy.policy === "latest" ? Math.max(policy.graceMs, ON_TIME_MS) : ON_TIME_MS;
+      const graceMs = graceOf(policy);
       if (late <= graceMs) return { passed, run: at, queue: false, next: following };
       passed.push(past(at, "missed", policy.policy === "latest" ? `${Math.round(late / 1000)} s late, over the grace of ${Math.round(graceMs / 1000)} s` : `${Math.round(late / 1000)} s late`));
     } else passed.push(policy.policy === "latest" ? past(at, "superseded", "a newer moment came before it could run") : past(at, "missed", `${Math.round(late / 1000)} s late`));

@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import type { ReportAnswer, ApiFault, ApiJob, ApiJobRun, ApiTask, History, JobCalendar, JobList, JobRunList, MessageAccepted, SpawnAccepted, TaskList } from "../../src/api/wire.ts";
+import type { ReportAnswer, ApiFault, ApiJob, ApiJobRun, ApiTask, History, JobCalendar, JobList, JobRunList, MessageAccepted, SpawnAccepted, StatusAnswer, TaskList } from "../../src/api/wire.ts";
 import { startGateway, standinConfig, type Gateway } from "../support/gateway.ts";
 import { startModel } from "../support/model.ts";
 
@@ -73,6 +73,20 @@ test("a moment that passed while the gateway was killed is run once after the st
   const { entries } = await gateway.api<History>("GET", `/api/sessions/${MAIN}/history`);
   assert.equal(entries.filter((entry) => entry.provenance === "timer" && entry.role === "user").length, 1);
   assert.equal((await gateway.api<ApiJob>("GET", "/api/jobs/soon")).state, "done");
+});
+
+test("a job that brings the gateway down does so once: no start catches it up, and its run says what became of it", async (t) => {
+  const gateway = await setup(t);
+  const status = await gateway.api<StatusAnswer>("GET", "/api/status");
+  await add(gateway, { name: "restart-me", schedule: { kind: "at", at: "+300ms" }, misfire: { policy: "all", max: 3 }, payload: turn(`! call exec {"command":"kill -9 ${status.pid}"} then say back again`) });
+  await gateway.exited();
+  await gateway.start();
+  const run = await completed(gateway, "restart-me");
+  assert.deepEqual([run.state, run.result], ["ran", "back again"]);
+  await gateway.restart();
+  assert.equal((await gateway.api<JobRunList>("GET", "/api/jobs/restart-me/runs")).runs.length, 1);
+  const { entries } = await gateway.api<History>("GET", `/api/sessions/${encodeURIComponent(run.session!)}/history`);
+  assert.match(entries.find((entry) => entry.role === "tool")!.text, /^outcome unknown/);
 });
 
 test("a run that spawned children is complete when they are, with the rate of those that shipped", async (t) => {

@@ -7,7 +7,7 @@
  */
 import type { FlowId, JobId, MessageId, RunId, SessionKey, TaskId } from "../../base/ids.ts";
 import { asFault, Fault, type FaultRecord } from "../../model/faults.ts";
-import { RUN_RESULT_LENGTH_MAX, WAITING_RUNS_MAX, type Firing, type Job, type JobSpec, type JobState, type Run, type RunPlan, type RunRules, type Schedule } from "../../model/job.ts";
+import { graceOf, RUN_RESULT_LENGTH_MAX, WAITING_RUNS_MAX, type Firing, type Job, type JobSpec, type JobState, type Run, type RunPlan, type RunRules, type Schedule } from "../../model/job.ts";
 import { jobSession, mainSession } from "../../model/session.ts";
 import { textOf } from "../../model/chat.ts";
 import type { EntryContent } from "../../model/turn.ts";
@@ -310,8 +310,13 @@ function supersede(k: Kernel, row: Row, spec: JobSpec, by: string): void {
 }
 
 export function launchRun(k: Kernel, { id, rules }: { id: RunId; rules: RunRules }): void {
-  const row = k.get("SELECT o.id, j.spec FROM occurrence o JOIN job j ON j.id = o.job_id WHERE o.id = ? AND o.state = 'waiting' AND o.retry_at <= ?", id, k.now());
-  if (row !== undefined) launch(k, id, JSON.parse(row["spec"]), rules);
+  const row = k.get("SELECT o.*, j.spec FROM occurrence o JOIN job j ON j.id = o.job_id WHERE o.id = ? AND o.state = 'waiting' AND o.retry_at <= ?", id, k.now());
+  if (row === undefined) return;
+  const spec = JSON.parse(row["spec"]) as JobSpec;
+  const lateMs = k.now() - row["retry_at"];
+  // A gateway that was down for long does not begin old work by surprise.
+  if (lateMs > graceOf(spec.misfire)) return finishRun(k, row, spec, { state: "failed", reason: `its next attempt came ${Math.round(lateMs / 1000)} s late, over the grace`, fault: JSON.parse(row["fault"]) }, rules);
+  launch(k, id, spec, rules);
 }
 
 // ── what became of it ───────────────────────────────────────────────────────────────────────

@@ -1,0 +1,89 @@
+/** What the timekeeper does with one job, under a clock that is moved by hand. */
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import { ManualClock } from "../base/clock.ts";
+import { seededRandom } from "../base/ids.ts";
+import { silentLog } from "../base/log.ts";
+import type { Setting, Settings } from "../base/setting.ts";
+import type { JobSpec } from "../model/job.ts";
+import { openStoreInProcess } from "../store/sqlite/open-in-process.ts";
+import { MEAN, StoreBench } from "../store/store-bench.test-support.ts";
+import type { Store } from "../store/store.ts";
+import { Timekeeper } from "./timekeeper.ts";
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 1_440 * MINUTE_MS;
+const START = Date.UTC(2026, 5, 1, 12);
+const settings: Settings = { get: <T>(setting: Setting<T>) => setting.fallback, isSet: () => false, onChange: () => () => {} };
+
+interface House {
+  readonly clock: ManualClock;
+  readonly store: Store;
+  readonly bench: StoreBench;
+  readonly keeper: Timekeeper;
+  /** Lets time pass, and what it brings. */
+  pass(ms: number): Promise<void>;
+}
+
+async function setup(t: TestContext): Promise<House> {
+  const clock = new ManualClock(START);
+  const { store } = openStoreInProcess({ clock, random: seededRandom(1) });
+  const bench = new StoreBench({ store, clock, reopen: () => assert.fail() });
+  await bench.rules();
+  const keeper = new Timekeeper({ store, models: { knownModels: () => [] }, settings, clock, log: silentLog, meanTurnMs: () => MEAN, workspaceOf: () => "/nowhere", kick: () => {} });
+  t.after(async () => {
+    await keeper.stop();
+    await store.close();
+  });
+  return {
+    clock, store, bench, keeper,
+    async pass(ms) {
+      clock.advance(ms);
+      for (let round = 0; round < 5; round++) await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+}
+
+const SPEC: JobSpec = {
+  name: "job", agent: "main", schedule: { kind: "cron", expr: "0 13 * * *", tz: "UTC" }, payload: { kind: "agentTurn", message: "go", model: null }, target: { kind: "isolated" },
+  misfire: { policy: "latest", graceMs: 60 * MINUTE_MS }, overlap: "skip", staggerMs: 0, activeHours: null, delivery: { mode: "none" },
+};
+
+function put(store: Store, spec: Partial<JobSpec>, at: number) {
+  return store.putJob({ spec: { ...SPEC, ...spec }, origin: "made", state: "active", next: { nextFor: at, dueAt: at }, fingerprint: null, jobsMax: 10 });
+}
+
+test("a job whose next moment cannot be computed any more is switched off, and the person is told why", async (t) => {
+  const { store, bench, keeper, pass } = await setup(t);
+  await put(store, { schedule: { kind: "cron", expr: "0 13 * *", tz: "UTC" } }, START);
+  await put(store, { name: "zone", schedule: { kind: "cron", expr: "0 13 * * *", tz: "Mars/Base" } }, START);
+  await put(store, { name: "sound" }, START);
+  await keeper.start();
+  await pass(0);
+  const { jobs } = await store.jobs({ limit: 10 });
+  assert.deepEqual(jobs.map((job) => [job.spec.name, job.state]), [["job", "disabled"], ["sound", "active"], ["zone", "disabled"]]);
+  const notices = bench.events.filter((event) => event.type === "notice").map((event) => String(event.data["text"]));
+  assert.ok(notices.some((text) => text.startsWith("Job job was switched off: ") && text.includes("0 13 * *")), notices.join("\n"));
+  assert.ok(notices.some((text) => text.startsWith("Job zone was switched off: ")), notices.join("\n"));
+});
+
+test("a job whose next moment passed while nothing ran comes again, and what was missed has its rows", async (t) => {
+  const { store, keeper, pass, clock } = await setup(t);
+  const job = await put(store, {}, START - 3 * DAY_MS + 60 * MINUTE_MS);
+  await keeper.start();
+  await pass(0);
+  const { runs } = await store.jobRuns({ id: job.id, limit: 10 });
+  assert.deepEqual(runs.map((run) => run.state), ["missed", "superseded", "superseded"], "the newest is 23 hours old");
+  assert.equal((await store.job("job"))!.nextFor, clock.now() + 60 * MINUTE_MS);
+  await pass(60 * MINUTE_MS);
+  assert.equal((await store.jobRuns({ id: job.id, limit: 1 })).runs[0]!.state, "running");
+});
+
+test("a moment that is caught up outside the job's hours is not run, so nothing trades at night", async (t) => {
+  const { store, keeper, pass } = await setup(t);
+  const job = await put(store, { misfire: { policy: "latest", graceMs: 10 * DAY_MS }, activeHours: { from: 13 * 60, to: 20 * 60, tz: "UTC" } }, START - DAY_MS + 60 * MINUTE_MS);
+  await keeper.start();
+  await pass(0);
+  const [run] = (await store.jobRuns({ id: job.id, limit: 10 })).runs;
+  assert.deepEqual([run!.state, run!.reason], ["skipped", "outside its active hours"]);
+});
