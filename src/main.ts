@@ -227,6 +227,10 @@ function build({ config, store, files, clock, log, status }: Parts) {
     commands,
     environment,
     say: (session, text) => store.notice({ session, text, level: "info", code: "MESSAGE", entry: true }),
+    async wake(session, text, sourceId) {
+      // A session that is over needs to know no more.
+      await frontDoor.accept({ session, text, provenance: "system", channel: "exec", sourceId, queueMode: "followup", mayCommand: false }).catch((cause: unknown) => log.warn("command.end-not-told", { session, cause }));
+    },
   });
   const builtIn = [...tools.map((tool) => insideClaims(tool, worktrees, agentNews)), claimWidenTool(worktrees, (one, claims) => plans.mayWiden(one, claims)), ...planTools({ plans: () => plans, store })];
   const textFiles = new TextFiles(random);

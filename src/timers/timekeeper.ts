@@ -20,7 +20,7 @@ import type { Settings } from "../base/setting.ts";
 import type { ModelClient } from "../model/chat.ts";
 import type { YardEvent } from "../model/event.ts";
 import { asFault, Fault } from "../model/faults.ts";
-import type { Job, JobSpec, JobState, Run, RunPlan } from "../model/job.ts";
+import { ON_TIME_MS, type Job, type JobSpec, type JobState, type Run, type RunPlan } from "../model/job.ts";
 import type { PoolName } from "../model/lane.ts";
 import type { NextMoment, OpenRun, Store } from "../store/store.ts";
 import { agentIds, agentsList, findAgent } from "../turns/agents-list.ts";
@@ -370,7 +370,9 @@ export class Timekeeper implements Jobs {
   async add(job: unknown, { agent }: { readonly agent?: string } = {}): Promise<Job> {
     const fallbackName = `job-${this.#deps.clock.now().toString(36)}-${Math.floor(this.#deps.clock.monotonic() * 1000).toString(36)}`;
     const isPaused = isJsonObject(job) && job["enabled"] === false;
-    return this.#put(this.#read(job, fallbackName, agent), "made", isPaused ? "paused" : "active");
+    const spec = this.#read(job, fallbackName, agent);
+    this.#refusePast(spec);
+    return this.#put(spec, "made", isPaused ? "paused" : "active");
   }
 
   async #put(spec: JobSpec, origin: Job["origin"], state: "active" | "paused"): Promise<Job> {
@@ -398,8 +400,15 @@ export class Timekeeper implements Jobs {
     if (enabled !== undefined && typeof enabled !== "boolean") throw new Fault("BAD_REQUEST", { where: "enabled", problem: "must be true or false" });
     if (job.origin === "config" && Object.keys(fields).length > 0) throw new Fault("JOB_FROM_CONFIG", { job: job.id });
     const spec = Object.keys(fields).length === 0 ? job.spec : this.#read({ ...written(job.spec), ...fields }, job.spec.name);
+    if ("schedule" in fields) this.#refusePast(spec);
     const state: JobState = enabled === undefined ? job.state : enabled ? "active" : "paused";
     return this.#patch(job, spec, state, enabled === undefined ? job.why : null);
+  }
+
+  /** Somebody who names a moment that is over has miscounted; a job that never runs would not tell. */
+  #refusePast({ schedule }: JobSpec): void {
+    if (schedule.kind !== "at" || schedule.at >= this.#deps.clock.now() - ON_TIME_MS) return;
+    throw new Fault("BAD_REQUEST", { where: "schedule.at", problem: `${new Date(schedule.at).toISOString()} is over; it is ${new Date(this.#deps.clock.now()).toISOString()} now` });
   }
 
   async #patch(job: Job, spec: JobSpec, state: JobState, why: string | null): Promise<Job> {

@@ -10,7 +10,7 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
-import type { RandomBytes } from "../base/ids.ts";
+import type { RandomBytes, SessionKey } from "../base/ids.ts";
 import type { Settings } from "../base/setting.ts";
 import type { Tool, ToolContext, ToolOutcome } from "../model/tool.ts";
 import type { Command, CommandEnd } from "./command.ts";
@@ -28,6 +28,8 @@ const WORDS_MAX = 1000;
 const INPUT_MAX_CHARS = 1_000_000;
 const POLL_WAIT_MAX_SECONDS = 30;
 const SHOWN_MAX_CHARS = 120;
+/** Of the output of a command that has ended, in the message about it. */
+const TOLD_MAX_CHARS = 2_000;
 /** How often a running command counts as progress, milliseconds: it has a time limit of its own, and the turn's watch must not be shorter. */
 const PROGRESS_MS = 30_000;
 
@@ -40,7 +42,7 @@ const EXEC_INPUT = inputShape({
 });
 
 const PROCESS_INPUT = inputShape({
-  action: oneOf("list", "poll", "kill", "write"),
+  action: oneOf("list", "poll", "kill", "write", "tell"),
   id: optional(text({ max: 100 })),
   input: optional(text({ max: INPUT_MAX_CHARS })),
   waitSeconds: optional(wholeNumber({ min: 0, max: POLL_WAIT_MAX_SECONDS })),
@@ -111,11 +113,18 @@ async function runToEnd(command: Command, context: ToolContext, clock: Clock): P
   return outcome(command, end);
 }
 
-export function makeProcessTool({ commands }: Pick<Deps, "commands">): Tool {
+/** What the tool for commands in the background needs besides them. */
+export interface ProcessDeps {
+  readonly commands: Commands;
+  /** Puts a message into a session, as any other; the same `sourceId` again is the same message. */
+  wake(session: SessionKey, text: string, sourceId: string): Promise<void>;
+}
+
+export function makeProcessTool({ commands, wake }: ProcessDeps): Tool {
   return {
     name: "process",
     isRare: true,
-    description: "Background commands: list, poll (new output; waitSeconds waits for some), kill, write (input; without it, closes it).",
+    description: "Background commands: list, poll (new output; waitSeconds waits for some), kill, write (input; without it, closes it), tell (a message here when it ends; without id: each of them).",
     inputSchema: PROCESS_INPUT.schema,
     effect: "once",
     parallel: false,
@@ -124,6 +133,11 @@ export function makeProcessTool({ commands }: Pick<Deps, "commands">): Tool {
       const all = commands.inBackground(context.session);
       if (action === "list") return { text: all.map(line).join("\n") || "[no command runs in the background]" };
 
+      if (action === "tell") {
+        const told = all.filter((one) => one.end === null && (id === undefined || one.id === id));
+        for (const one of told) void one.ended.then((end) => (end.why === "stopped" ? undefined : wake(context.session, endText(one, end), `${one.id}.end`)));
+        return told.length > 0 ? { text: `a message comes when ${told.map((one) => one.id).join(", ")} ended` } : failed(`no such command runs in the background; action list shows them`);
+      }
       const command = all.find((one) => one.id === id);
       if (command === undefined) return failed(`no command ${id ?? "(id is missing)"} in the background; action list shows them`);
       switch (action) {
@@ -144,6 +158,13 @@ export function makeProcessTool({ commands }: Pick<Deps, "commands">): Tool {
 function outcome(command: Command, end: CommandEnd): ToolOutcome {
   const isError = end.why === "time is up" || (end.why === "exited" && end.code !== 0);
   return { text: `${withNewline(command.takeOutput())}[${describeEnd(end, command.timeoutMs)}]`, isError };
+}
+
+/** What the session is told when a command in the background has ended; what the command said is marked line by line. */
+function endText(command: Command, end: CommandEnd): string {
+  const said = command.takeOutput().trimEnd();
+  const tail = said.length > TOLD_MAX_CHARS ? `...${said.slice(-TOLD_MAX_CHARS)}` : said;
+  return `Command ${command.id} (${shorten(command.shown)}) has ended: ${describeEnd(end, command.timeoutMs)}${tail === "" ? "." : `. The end of what it wrote:\n${tail.split("\n").map((each) => `> ${each}`).join("\n")}`}`;
 }
 
 /** E.g. `exit 0 · 1.2 s`. */

@@ -23,6 +23,7 @@ export interface BenchOptions {
   readonly environment?: Readonly<Record<string, string>>;
   readonly resolve?: ToolsDeps["resolve"];
   readonly say?: ToolsDeps["say"];
+  readonly wake?: ToolsDeps["wake"];
 }
 
 export interface Called {
@@ -57,6 +58,7 @@ export function makeBench(t: TestContext, options: BenchOptions = {}) {
     commands,
     environment: options.environment ?? {},
     say: options.say ?? (async () => {}),
+    wake: options.wake ?? (async () => {}),
     ...(options.resolve && { resolve: options.resolve }),
   });
 

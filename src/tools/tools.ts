@@ -38,6 +38,8 @@ export interface ToolsDeps {
   readonly environment: Readonly<Record<string, string>>;
   /** Says something to the person of a session. */
   say(session: SessionKey, text: string): Promise<void>;
+  /** Puts a message into a session, as any other; the same `sourceId` again is the same message. */
+  wake(session: SessionKey, text: string, sourceId: string): Promise<void>;
   /** How `web_fetch` finds the addresses of a host; the system's way when not given. */
   readonly resolve?: Resolve;
 }

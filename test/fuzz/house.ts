@@ -42,7 +42,7 @@ export async function makeHouse() {
   mkdirSync(join(workspace, "sub"), { recursive: true });
   writeFileSync(join(workspace, "notes.txt"), "one\ntwo\n");
   const settings = settingsOf({ "messages.queue.waitSeconds": 0, "messages.parallel.judge": "rules", "messages.queue.cap": 5 });
-  const tools = makeTools({ settings, clock, random: systemRandom, commands: COMMANDS, environment: {}, say: async () => {}, resolve: async () => [{ address: "10.0.0.1", family: 4 }] });
+  const tools = makeTools({ settings, clock, random: systemRandom, commands: COMMANDS, environment: {}, say: async () => {}, wake: async () => {}, resolve: async () => [{ address: "10.0.0.1", family: 4 }] });
   const { frontDoor, grove, rules } = wireConversations({ settings, store, clock, log: silentLog, models: MODELS, workspace, builtIn: tools, commands: COMMANDS, acp: null, harnesses: null });
   await store.setRules(rules());
   const all = [...tools, ...sessionTools({ store, trees: grove, settings, nowMs: () => clock.now(), stopTurn: (session, handle) => frontDoor.cancelTurn(session, handle, "the agent"), projects: async () => [], steerTurn: (session, handle, text) => frontDoor.steer(session, { handle, text, provenance: "agent" }) })];

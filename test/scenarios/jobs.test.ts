@@ -1,16 +1,19 @@
 /** Jobs and hooks through the real program: what a person sets up happens, once, and is told of. */
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { ReportAnswer, ApiFault, ApiJob, ApiJobRun, ApiTask, History, JobCalendar, JobList, JobRunList, MessageAccepted, SpawnAccepted, StatusAnswer, TaskList } from "../../src/api/wire.ts";
+import { fileURLToPath } from "node:url";
 import { startGateway, standinConfig, type Gateway } from "../support/gateway.ts";
 import { startModel } from "../support/model.ts";
 
 const MAIN = "agent:main:main";
 const HOUR_MS = 3_600_000;
+const LAUNCHER = fileURLToPath(new URL("../../bin/yard.mjs", import.meta.url));
 
 async function setup(t: TestContext, more: Readonly<Record<string, unknown>> = {}, env: Readonly<Record<string, string>> = {}): Promise<Gateway> {
   const model = await startModel(t);
@@ -191,6 +194,18 @@ test("a finished task, a changed file and a branch that moved set jobs off, each
   for (const name of ["after-build", "on-notes", "on-main"]) assert.equal((await gateway.api<JobRunList>("GET", `/api/jobs/${name}/runs`)).runs.length, 1, name);
 });
 
+test("the end of a command in the background wakes the agent with its exit code, once", async (t) => {
+  const gateway = await setup(t);
+  assert.equal(await gateway.ask('! call exec {"command":"sleep 1; echo compiled; exit 3","background":true} then call process {"action":"tell"} then call process {"action":"tell"} then say on its way'), "on its way");
+  await gateway.waitEvent((event) => event.type === "turn.ended" && event.session === MAIN && event.data["messageIds"] !== undefined);
+  const told = await gateway.waitEvent((event) => event.type === "message.accepted" && event.data["channel"] === "exec");
+  assert.match(String(told.data["text"]), /^Command exec_\w+ \(sleep 1; echo compiled; exit 3\) has ended: exit 3 · .*\n> compiled$/);
+  assert.equal(told.data["provenance"], "system");
+  await gateway.waitReply(String(told.data["messageId"]));
+  const { entries } = await gateway.api<History>("GET", `/api/sessions/${MAIN}/history`);
+  assert.equal(entries.filter((entry) => entry.role === "user" && entry.provenance === "system").length, 1);
+});
+
 test("a job whose errors do not pass is switched off, and the person is told", async (t) => {
   const gateway = await setup(t, { "jobs.disableAfter": 2, "jobs.alert.after": 1 });
   await add(gateway, { name: "broken", schedule: later, payload: { kind: "agentTurn", message: "hi", model: "nobody/knows" } });
@@ -230,7 +245,10 @@ test("a bad job is refused with the place and the remedy, and nothing is made", 
   assert.match(await problem({ schedule: { kind: "cron", expr: "61 * * * *" }, payload: turn("x") }), /61 \* \* \* \*.*no cron expression/);
   assert.match(await problem({ schedule: { kind: "cron", expr: "0 0 30 2 *" }, payload: turn("x") }), /never comes/);
   assert.match(await problem({ schedule: { kind: "cron", expr: "0 7 * * *", tz: "Mars/Base" }, payload: turn("x") }), /no time zone/);
+  assert.match(await problem({ schedule: { kind: "at", at: "2020-01-01T00:00:00Z" }, payload: turn("x") }), /2020-01-01T00:00:00.000Z is over; it is 2/);
   assert.match(await problem({ schedule: { kind: "every", everyMs: 5 }, payload: turn("x") }), /1000\.\./);
+  const listed = await gateway.call<ApiFault>("PATCH", "/api/config", { "jobs.list": [{ name: "brief", schedule: { kind: "at", at: "+5m" }, payload: turn("x") }] });
+  assert.match(listed.body.message, /brief: .*schedule\.at: must be a date with its zone here/);
   assert.match(await problem({ schedule: later, payload: { kind: "agentTurn", mesage: "x" } }), /did you mean message/);
   assert.equal((await gateway.call("GET", "/api/jobs/none")).body.code, "JOB_NOT_FOUND");
   assert.deepEqual((await gateway.api<JobList>("GET", "/api/jobs")).jobs, []);
@@ -269,3 +287,58 @@ test("a webhook is let in by its own secret only, becomes one message however of
   assert.equal((await call({ authorization: "Bearer another-long-secret" }, "plain text", "simple")).status, 202);
   assert.ok(!JSON.stringify(await gateway.api("GET", "/api/config")).includes("another-long-secret"));
 });
+
+test("the command line makes every kind of job, refuses words that would have no effect, and makes all jobs of a file or none", async (t) => {
+  const gateway = await setup(t, { "agents.defaults.model": "standin/m" });
+  const place = folder(t);
+  const made = async (...args: readonly string[]): Promise<ApiJob> => JSON.parse((await yard(gateway, "jobs", "add", ...args, "--json")).out) as ApiJob;
+  const refused = async (args: readonly string[], why: RegExp): Promise<void> => {
+    const { code, said } = await yard(gateway, "jobs", "add", ...args);
+    assert.equal(code, 2, said);
+    assert.match(said, why);
+  };
+  const brief = await made("--name", "brief", "--cron", "0 7 * * 1-5", "--tz", "Europe/Vienna", "--message", "brief me", "--model", "m", "--stagger", "5m", "--misfire", "all", "--overlap", "queue", "--target", "job", "--deliver", "none", "--hours", "06:00-09:00");
+  assert.deepEqual(
+    [brief.schedule, brief.payload, brief.staggerMs, brief.misfire, brief.overlap, brief.target, brief.delivery, brief.activeHours],
+    [{ kind: "cron", expr: "0 7 * * 1-5", tz: "Europe/Vienna" }, { kind: "agentTurn", message: "brief me", model: "m" }, 300_000, { policy: "all", max: 10 }, "queue", "job", { mode: "none" }, { from: "06:00", to: "09:00", tz: "Europe/Vienna" }],
+  );
+  assert.deepEqual((await made("--at", "+15m", "--event", "milk")).target, "main");
+  assert.deepEqual((await made("--every", "30m", "--heartbeat", "--paused")).state, "paused");
+  assert.deepEqual((await made("--at", "+15m", "--watch", "publisher", "--action", "retry")).payload, { kind: "watchdog", target: { label: "publisher" }, action: "retry" });
+  assert.deepEqual((await made("--every", "15m", "--iterate", place, "--plan", "PLAN.md")).payload, { kind: "iterate", folder: place, plan: "PLAN.md" });
+  assert.deepEqual((await made("--on-task", "build", "--message", "x", "--label", "desk")).target, { label: "desk" });
+  assert.deepEqual((await made("--on-file", place, "--on-ref", "main", "--message", "x", "--target", MAIN)).schedule, { kind: "file", path: place, ref: "main" });
+  await Promise.all([
+    refused(["--every", "5m", "--tz", "UTC", "--event", "x"], /--tz goes with --cron only/),
+    refused(["--every", "5m", "--event", "x", "--action", "retry"], /--action goes with --watch only/),
+    refused(["--every", "5m", "--event", "x", "--model", "m"], /--model goes with --message/),
+    refused(["--every", "5m", "--event", "x", "--plan", "p"], /--plan goes with --iterate only/),
+    refused(["--every", "5m", "--at", "+5m", "--event", "x"], /say when with one of/),
+    refused(["--every", "5m"], /say what with one of/),
+    refused(["--file", join(place, "none.json")], /cannot be read/),
+  ]);
+  const file = join(place, "jobs.json");
+  const seeds = ["auth", "payment", "notification"].map((name) => ({ name: `agent-${name}-iteration`, schedule: { kind: "every", everyMs: 900_000 }, payload: { kind: "agentTurn", message: `Read AGENT.md in /path/to/${name}/. Follow the loop.`, model: "sonnet" } }));
+  writeFileSync(file, JSON.stringify({ jobs: [...seeds, { ...seeds[0], payload: {} }] }));
+  const before = (await gateway.api<JobList>("GET", "/api/jobs")).jobs.length;
+  assert.equal((await yard(gateway, "jobs", "add", "--file", file)).code, 1);
+  assert.equal((await gateway.api<JobList>("GET", "/api/jobs")).jobs.length, before, "none of them is left");
+  writeFileSync(file, JSON.stringify({ jobs: seeds }));
+  const { jobs } = JSON.parse((await yard(gateway, "jobs", "add", "--file", file, "--json")).out) as JobList;
+  assert.deepEqual(jobs.map(({ schedule, payload, target }) => [schedule, payload, target]), seeds.map(({ schedule, payload }) => [schedule, payload, "isolated"]));
+  const shown = (await yard(gateway, "jobs", "show", "brief")).out;
+  for (const word of ["stagger +5m", "hours +06:00-09:00 Europe/Vienna", "delivery +none"]) assert.match(shown, new RegExp(word));
+  assert.match((await yard(gateway, "jobs", "run", "agent-auth-iteration")).out, /running in job:/);
+  assert.match((await yard(gateway, "jobs", "runs", "agent-auth-iteration")).out, /state/);
+  assert.match((await yard(gateway, "jobs", "calendar", "--hours", "1")).out, /agent-payment-iteration/);
+  assert.equal((JSON.parse((await yard(gateway, "jobs", "pause", "agent-auth-iteration", "--json")).out) as ApiJob).state, "paused");
+  assert.equal((JSON.parse((await yard(gateway, "jobs", "resume", "agent-auth-iteration", "--json")).out) as ApiJob).state, "active");
+  await yard(gateway, "jobs", "remove", "agent-auth-iteration");
+  assert.deepEqual([(await yard(gateway, "jobs", "show", "agent-auth-iteration")).code, (await yard(gateway, "jobs", "runs", "nobody")).code], [1, 1]);
+});
+
+function yard(gateway: Gateway, ...args: readonly string[]): Promise<{ readonly code: number; readonly out: string; readonly said: string }> {
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [LAUNCHER, ...args], { env: { PATH: process.env["PATH"], HOME: gateway.home, YARD_HOME: gateway.home } }, (_failure, out, said) => resolve({ code: child.exitCode ?? -1, out, said }));
+  });
+}

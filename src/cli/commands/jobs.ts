@@ -79,8 +79,10 @@ export function register(parent: Command, cli: Cli): void {
     .action(async (options: AddOptions) => {
       const gateway = await cli.connect();
       const message = options.message === "-" ? await readAll(cli.terminal) : options.message;
-      const wanted = options.file === undefined ? [jobFrom(options, message)] : jobsIn(options.file === "-" ? await readAll(cli.terminal) : readFileSync(options.file, "utf8"));
-      for (const job of wanted) show(await gateway.post<ApiJob>("/api/jobs", job), options.json, "added");
+      if (options.file === undefined) return show(await gateway.post<ApiJob>("/api/jobs", jobFrom(options, message)), options.json, "added");
+      const made = await addAll(gateway, jobsIn(options.file === "-" ? await readAll(cli.terminal) : textOf(options.file)));
+      if (options.json) return sayJson(cli.terminal, { jobs: made });
+      for (const job of made) show(job, false, "added");
     });
 
   asListing(jobs.command("list").description("list them"))
@@ -108,6 +110,11 @@ export function register(parent: Command, cli: Cli): void {
       ["target", typeof job.target === "string" ? job.target : JSON.stringify(job.target)],
       ["misfire", JSON.stringify(job.misfire)],
       ["overlap", job.overlap],
+      ["stagger", job.staggerMs === 0 ? null : duration(job.staggerMs)],
+      ["hours", job.activeHours === null ? null : `${job.activeHours.from}-${job.activeHours.to} ${job.activeHours.tz}`],
+      ["delivery", deliveryText(job)],
+      ["last", job.lastAt === null ? null : moment(job.lastAt)],
+      ["made by", job.origin === "config" ? "the configuration" : null],
       ["failures", job.failures],
     ]);
   });
@@ -139,6 +146,27 @@ export function register(parent: Command, cli: Cli): void {
   withId("remove", "stop what it runs, and remove it with its history").action(async (id: string, { json }: { json?: boolean }) => show(await (await cli.connect()).delete<ApiJob>(pathOf(id)), json, "removed"));
 }
 
+/** All or none: what was made before one was refused is removed again. */
+async function addAll(gateway: Awaited<ReturnType<Cli["connect"]>>, wanted: readonly Json[]): Promise<ApiJob[]> {
+  const made: ApiJob[] = [];
+  try {
+    for (const job of wanted) made.push(await gateway.post<ApiJob>("/api/jobs", job));
+    return made;
+  } catch (cause) {
+    for (const { jobId } of made) await gateway.delete<ApiJob>(`/api/jobs/${inPath(jobId)}`);
+    throw cause;
+  }
+}
+
+/** @throws {Fault} WRONG_USE */
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    throw new Fault("WRONG_USE", { problem: `--file cannot be read: ${cause instanceof Error ? cause.message : file}` });
+  }
+}
+
 /** @throws {Fault} WRONG_USE when it is not exactly one moment and one thing to do. */
 function jobFrom(options: AddOptions, message: string | undefined): JsonObject {
   const schedules: JsonObject[] = [];
@@ -156,6 +184,14 @@ function jobFrom(options: AddOptions, message: string | undefined): JsonObject {
   if (options.iterate !== undefined) payloads.push({ kind: "iterate", folder: resolve(options.iterate), ...(options.plan === undefined ? {} : { plan: options.plan }), ...model });
   if (schedules.length !== 1) throw new Fault("WRONG_USE", { problem: "say when with one of --at, --every, --cron, --on-task, --on-file" });
   if (payloads.length !== 1) throw new Fault("WRONG_USE", { problem: "say what with one of --message, --event, --watch, --heartbeat, --iterate" });
+  // What would have no effect is a mistake, and would be noticed at night, if ever.
+  needs(options.tz, "--tz", options.cron, "--cron");
+  needs(options.onRef, "--on-ref", options.onFile, "--on-file");
+  needs(options.action, "--action", options.watch, "--watch");
+  needs(options.plan, "--plan", options.iterate, "--iterate");
+  needs(options.model, "--model", message ?? options.heartbeat ?? options.iterate, "--message, --heartbeat or --iterate");
+  needs(options.stagger, "--stagger", options.cron, "--cron");
+  if (options.target !== undefined && options.label !== undefined) throw new Fault("WRONG_USE", { problem: "say where with one of --target and --label" });
   return {
     schedule: schedules[0]!,
     payload: payloads[0]!,
@@ -169,6 +205,10 @@ function jobFrom(options: AddOptions, message: string | undefined): JsonObject {
     ...(options.deliver === undefined ? {} : { delivery: { mode: options.deliver } }),
     ...(options.paused ? { enabled: false } : {}),
   };
+}
+
+function needs(given: unknown, option: string, other: unknown, others: string): void {
+  if (given !== undefined && (other === undefined || other === false)) throw new Fault("WRONG_USE", { problem: `${option} goes with ${others} only` });
 }
 
 function targetOf(text: string): string {
@@ -216,6 +256,10 @@ function scheduleText({ schedule }: ApiJob): string {
     case "file":
       return `when ${schedule.ref ?? schedule.path} changes`;
   }
+}
+
+function deliveryText({ delivery }: ApiJob): string {
+  return delivery.mode === "none" ? "none" : `${delivery.mode} to ${delivery.session}`;
 }
 
 function moment(at: number): string {
