@@ -36,7 +36,7 @@ export function toPlanDetail({ run, tasks, estimate, actual }: PlanStatus): Plan
   };
 }
 
-function toApiPlanTask(run: PlanRun, { task, row, branch, commits, changed, outside, claim, evidence, usage }: TaskStatus): ApiPlanTask {
+function toApiPlanTask(run: PlanRun, { task, row, branch, commits, changed, outside, claim, evidence, steps, usage }: TaskStatus): ApiPlanTask {
   const tests = evidence?.tests ?? null;
   return {
     id: task.id,
@@ -56,7 +56,7 @@ function toApiPlanTask(run: PlanRun, { task, row, branch, commits, changed, outs
     changed,
     outside,
     tests: tests === null ? null : { command: tests.command, exitCode: tests.exitCode, tree: tests.tree, ms: tests.ms },
-    steps: evidence?.steps ?? task.steps.map(({ text, done }) => ({ text, ticked: done })),
+    steps,
     missing: evidence?.missing ?? [],
     signal: row.signal === null ? null : { kind: row.signal.kind, reason: row.signal.reason, by: row.signal.by, at: row.signal.at },
     problem: row.problem,

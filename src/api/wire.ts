@@ -935,6 +935,8 @@ export interface ApiVerdict {
   parallel: ApiPlanCost;
   speedUp: number;
   conflictsExpected: number;
+  /** What it was reckoned from, besides the plan. */
+  basis?: { readonly files: number; readonly commits: number; readonly startMinutes: number; readonly mergeMinutes: number; readonly conflictMinutes: number; readonly watched: boolean | null };
 }
 export interface PlanChecked {
   title: string;

@@ -52,4 +52,18 @@ export interface Verdict {
   /** Time of sequential work over time of parallel work. */
   readonly speedUp: number;
   readonly conflictsExpected: number;
+  /** What it was reckoned from, besides the plan. */
+  readonly basis?: Basis;
+}
+
+export interface Basis {
+  /** Files of the repository, and commits of its log, that were looked at. */
+  readonly files: number;
+  readonly commits: number;
+  /** What each agent costs besides its work, and what a conflict costs, minutes. */
+  readonly startMinutes: number;
+  readonly mergeMinutes: number;
+  readonly conflictMinutes: number;
+  /** Whether somebody has time to look; null = nobody said. */
+  readonly watched: boolean | null;
 }

@@ -17,8 +17,7 @@ const PATHS_SHOWN_MAX = 10;
 const STEPS_LINE = /^Steps:[ \t]*(all|\d{1,4}(?:[ \t]*[,–-][ \t]*\d{1,4})*)[ \t]*$/gim;
 
 export function judgeEvidence(task: PlanTask, status: WorkspaceStatus, tests: TestEvidence | null, planTexts: readonly string[], at: number): PlanEvidence {
-  const ticked = tickedSteps(task, status.commits, status.changed, planTexts);
-  const steps = task.steps.map((step, index) => ({ text: step.text, ticked: step.done || ticked.has(index + 1) }));
+  const steps = stepsOf(task, status, planTexts);
   const unticked = steps.flatMap((step, index) => (step.ticked ? [] : [`${index + 1} (${step.text})`]));
   const missing = [
     ...(status.changed.length === 0 ? ["nothing was changed"] : []),
@@ -27,6 +26,12 @@ export function judgeEvidence(task: PlanTask, status: WorkspaceStatus, tests: Te
     ...(unticked.length === 0 ? [] : [`no commit shows step ${unticked.join(", ")}; end a commit's message with a line such as "Steps: 1, 2"`]),
   ];
   return { head: status.head, commits: status.commits.map(({ subject }) => subject).toReversed(), changed: status.changed, outside: status.outside, tests, steps, missing, at };
+}
+
+/** The checklist as the commits so far show it. */
+export function stepsOf(task: PlanTask, { commits, changed }: Pick<WorkspaceStatus, "commits" | "changed">, planTexts: readonly string[]): PlanEvidence["steps"] {
+  const ticked = tickedSteps(task, commits, changed, planTexts);
+  return task.steps.map((step, index) => ({ text: step.text, ticked: step.done || ticked.has(index + 1) }));
 }
 
 function tickedSteps(task: PlanTask, commits: readonly Commit[], changed: readonly string[], planTexts: readonly string[]): ReadonlySet<number> {

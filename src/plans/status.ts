@@ -7,6 +7,7 @@ import type { Cost } from "../model/verdict.ts";
 import type { WorkspaceStatus } from "../model/workspace.ts";
 import type { Store } from "../store/store.ts";
 import type { Workspaces } from "../workspaces/workspaces.ts";
+import { stepsOf } from "./evidence.ts";
 import type { Branch } from "./pictures.ts";
 
 export interface TaskStatus {
@@ -18,6 +19,8 @@ export interface TaskStatus {
   readonly changed: readonly string[];
   readonly outside: readonly string[];
   readonly evidence: PlanEvidence | null;
+  /** As the commits show it, also while its agent still works. */
+  readonly steps: PlanEvidence["steps"];
   /** What it may change: what it owns, and what it was given since. */
   readonly claim: readonly string[];
   /** Of all agents that worked on it, and of their children. */
@@ -37,6 +40,7 @@ interface Sources {
   readonly nowMs: () => number;
 }
 
+const NOTHING_DONE = { commits: [], changed: [] };
 const HISTORY_COMMITS_MAX = 100;
 const BRANCHES_SHOWN_MAX = 50;
 const TASKS_TOLD_MAX = 50;
@@ -58,6 +62,7 @@ export async function statusOf(run: PlanRun, { store, workspaces, nowMs }: Sourc
         changed: live?.changed ?? row.evidence?.changed ?? [],
         outside: live?.outside ?? row.evidence?.outside ?? [],
         evidence: row.evidence,
+        steps: row.state === "done" || live === null ? (row.evidence?.steps ?? stepsOf(task, NOTHING_DONE, [])) : stepsOf(task, live, []),
         claim: workspace?.claims ?? task.owns,
         usage: used.get(row.id) ?? null,
       };
@@ -91,11 +96,10 @@ export function toldStatus({ run, tasks }: PlanStatus): JsonObject {
     title: run.plan.title,
     state: run.state,
     ...(run.waitsFor === null ? {} : { waitsFor: run.waitsFor }),
-    tasks: tasks.slice(0, TASKS_TOLD_MAX).map(({ task, row, commits, evidence }) => ({
+    tasks: tasks.slice(0, TASKS_TOLD_MAX).map(({ task, row, commits, evidence, steps }) => ({
       task: task.id,
       state: row.state,
-      ...(task.steps.length === 0 ? {} : { steps: `${(evidence?.steps ?? task.steps.map((step) => ({ ticked: step.done }))).filter(({ ticked }) => ticked).length} of ${task.steps.length}` }),
-      ...(evidence === null ? {} : { accomplished: evidence.steps.filter(({ ticked }) => ticked).map(({ text }) => text).slice(0, LINES_TOLD_MAX) }),
+      ...(task.steps.length === 0 ? {} : { steps: `${steps.filter(({ ticked }) => ticked).length} of ${steps.length}`, accomplished: steps.filter(({ ticked }) => ticked).map(({ text }) => text).slice(0, LINES_TOLD_MAX) }),
       ...(commits.length === 0 ? {} : { commits: commits.slice(-LINES_TOLD_MAX) }),
       ...(evidence?.tests == null ? {} : { tests: evidence.tests.exitCode === 0 ? "passing" : "failing" }),
       ...(row.problem === null ? {} : { stuckOn: row.problem.slice(0, PROBLEM_TOLD_CHARS_MAX) }),
@@ -108,8 +112,8 @@ export function statusLines({ run, tasks }: PlanStatus): readonly string[] {
   const done = tasks.filter(({ row }) => row.state === "done").length;
   return [
     `${run.plan.title} (${run.planId}): ${run.state}, ${done} of ${tasks.length} tasks done${run.waitsFor === null ? "" : `; waits for ${run.waitsFor}`}`,
-    ...tasks.map(({ task, row, commits, evidence }) => {
-      const steps = task.steps.length === 0 ? "" : ` ${(evidence?.steps ?? []).filter(({ ticked }) => ticked).length}/${task.steps.length} steps,`;
+    ...tasks.map(({ task, row, commits, evidence, steps: list }) => {
+      const steps = list.length === 0 ? "" : ` ${list.filter(({ ticked }) => ticked).length}/${list.length} steps,`;
       const tests = evidence?.tests == null ? "" : evidence.tests.exitCode === 0 ? ", tests passing" : ", tests failing";
       const worked = row.attempt === 0 ? "" : `:${steps} ${commits.length} ${commits.length === 1 ? "commit" : "commits"}${tests}`;
       return `- ${task.id} ${row.state}${worked}${row.problem === null ? "" : ` — ${row.problem.split("\n")[0]}`}`;

@@ -1,5 +1,5 @@
 /** A verdict as text for people: the answer first, then the decision tree with the path taken, reasons and figures. */
-import type { Decision, PhaseVerdict, Verdict } from "../model/verdict.ts";
+import type { Basis, Decision, PhaseVerdict, Verdict } from "../model/verdict.ts";
 
 const SIGNS = { against: "✗", warning: "!", for: "✓" } as const;
 
@@ -17,6 +17,7 @@ export function verdictText(title: string, verdict: Verdict): string {
     ...verdict.phases.flatMap((phase) => [...phaseText(phase), ""]),
     ...figures.map(([name, one, other]) => `${name!.padEnd(10)}${one!.padStart(12)}${other!.padStart(12)}`),
     "",
+    ...(verdict.basis === undefined ? [] : [basisText(verdict.basis), ""]),
     verdict.mode === "parallel"
       ? `Expected: ${verdict.speedUp} times as fast with ${verdict.agents} agents, ${verdict.conflictsExpected} merges with conflicts.`
       : "Run it one task after the other. In parallel, and against this advice, it would take as the right column says.",
@@ -33,6 +34,11 @@ function phaseText(phase: PhaseVerdict): readonly string[] {
     }),
     ...phase.reasons.map(({ weight, text }) => `  ${SIGNS[weight]} ${text}`),
   ];
+}
+
+function basisText({ files, commits, startMinutes, mergeMinutes, conflictMinutes, watched }: Basis): string {
+  const looks = watched === null ? "not said whether somebody looks" : watched ? "somebody looks" : "nobody looks";
+  return `Reckoned from ${files} files and ${commits} commits of the repository; ${startMinutes} minutes to start an agent, ${mergeMinutes} to merge its work, ${conflictMinutes} for a conflict; ${looks}.`;
 }
 
 function minutes(count: number): string {

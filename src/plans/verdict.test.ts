@@ -18,6 +18,7 @@ test("three tasks in folders of their own run in parallel, nearly three times as
   assert.ok(verdict.speedUp > 2.5 && verdict.speedUp <= 3, String(verdict.speedUp));
   assert.ok(verdict.parallel.requests > verdict.sequential.requests, "more agents read in");
   assert.match(verdictText("P", verdict), /^P: PARALLEL[\s\S]*truly independent\?\n {2}├─ NO {2}→ Sequential\n {2}└─ YES → Continue ◀[\s\S]*└─ YES → Parallelize! ◀[\s\S]*with 3 agents/);
+  assert.match(verdictText("P", verdict), /Reckoned from \d+ files and \d+ commits of the repository; 2 minutes to start an agent, 2 to merge its work, 10 for a conflict; not said whether somebody looks\./);
 });
 
 test("one long context reads more tokens than fresh ones, so parallel work costs fewer", () => {

@@ -53,8 +53,9 @@ export function judge(plan: Plan, facts: RepositoryFacts, options: CheckOptions)
   const turns = plan.tasks.map(turnsOf);
   const sequential: Cost = { minutes: round(sum(phases.map(({ minutes }) => minutes.sequential))), requests: sum(turns), tokens: tokensOf(sum(turns)) };
   const parallel = parallelCost(plan, isParallel ? phases : phases.map((phase) => ({ ...phase, mode: "parallel" })), conflictsExpected);
+  const basis = { files: facts.files.length, commits: facts.commits.length, startMinutes: START_MINUTES, mergeMinutes: MERGE_MINUTES, conflictMinutes: CONFLICT_MINUTES, watched: options.watched ?? plan.watched };
   const widest = Math.max(1, ...(isParallel ? phases.filter(({ mode }) => mode === "parallel") : phases).map(({ tasks }) => tasks.length));
-  return { mode: isParallel ? "parallel" : "sequential", phases, agents: Math.min(agents, widest), sequential, parallel, speedUp: round(sequential.minutes / Math.max(1, parallel.minutes)), conflictsExpected };
+  return { mode: isParallel ? "parallel" : "sequential", phases, agents: Math.min(agents, widest), sequential, parallel, speedUp: round(sequential.minutes / Math.max(1, parallel.minutes)), conflictsExpected, basis };
 }
 
 function judgePhase(plan: Plan, index: number, facts: RepositoryFacts, options: CheckOptions, agents: number): PhaseVerdict {

@@ -98,14 +98,14 @@ test("layer-parallel: each layer sees the one before it merged, and a gate waits
 test("an agent that misses a key is stuck with its reason, chat tells it, and after the fix a successor finishes in the same workspace", async (t) => {
   const shop = await openShop(t, { ".gitignore": ".env\n", "readme.md": "notify\n" });
   writeFileSync(join(shop.repository, ".env"), "OTHER=1\n");
-  const command = "if grep -q NOTIFICATION_KEY .env; then cat half.txt > done.txt; else echo half > half.txt; echo 'STUCK: Missing NOTIFICATION_KEY in .env' > .yard-signal; fi";
-  const planId = await shop.run(`# Notify\nonto: main\ncopy: .env\n\n### notification (owns: *.txt) (size: 1h) (tests: test -f done.txt)\n\n! call exec ${JSON.stringify({ command })} then say finished\n`);
+  const command = `if grep -q NOTIFICATION_KEY .env; then cat half.txt > done.txt; git add -A; ${COMMIT} 'feat: send by mail'; else echo half > half.txt; git add -A; ${COMMIT} 'feat: set up notifications'; echo 'STUCK: Missing NOTIFICATION_KEY in .env' > .yard-signal; fi`;
+  const planId = await shop.run(`# Notify\nonto: main\ncopy: .env\n\n### notification (owns: *.txt) (size: 1h) (tests: test -f done.txt)\n- [ ] Set up notifications\n- [ ] Send by mail\n\n! call exec ${JSON.stringify({ command })} then say finished\n`);
   const stuck = await shop.until(planId, ({ state }) => state === "stuck");
   assert.deepEqual([row(stuck, "notification").signal?.reason, row(stuck, "notification").problem], ["Missing NOTIFICATION_KEY in .env", "Missing NOTIFICATION_KEY in .env"]);
   const told = await shop.gateway.ask('! call plan_status {} then echo');
-  assert.match(told, /notification stuck/);
+  assert.match(told, /notification stuck: 1\/2 steps, 1 commit — Missing NOTIFICATION_KEY in \.env/);
   const listed = await shop.gateway.ask('! call subagents {"action":"list"} then echo');
-  assert.match(listed, /"task":"notification","state":"stuck".*"stuckOn":"Missing NOTIFICATION_KEY in \.env"/, "whoever asks for the children hears of it too");
+  assert.match(listed, /"task":"notification","state":"stuck","steps":"1 of 2","accomplished":\["Set up notifications"\],"commits":\["feat: set up notifications"\],"stuckOn":"Missing NOTIFICATION_KEY in \.env"/, "whoever asks for the children hears of it too");
 
   writeFileSync(join(shop.repository, ".env"), "NOTIFICATION_KEY=1\n");
   await shop.gateway.api("POST", `/api/plans/${planId}/resume`, { note: "the key is in .env now" });
