@@ -82,13 +82,14 @@ import { subagentsCommand } from "./trees/subagents-command.ts";
 import { Telemetry } from "./telemetry/telemetry.ts";
 import { agentIds, agentsList, findAgent } from "./turns/agents-list.ts";
 import { BesideCalls } from "./turns/beside-calls.ts";
-import { defaultModel, defaultWorkspace } from "./turns/settings.ts";
+import { deathsMax, defaultModel, defaultWorkspace, staleHours } from "./turns/settings.ts";
 import { TurnRunner } from "./turns/turn-runner.ts";
 import { AgentNews } from "./workspaces/agent-news.ts";
 import { claimWidenTool, currentFences, insideClaims, sourceOf } from "./workspaces/claim-tools.ts";
 import { Git } from "./workspaces/git.ts";
 import { Worktrees } from "./workspaces/worktrees.ts";
 
+const MS_PER_HOUR = 3_600_000;
 /** How long ending processes may hold up the end of a gateway whose store failed. */
 const BROKEN_STOP_MS = 3_000;
 
@@ -111,38 +112,60 @@ export async function runGateway({ config, host, log, file, unlock }: Home, stor
   const files = openStoreFiles(file);
   let generation = 0;
   let url = "";
+  /** False in safe mode: what went on by itself would bring the next death. */
+  let mayWork = true;
+  const unlessSafe = (service: Service): Service => ({ ...service, start: () => (mayWork ? service.start() : undefined) });
   const disk = watchDisk(store, clock, log, () => yard.stopProcesses());
   const yard = build({ config, store, files, clock, log, status: () => ({ generation, startedAt, disk: disk.state() }) });
   const startedAt = clock.now();
 
   const services: readonly Service[] = [
     { name: "state", start: () => mkdir(yard.workspace, { recursive: true, mode: 0o700 }).then(() => {}), stop: unlock },
-    { name: "store", start: () => store.setRules(yard.rules()), stop: () => store.close() },
+    {
+      name: "store",
+      async start() {
+        // Together, so that they are one write.
+        const [, life] = await Promise.all([store.setRules(yard.rules()), store.noteStart()]);
+        generation = life.generation;
+        const most = config.get(deathsMax);
+        if (most === 0 || life.deaths <= most) return;
+        mayWork = false;
+        const fault = new Fault("SAFE_MODE", { deaths: life.deaths });
+        yard.frontDoor.drain(fault);
+        log.error("gateway.safe-mode", { deaths: life.deaths });
+        await tellOperator(store, log, fault.code, fault.message);
+      },
+      async stop() {
+        await store.noteStop().catch((cause: unknown) => log.warn("store.stop-not-noted", { cause }));
+        await store.close();
+      },
+    },
     { name: "files", start: () => {}, stop: () => files.stop() },
     { name: "traces", start: () => yard.telemetry.start(), stop: () => yard.telemetry.stop() },
     { name: "rules", start: () => {}, stop: () => yard.rulesKeeper.stop() },
     { name: "processes", start: () => yard.sweep(), stop: () => yard.stopProcesses() },
-    { name: "tool servers", start: () => yard.toolServers.start(), stop: () => yard.toolServers.stop() },
-    { name: "workspaces", start: () => yard.worktrees.start(), stop: () => yard.worktrees.stop() },
-    { name: "merges", start: () => yard.merges.start(), stop: () => yard.merges.stop() },
-    { name: "plans", start: () => yard.plans.start(), stop: () => yard.plans.stop() },
-    {
+    unlessSafe({ name: "tool servers", start: () => yard.toolServers.start(), stop: () => yard.toolServers.stop() }),
+    unlessSafe({ name: "workspaces", start: () => yard.worktrees.start(), stop: () => yard.worktrees.stop() }),
+    unlessSafe({ name: "merges", start: () => yard.merges.start(), stop: () => yard.merges.stop() }),
+    unlessSafe({ name: "plans", start: () => yard.plans.start(), stop: () => yard.plans.stop() }),
+    unlessSafe({
       name: "turns",
       async start() {
         // Walls first: turns that go on would run into them.
         await yard.models.start();
-        const recovered = await store.recover();
+        const recovered = await store.recover(yard.recoveryRules());
         generation = recovered.generation;
         for (const turnId of recovered.poisoned) log.error("turn.poisoned", { turnId });
         for (const turn of recovered.turns) yard.runner.start(turn);
         if (recovered.turns.length > 0) log.info("turns.recovered", { turns: recovered.turns.length });
+        if (recovered.retired !== null) log.warn("work.too-old", { ...recovered.retired });
         yard.scheduler.start();
       },
       stop() {
         yard.scheduler.drain(); // a start that failed later never came to the draining below
         return yard.runner.letGo();
       },
-    },
+    }),
     {
       name: "api",
       async start() {
@@ -155,11 +178,11 @@ export async function runGateway({ config, host, log, file, unlock }: Home, stor
         await removeGatewayFile(config.home, process.pid);
       },
     },
-    { name: "deliveries", start: () => yard.courier.start(), stop: () => yard.courier.stop() },
-    { name: "jobs", start: () => yard.timekeeper.start(), stop: () => yard.timekeeper.stop() },
+    unlessSafe({ name: "deliveries", start: () => yard.courier.start(), stop: () => yard.courier.stop() }),
+    unlessSafe({ name: "jobs", start: () => yard.timekeeper.start(), stop: () => yard.timekeeper.stop() }),
     { name: "acknowledgements", start: () => {}, stop: () => yard.acknowledger.stop() },
     { name: "keeper", start: () => yard.keeper.start(), stop: () => yard.keeper.stop() },
-    { name: "archive", start: () => yard.archivist.start(), stop: () => yard.archivist.stop() },
+    unlessSafe({ name: "archive", start: () => yard.archivist.start(), stop: () => yard.archivist.stop() }),
     {
       name: "drain",
       start: () => void yard.models.discover(),
@@ -456,6 +479,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
   ];
 
   const rules = () => ({ pools: poolSizes(settings), foregroundMs: settings.get(foregroundMs), gatherMs: settings.get(gatherMs), sideTurnsMax: settings.get(sideTurnsMax), queueCap: settings.get(queueCap) });
+  const recoveryRules = () => ({ staleMs: settings.get(staleHours) * MS_PER_HOUR });
   const rulesKeeper = new RulesKeeper({ set: () => store.setRules(rules()), clock, log });
   settings.onChange(() => {
     rulesKeeper.changed();
@@ -470,7 +494,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
   });
 
   const acknowledger = new Acknowledger({ store, settings, clock, log, meanTurnMs: () => scheduler.meanTurnMs.main });
-  return { frontDoor, grove, besideCalls, slashCommands, outsideTools, allTools, runner, scheduler, timekeeper, acknowledger, rules, rulesKeeper, model, archivist: new Archivist({ store, settings, clock, log }) };
+  return { frontDoor, grove, besideCalls, slashCommands, outsideTools, allTools, runner, scheduler, timekeeper, acknowledger, rules, recoveryRules, rulesKeeper, model, archivist: new Archivist({ store, settings, clock, log }) };
 }
 
 /** Tells of a disk that fills or fails: in the log, to the owner's own session, and to whoever runs the gateway. */

@@ -348,7 +348,7 @@ export function stoppedStartNothing({ events, tasks, spawnedBy, isOver }: Pick<H
       if (turn !== undefined && endedTurns.has(turn)) violations.push(`${taskId} was spawned by ${turn}, which had ended`);
     }
     if (type === "turn.ended" && turnId !== undefined) endedTurns.add(turnId);
-    if (type === "task.ended" && (data["state"] === "cancelled" || data["state"] === "timed_out")) stopped.add(String(data["session"]));
+    if (type === "task.ended" && (data["state"] === "cancelled" || data["state"] === "timed_out" || data["state"] === "lost")) stopped.add(String(data["session"]));
   }
   if (isOver) for (const task of tasks) if (task.endedAt === null && isStopped(task.session)) violations.push(`${task.taskId} goes on below something that was stopped`);
   return violations;

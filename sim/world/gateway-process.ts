@@ -76,7 +76,7 @@ export class GatewayProcess {
   /** The start as `main.ts` does it: rules, recovery, then work, then messages. */
   async start(): Promise<void> {
     await this.store.setRules(this.#parts.rules());
-    const recovered = await this.store.recover();
+    const recovered = await this.store.recover(this.#parts.recoveryRules());
     for (const turn of recovered.turns) this.#parts.runner.start(turn);
     this.#parts.scheduler.start();
     if (this.#hasJobs) await this.#parts.timekeeper.start();

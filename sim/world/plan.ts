@@ -17,6 +17,10 @@ const ACTIONS_MAX = 40;
 /** How far the machine's clock is set, either way. */
 const JUMP_MS_MAX = 172_800_000;
 
+/** How long nobody is there after some crashes. */
+const AWAY_MS_MIN = 3_600_000;
+const AWAY_MS_MAX = 259_200_000;
+
 export type Action =
   | { readonly kind: "send"; readonly session: number; readonly text: string; readonly sourceId: string; readonly mode: MessageMode | null }
   | { readonly kind: "resend"; readonly which: number }
@@ -39,8 +43,8 @@ export type Action =
   | { readonly kind: "disk"; readonly faults: readonly DiskFault[] }
   | { readonly kind: "disk-full"; readonly forMs: number }
   | { readonly kind: "slow-disk"; readonly forMs: number; readonly workMs: number }
-  /** `again`: how often the next starts are cut off too, each after so many batches. */
-  | { readonly kind: "crash"; readonly afterBatches: number | null; readonly downMs: number; readonly again: number }
+  /** `again`: how often the next starts are cut off too, each after so many batches. `awayMs`: how far the calendar goes on before the next start. */
+  | { readonly kind: "crash"; readonly afterBatches: number | null; readonly downMs: number; readonly again: number; readonly awayMs: number }
   /** For a while every model call is refused. */
   | { readonly kind: "wall"; readonly forMs: number; readonly status: 429 | 529 }
   | { readonly kind: "pause"; readonly forMs: number }
@@ -69,6 +73,8 @@ export interface WorldPlan {
   readonly contextEntries: number;
   readonly judge: "rules" | "model" | "always";
   readonly sideTools: "read-only" | "all";
+  /** Work that was left for so long is ended by the next start; 0 = never. */
+  readonly staleHours: number;
   readonly moods: Moods;
   readonly spawning: number;
   /** Milliseconds that a batch takes, and that its answer is on its way, at most. */
@@ -106,6 +112,7 @@ export function planOf(seed: number, keep: ReadonlySet<number> | null = null): W
     contextEntries: dice.pick([20, 400]),
     judge: dice.pick(["rules", "always", "model"]),
     sideTools: dice.pick(["read-only", "all"]),
+    staleHours: new Dice(seed, "stale").pick([0, 0, 2, 24]),
     moods: {
       text: 10,
       tools: dice.pick([0, 5, 15, 30]),
@@ -183,7 +190,7 @@ function actionOf(dice: Dice, n: number, kind: ActionKind, sessions: number): Ac
     case "slow-disk":
       return { kind, forMs: dice.spread(100, 60_000), workMs: dice.spread(100, 5_000) };
     case "crash":
-      return { kind, afterBatches: dice.chance(0.6) ? dice.whole(1, 6) : null, downMs: dice.chance(0.5) ? 0 : dice.spread(10, 60_000), again: dice.chance(0.2) ? dice.whole(1, 5) : 0 };
+      return { kind, afterBatches: dice.chance(0.6) ? dice.whole(1, 6) : null, downMs: dice.chance(0.5) ? 0 : dice.spread(10, 60_000), again: dice.chance(0.2) ? dice.whole(1, 5) : 0, awayMs: dice.chance(0.15) ? dice.spread(AWAY_MS_MIN, AWAY_MS_MAX) : 0 };
     case "wall":
       return { kind, forMs: dice.spread(1_000, 600_000), status: dice.pick([429, 529]) };
     case "redeliver":

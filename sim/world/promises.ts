@@ -57,7 +57,7 @@ export const PROMISES: readonly ProvenPromise[] = [
   { promise: "a full disk is a state" },
   { promise: "recovery is total" },
   { promise: "what kills the gateway is not resumed for ever" },
-  { promise: "old work is not resumed by surprise", elsewhere: "src/timers/misfire.test.ts" },
+  { promise: "old work is not resumed by surprise" },
   { promise: "one gateway per home", elsewhere: "test/torture/signals.test.ts" },
   { promise: "migrations survive a kill at any statement", elsewhere: "test/torture/signals.test.ts" },
   { promise: "a permission mode is a ceiling", elsewhere: pending("coding agents") },

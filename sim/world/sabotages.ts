@@ -68,6 +68,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   { name: "what a crash left running is overlooked", breaks: "recovery is total", invariants: [42], tamper: without("SELECT * FROM turn WHERE state = 'running' ORDER BY started_at, id") },
   { name: "a result is given up because its parent is busy", breaks: "a result waits as long as its parent lives", invariants: [24, 25], tamper: () => (statement) => (isAnnouncement(statement) ? { ...statement, values: statement.values.with(14, "cancelled") } : statement) },
   { name: "nobody looks when a wait for children is over", breaks: "a watchdog fires once, and does", invariants: [39], tamper: without("SELECT * FROM barrier WHERE state = 'open' AND deadline_at <= ?") },
+  { name: "work that was left long ago goes on", breaks: "old work is not resumed by surprise", invariants: [44], tamper: instead("SELECT cursor, at FROM event ORDER BY cursor DESC LIMIT 1", "SELECT cursor, at + 1000000000000 AS at FROM event ORDER BY cursor DESC LIMIT 1") },
   {
     name: "a moment of a job is claimed twice",
     breaks: "a moment is one row, run once", invariants: [35],

@@ -3,7 +3,7 @@ import type { Setting, Settings } from "../../src/base/setting.ts";
 import { mainSlots, sideSlots, subagentSlots } from "../../src/lanes/settings.ts";
 import { foregroundMs, messageWaitMs, parallelJudge, queueCap, queueMode, sideTools, sideTurnsMax } from "../../src/sessions/settings.ts";
 import { gatherMs, maxChildrenPerAgent, maxSpawnDepth } from "../../src/trees/settings.ts";
-import { contextEntriesMax, progressTimeoutSeconds, turnTimeoutSeconds } from "../../src/turns/settings.ts";
+import { contextEntriesMax, progressTimeoutSeconds, staleHours, turnTimeoutSeconds } from "../../src/turns/settings.ts";
 import type { WorldPlan } from "./plan.ts";
 
 export class WorldSettings implements Settings {
@@ -51,4 +51,5 @@ export function applyPlan(settings: WorldSettings, plan: WorldPlan): void {
   settings.set(contextEntriesMax, plan.contextEntries);
   settings.set(parallelJudge, plan.judge);
   settings.set(sideTools, plan.sideTools);
+  settings.set(staleHours, plan.staleHours);
 }

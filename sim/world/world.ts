@@ -21,6 +21,7 @@ import type { BatchAnswer, VerbCall } from "../../src/store/sqlite/batch.ts";
 import { INVARIANTS, checkIntegrity } from "../../src/store/sqlite/integrity.ts";
 import { Kernel } from "../../src/store/sqlite/kernel.ts";
 import { VERBS } from "../../src/store/sqlite/verbs.ts";
+import type { Recovered } from "../../src/store/store.ts";
 import { ask, pickBy } from "./ask.ts";
 import { checkHistory, type History, type SeenEntry } from "./checkers.ts";
 import { Dice, hashOf } from "./dice.ts";
@@ -55,6 +56,7 @@ const BATCHES_OF_CUT_START_MAX = 3;
 /** Processes that woke late are ended this long after the healing, milliseconds. */
 const LATE_PROCESS_MS = 30_000;
 const EVENTS_READ_MAX = 1_000_000;
+const MS_PER_HOUR = 3_600_000;
 
 export interface WorldOptions {
   readonly seed: number;
@@ -121,6 +123,7 @@ class World {
   /** Starts that will be cut off after a few batches. */
   #crashesLeft = 0;
   #downMs = 0;
+  #awayMs = 0;
   #diskFaults: DiskFault[] = [];
   #diskFullUntil = 0;
   #slow = { untilMs: 0, workMs: 0 };
@@ -233,6 +236,8 @@ class World {
     if (gateway === null) return;
     this.#note("crash");
     this.#gateway = null;
+    this.#timeline.jumpWall(this.#awayMs);
+    this.#awayMs = 0;
     this.#crashAfterBatches = this.#crashesLeft > 0 ? 1 + (this.#crashesLeft % BATCHES_OF_CUT_START_MAX) : null;
     this.#crashesLeft = Math.max(0, this.#crashesLeft - 1);
     gateway.kill();
@@ -285,7 +290,7 @@ class World {
     calls.forEach(({ verb, input }, index) => {
       const answer = answers[index]!;
       if ("defect" in answer) this.#report(`a defect in ${verb}: ${answer.defect}`);
-      if (verb === "recover" && "value" in answer) for (const late of this.#late.values()) late.superseded = true;
+      if (verb === "recover" && "value" in answer) this.#recovered(answer.value as Recovered, events);
       if (this.#late.get(gateway)?.superseded === true && "value" in answer && answer.value === true) this.#report(`a process that lost its place wrote by ${verb}`);
       if (verb === "admitSpawn" && "value" in answer) {
         const { task, created } = answer.value as { task: { taskId: string }; created: boolean };
@@ -298,6 +303,19 @@ class World {
     if (this.#options.closely === true || this.#batches - this.#lookedAfter >= LOOK_EVERY_BATCHES) this.#look();
     if (gateway !== this.#gateway || this.#crashAfterBatches === null) return;
     if (--this.#crashAfterBatches <= 0) this.#crash(this.#downMs);
+  }
+
+  #recovered({ turns }: Recovered, events: readonly YardEvent[]): void {
+    for (const late of this.#late.values()) late.superseded = true;
+    const staleMs = this.#plan.staleHours * MS_PER_HOUR;
+    const lastAt = this.#lastEventBefore(events[0]?.cursor ?? Infinity);
+    if (staleMs === 0 || lastAt === null || this.#timeline.wallMs - lastAt < staleMs) return;
+    if (turns.length > 0) this.#report(`${turns.map(({ turnId }) => turnId).join()} went on although nobody was there for ${(this.#timeline.wallMs - lastAt) / MS_PER_HOUR} hours`);
+  }
+
+  #lastEventBefore(cursor: number): number | null {
+    const [row] = this.#observer.all("SELECT at FROM event WHERE cursor < ? ORDER BY cursor DESC LIMIT 1", cursor === Infinity ? Number.MAX_SAFE_INTEGER : cursor);
+    return row === undefined ? null : Number(row["at"]);
   }
 
   /** While it is not sure that new sizes hold, both the old and the new ones are right. */
@@ -351,6 +369,7 @@ class World {
         return;
       case "crash":
         this.#crashesLeft = action.again;
+        this.#awayMs = action.awayMs;
         if (action.afterBatches === null) return this.#crash(action.downMs);
         this.#crashAfterBatches = action.afterBatches;
         this.#downMs = action.downMs;
@@ -443,6 +462,7 @@ class World {
     this.#slow = { untilMs: 0, workMs: 0 };
     this.#crashAfterBatches = null;
     this.#crashesLeft = 0;
+    this.#awayMs = 0;
     this.#timeline.after(LATE_PROCESS_MS, () => this.#late.forEach((_, process) => process.kill()));
   }
 

@@ -255,8 +255,8 @@ export class FakeYard {
   }
 }
 
-function bindDraining(yard: FakeYard, verbs: Omit<Sessions, "draining">): Sessions {
-  return Object.defineProperty({ ...verbs }, "draining", { get: () => yard.draining }) as Sessions;
+function bindDraining(yard: FakeYard, verbs: Omit<Sessions, "draining" | "refusal">): Sessions {
+  return Object.defineProperties({ ...verbs }, { draining: { get: () => yard.draining }, refusal: { get: () => (yard.draining ? new Fault("DRAINING", {}) : null) } }) as Sessions;
 }
 
 /** An answer as a test looks into it. */

@@ -373,7 +373,7 @@ function serveSpecial(app: FastifyInstance, { deps, routes, guard, credentials, 
   app.route({
     ...at(SPECIAL_ROUTES.ready),
     async handler() {
-      if (deps.sessions.draining) throw new Fault("DRAINING", {});
+      if (deps.sessions.refusal !== null) throw deps.sessions.refusal;
       return "ok";
     },
   });

@@ -310,6 +310,17 @@ export const FAULTS = {
     httpStatus: 500,
     text: ({ attempts }) => `the gateway died ${attempts} times in a row while it worked on this without getting further, so it was set aside`,
   }),
+  WORK_STALE: fault<{ by: string }>({
+    kind: "gone",
+    httpStatus: 410,
+    text: ({ by }) => `ended by ${by}; ask again if it is still wanted`,
+  }),
+  SAFE_MODE: fault<{ deaths: number }>({
+    kind: "busy",
+    httpStatus: 503,
+    text: ({ deaths }) =>
+      `the gateway died ${deaths} times in a row before it got anything done, so it only shows and stops things now, and begins nothing; stop what is to blame, then stop the gateway and start it again`,
+  }),
   TURN_CANCELLED: fault<{ by: string }>({
     kind: "gone",
     httpStatus: 409,

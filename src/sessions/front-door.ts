@@ -46,22 +46,26 @@ export class FrontDoor implements Sessions {
   readonly #deps: FrontDoorDeps;
   /** By source: what was answered to a command, or is about to be. */
   readonly #carriedOut = new Map<string, Promise<Received>>();
-  #draining = false;
+  #refusal: Fault | null = null;
 
   constructor(deps: FrontDoorDeps) {
     this.#deps = deps;
   }
 
   get draining(): boolean {
-    return this.#draining;
+    return this.#refusal !== null;
   }
 
-  drain(): void {
-    this.#draining = true;
+  get refusal(): Fault | null {
+    return this.#refusal;
+  }
+
+  drain(why: Fault = new Fault("DRAINING", {})): void {
+    this.#refusal = why;
   }
 
   async accept(incoming: Incoming): Promise<Received> {
-    if (this.#draining) throw new Fault("DRAINING", {});
+    if (this.#refusal !== null) throw this.#refusal;
     const bytes = Buffer.byteLength(incoming.text);
     if (bytes > MESSAGE_BYTES_MAX) throw new Fault("BODY_TOO_LARGE", { bytes, bytesMax: MESSAGE_BYTES_MAX });
     if (incoming.text.trim() === "") throw new Fault("BAD_REQUEST", { where: "text", problem: "is empty" });
@@ -97,7 +101,7 @@ export class FrontDoor implements Sessions {
         return await accept();
       } catch (cause) {
         const isFull = cause instanceof Fault && cause.code === "LANE_FULL";
-        if (!isFull || this.#draining || clock.monotonic() + ROOM_LOOK_MS > until) throw cause;
+        if (!isFull || this.#refusal !== null || clock.monotonic() + ROOM_LOOK_MS > until) throw cause;
         await sleep(clock, ROOM_LOOK_MS);
       }
     }
@@ -191,7 +195,7 @@ export class FrontDoor implements Sessions {
 
   /** Tells what runs something before its next step; with `handle`, that turn. @throws {Fault} TURN_NOT_FOUND, SPAWN_PARENT_GONE */
   async steer(session: SessionKey, { handle, text, provenance }: { handle?: string; text: string; provenance: "operator" | "agent" }): Promise<Accepted> {
-    if (this.#draining && provenance !== "agent") throw new Fault("DRAINING", {});
+    if (this.#refusal !== null && provenance !== "agent") throw this.#refusal;
     const steering = this.#deps.store.steerSession({ session, text, provenance, channel: "steer", ...(handle === undefined ? {} : { handle }) });
     this.#deps.kick();
     const accepted = await steering;
@@ -211,7 +215,7 @@ export class FrontDoor implements Sessions {
   }
 
   async compact(key: SessionKey): Promise<number> {
-    if (this.#draining) throw new Fault("DRAINING", {});
+    if (this.#refusal !== null) throw this.#refusal;
     return this.#deps.compact(key);
   }
 

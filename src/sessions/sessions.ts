@@ -2,6 +2,7 @@
  * The front door as others see it: everything that comes in is accepted here, everything that
  * happened is watched from here.
  */
+import type { Fault } from "../model/faults.ts";
 import type { MessageId, SessionKey } from "../base/ids.ts";
 import type { LiveFrame, Resync, YardEvent } from "../model/event.ts";
 import type { MessageMode } from "../model/lane.ts";
@@ -65,7 +66,9 @@ export interface Sessions {
   compact(key: SessionKey): Promise<number>;
   /** Ends and removes a session. @throws {Fault} SESSION_NOT_FOUND */
   remove(key: SessionKey, by: string): Promise<Cancelled>;
-  /** From now on nothing new is accepted. */
-  drain(): void;
+  /** From now on nothing new is accepted; whoever tries is told why. */
+  drain(why?: Fault): void;
   readonly draining: boolean;
+  /** Why nothing new is accepted; null = it is. */
+  readonly refusal: Fault | null;
 }

@@ -17,6 +17,7 @@ import { approvalContract } from "./contract-of-approvals.ts";
 import { ANN, answered, BOB, calling, fault, MAIN, MEAN, refOf, resulted, StoreBench, type OpenedStore } from "./store-bench.test-support.ts";
 import type { SweepPlace } from "./store.ts";
 
+const HOUR_MS = 3_600_000;
 const NO_SCOPES: ScopeBudgets = { session: {}, tree: {}, person: {}, day: {} };
 
 export function storeContract(name: string, open: (t: TestContext) => Promise<OpenedStore>): void {
@@ -388,6 +389,39 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     assert.deepEqual(twice.turns.map((turn) => turn.turnId), once.turns.map((turn) => turn.turnId));
     await bench.done(twice.turns[0]!);
     assert.equal((await bench.crash()).turns.length, 0);
+  });
+
+  promise("what was open when nobody was there for too long is ended, not gone on with, and its conversation is told", async (bench) => {
+    const running = await bench.begin(ANN, "work");
+    const { taskId } = await bench.spawn(running, "child");
+    const { messageId } = await bench.accept(ANN, "and that", { mode: "followup" });
+    await bench.crash();
+    bench.clock.advance(HOUR_MS - 1);
+    assert.equal((await bench.store.recover({ staleMs: HOUR_MS })).turns.length, 1);
+    bench.clock.advance(HOUR_MS);
+    const { turns, retired } = await bench.store.recover({ staleMs: HOUR_MS });
+    assert.deepEqual([turns.length, retired?.tasks, retired?.sessions], [0, [taskId], 1]);
+    assert.deepEqual((await bench.store.task(taskId))?.state, "lost");
+    assert.equal((await bench.store.task(taskId))?.fault?.code, "WORK_STALE");
+    assert.deepEqual(bench.eventsOf(ANN, "message.cancelled").map((event) => event.data["messageIds"]), [[messageId]]);
+    assert.equal(bench.eventsOf(ANN, "notice").at(-1)?.data["code"], "WORK_STALE");
+    assert.equal(await bench.done(running, "late"), false);
+    assert.deepEqual(await bench.started(), []);
+    assert.deepEqual((await bench.store.recover({ staleMs: HOUR_MS })).retired, null);
+  });
+
+  promise("deaths without anything done are counted in a row; a step that ends, or a stop that was asked for, ends the row", async (bench) => {
+    const die = async (): Promise<number> => {
+      await bench.crash();
+      return (await bench.store.noteStart()).deaths;
+    };
+    assert.equal((await bench.store.noteStart()).deaths, 0);
+    await bench.accept(ANN, "hi");
+    assert.deepEqual([await die(), await die(), await die()], [1, 2, 3]);
+    await bench.done(await bench.start());
+    assert.deepEqual([await die(), await die()], [1, 2]);
+    await bench.store.noteStop();
+    assert.deepEqual([await die(), await die()], [0, 1]);
   });
 
   promise("a turn that the process dies on again and again is set aside, and the lane goes on", async (bench) => {

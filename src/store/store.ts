@@ -77,6 +77,26 @@ export interface BarrierRequest {
   readonly timeoutMs: number | null;
 }
 
+export interface RecoveryRules {
+  /** What was open is ended when nobody was there for this long, milliseconds; 0 = never. */
+  readonly staleMs: number;
+}
+
+export interface Recovered {
+  readonly generation: number;
+  readonly turns: readonly StartedTurn[];
+  readonly poisoned: readonly TurnId[];
+  /** What was too old to go on; null = nothing. */
+  readonly retired: Retired | null;
+}
+
+export interface Retired {
+  readonly awayMs: number;
+  /** Conversations that were told of it. */
+  readonly sessions: number;
+  readonly tasks: readonly TaskId[];
+}
+
 export type BarrierOpened = { readonly outcome: "open" | "met"; readonly barrierId: BarrierId; readonly tasks: readonly TaskId[] } | { readonly outcome: "nothing-to-wait-for" };
 
 // ── what comes out ──────────────────────────────────────────────────────────────────────────
@@ -523,8 +543,13 @@ export interface StoreVerbs {
   /** Lets a running main turn go on beside its lane. `turnId` null = the one that runs. */
   promoteTurn(input: { session: SessionKey; turnId: TurnId | null }): Promotion;
 
-  /** After a start: a new generation; every unfinished turn comes back to be run on from its last step. */
-  recover(): { readonly generation: number; readonly turns: readonly StartedTurn[]; readonly poisoned: readonly TurnId[] };
+  /** A gateway begins to live on this state. @returns how often in a row one died before it got anything done; 0 after a stop that was asked for. */
+  noteStart(): { readonly deaths: number; readonly generation: number };
+  /** It ends because it was asked to. */
+  noteStop(): void;
+
+  /** After a start: a new generation; every unfinished turn comes back to be run on from its last step, unless it was left too long ago. */
+  recover(rules?: RecoveryRules): Recovered;
 
   /**
    * A turn's model call waits for its provider: the turn lends its slot, and its task's deadline rests.

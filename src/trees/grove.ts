@@ -26,7 +26,7 @@ const CALLBACK_LOOKUP_MS_MAX = 2_000;
 
 export interface GroveDeps {
   readonly store: Store;
-  readonly sessions: Pick<Sessions, "watch" | "draining">;
+  readonly sessions: Pick<Sessions, "watch" | "refusal">;
   readonly settings: Settings;
   readonly models: ModelClient;
   /** Null where no harness can be started. */
@@ -67,7 +67,7 @@ export class Grove implements Trees {
   async #ready(spawn: NewSpawn): Promise<NewSpawn> {
     const { settings, sessions } = this.#deps;
     // What a running turn asks for is kept and done after the next start: a drain must not change its answer.
-    if (sessions.draining && spawn.turnId === null) throw new Fault("DRAINING", {});
+    if (sessions.refusal !== null && spawn.turnId === null) throw sessions.refusal;
     this.#check(spawn);
     if (spawn.callback) await this.#checkCallback(spawn.callback);
     const longest = settings.get(treeSeconds);

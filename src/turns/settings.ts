@@ -82,6 +82,24 @@ export const contextEntriesMax: Setting<number> = {
   doc: "How many entries of the conversation are given to the model word for word; older ones are summarised. Keeps a session with 10 000 messages as quick as a new one.",
 };
 
+export const staleHours: Setting<number> = {
+  key: "recovery.staleHours",
+  unit: "count",
+  fallback: 72,
+  ...wholeNumber({ min: 0, max: 8_760 }),
+  takesEffect: "restart",
+  doc: "Hours after which a start does not go on with what was open when the gateway was last there: turns, waiting messages and children are ended, and their conversations are told. 0 = it always goes on.",
+};
+
+export const deathsMax: Setting<number> = {
+  key: "recovery.deathsMax",
+  unit: "count",
+  fallback: 20,
+  ...wholeNumber({ min: 0, max: 10_000 }),
+  takesEffect: "restart",
+  doc: "How often in a row the gateway may die before it got anything done. The next start begins nothing: no turn, no job; it shows and stops things, and refuses new work with SAFE_MODE. A stop that is asked for ends that. 0 = it always begins.",
+};
+
 export const SETTINGS: readonly Setting<unknown>[] = [
   defaultModel,
   defaultWorkspace,
@@ -92,4 +110,6 @@ export const SETTINGS: readonly Setting<unknown>[] = [
   toolsShownMax,
   contextTokensMax,
   contextEntriesMax,
+  staleHours,
+  deathsMax,
 ] as readonly Setting<unknown>[];

@@ -4,8 +4,9 @@ import { spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmSync, unlinkSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
-import type { ApiFault, StatusAnswer } from "../../src/api/wire.ts";
+import type { ApiFault, ApiTask, StatusAnswer } from "../../src/api/wire.ts";
 import { Gateway, startGateway, standinConfig } from "../support/gateway.ts";
 import { startModel } from "../support/model.ts";
 
@@ -34,6 +35,61 @@ test("while it shuts down it says that it takes nothing new, and then lets runni
   assert.equal(await answer, "made it");
   assert.equal(await stopped, 0);
 });
+
+test("a gateway that dies again and again before it gets anything done begins nothing: it shows and stops, says why, and a stop that is asked for ends that", async (t) => {
+  const model = await startModel(t);
+  const gateway = await startGateway(t, { config: standinConfig(model.url, { "recovery.deathsMax": 2 }) });
+  const { messageId, session } = await gateway.send("! stall times 4 then say made it");
+  const isRunning = (): Promise<unknown> => gateway.waitEvent((event) => event.type === "turn.started" && (event.data["messageIds"] as string[]).includes(messageId));
+  await isRunning();
+  for (let death = 1; death <= 2; death++) {
+    await gateway.kill9();
+    await gateway.start();
+  }
+  const callsBefore = (await model.log()).length;
+  await gateway.kill9();
+  await gateway.start();
+
+  const refused = await gateway.call("POST", "/api/messages", { text: "more" });
+  assert.deepEqual([refused.status, refused.body.code, refused.body.retryable], [503, "SAFE_MODE", true]);
+  assert.match(refused.body.message, /died 3 times in a row/);
+  assert.equal((await gateway.call("POST", "/api/spawns", { task: "more" })).body.code, "SAFE_MODE");
+  assert.equal((await gateway.api<StatusAnswer>("GET", "/api/status")).draining, true);
+  await gateway.waitEvent((event) => event.type === "notice" && event.data["code"] === "SAFE_MODE");
+  await gateway.api("POST", `/api/sessions/${encodeURIComponent(session)}/cancel`, {});
+  await gateway.waitEvent((event) => event.type === "turn.ended" && event.data["outcome"] === "cancelled");
+  assert.ok((await model.log()).length <= callsBefore + 1, "no turn went on");
+
+  assert.equal(await gateway.stop(), 0);
+  await gateway.start();
+  assert.equal(await gateway.ask("! say all is well"), "all is well");
+});
+
+test("what was open days ago is not gone on with by surprise: it is ended, its conversation is told, and new work is done", async (t) => {
+  const model = await startModel(t);
+  const gateway = await startGateway(t, { config: standinConfig(model.url) });
+  const { messageId } = await gateway.send("! wait 60000ms then say much too late");
+  const { taskId } = await gateway.api<{ taskId: string }>("POST", "/api/spawns", { task: "! wait 60000ms then say late as well", parent: "agent:main:main" });
+  for (const what of [messageId, taskId]) await gateway.waitEvent((event) => event.type === "turn.started" && (event.taskId === what || (event.data["messageIds"] as string[]).includes(what)));
+  await gateway.kill9();
+  letTimePass(join(gateway.home, "yard.sqlite"), 4 * 86_400_000);
+  await gateway.start();
+
+  const ended = await gateway.waitEvent((event) => event.type === "turn.ended" && (event.data["messageIds"] as string[]).includes(messageId));
+  assert.equal(ended.data["outcome"], "cancelled");
+  const task = await gateway.api<ApiTask>("GET", `/api/tasks/${taskId}`);
+  assert.deepEqual([task.state, task.fault?.code], ["lost", "WORK_STALE"]);
+  const notice = await gateway.waitEvent((event) => event.type === "notice" && event.data["code"] === "WORK_STALE");
+  assert.match(String(notice.data["text"]), /away for 96 hours/);
+  assert.equal(await gateway.ask("! say fresh"), "fresh");
+});
+
+/** As if the gateway had been away for so long: everything in the log is older. */
+function letTimePass(file: string, ms: number): void {
+  const database = new DatabaseSync(file);
+  database.prepare("UPDATE event SET at = at - ?").run(ms);
+  database.close();
+}
 
 const DISK_BYTES = 12 * 1024 * 1024;
 

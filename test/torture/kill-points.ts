@@ -13,6 +13,7 @@ import { ordeal, pause, type Ordeal, type OrdealOptions, type OrdealReport } fro
 /** What the store does for a gateway under this load, and how often within one life a kill may wait for. */
 const DEEDS = {
   setRules: 1,
+  noteStart: 1,
   recover: 1,
   acceptMessage: 20,
   claimTurns: 20,

@@ -84,6 +84,8 @@ export async function ordeal(options: OrdealOptions, torment: (ordeal: Ordeal) =
     "agents.defaults.maxConcurrent": 16,
     "agents.defaults.subagents.maxConcurrent": 20,
     "agents.defaults.subagents.gatherMs": 30,
+    // Here many lives end before they got anything done, and the next one must go on all the same.
+    "recovery.deathsMax": 0,
     ...(options.foregroundMs === undefined ? {} : { "messages.foregroundMs": options.foregroundMs }),
   });
   const gateway = new Gateway({ home, config });

@@ -16,7 +16,7 @@ export function register(parent: Command, cli: Cli): void {
       ["process", status.pid],
       ["generation", status.generation],
       ["up for", duration(cli.clock.now() - status.startedAt)],
-      ["state", status.draining ? "draining: takes no new work" : "ready"],
+      ["state", status.draining ? "takes no new work: it is shutting down, or in safe mode" : "ready"],
       ["model", modelText(status)],
       ["agents", status.agents.join(", ")],
     ]);

@@ -472,6 +472,15 @@ export function cancelTask(k: Kernel, { task: id, by }: { task: TaskId; by: stri
   return { turns, tasks, messages: 0 };
 }
 
+/** For what was left too long ago to go on. @returns false when it has ended meanwhile. */
+export function loseTask(k: Kernel, id: TaskId, by: string): boolean {
+  const task = k.get("SELECT * FROM task WHERE id = ? AND ended_at IS NULL", id);
+  if (task === undefined) return false;
+  const parentGoesToo = k.get("SELECT 1 FROM task WHERE session = ? AND ended_at IS NULL", task["parent_session"]) !== undefined;
+  stopTask(k, task, { state: "lost", fault: new Fault("WORK_STALE", { by }).toRecord(), by, announce: parentGoesToo ? "none" : "quiet" });
+  return true;
+}
+
 export function cancelFlow(k: Kernel, { flow, by }: { flow: FlowId; by: string }): Cancelled | null {
   if (k.run("UPDATE flow SET cancelled_at = ? WHERE id = ?", k.now(), flow) === 0) return null;
   const finished = k.all("SELECT id FROM task WHERE flow_id = ? AND state = 'succeeded' ORDER BY n", flow).map((task) => task["id"] as TaskId);

@@ -5,6 +5,7 @@ import type { NewEvent } from "../../model/event.ts";
 import { Fault, type FaultRecord } from "../../model/faults.ts";
 import { CRASHES_OF_ONE_ATTEMPT_MAX } from "../../model/supervision.ts";
 import { ATTEMPTS_WITHOUT_PROGRESS_MAX, type StartedTurn, type StepWrite, type TurnEnd, type TurnRef } from "../../model/turn.ts";
+import type { Recovered, RecoveryRules } from "../store.ts";
 import { armProgress, noteLife } from "./attempts.ts";
 import { closeApprovalsOf, closeLeftApprovals } from "./approvals.ts";
 import { oweAnswers } from "./barriers.ts";
@@ -17,6 +18,7 @@ import { refreshLane } from "./lane-state.ts";
 import { leaveParking, unparkAll } from "./parked.ts";
 import { handleText } from "./rows.ts";
 import { startedTurnOf } from "./started-turn.ts";
+import { retireOld } from "./starts.ts";
 import { settleChild } from "./tasks.ts";
 import { fold, isRunning, markMessages, messagesOf, writeSteps } from "./turn-rows.ts";
 
@@ -83,13 +85,14 @@ function finishTurn(k: Kernel, row: Row, end: TurnEnd): void {
 
 // ── after a crash ───────────────────────────────────────────────────────────────────────────
 
-export function recover(k: Kernel): { generation: number; turns: StartedTurn[]; poisoned: TurnId[] } {
+export function recover(k: Kernel, rules?: RecoveryRules): Recovered {
   const { value: generation } = k.get("UPDATE meta SET value = value + 1 WHERE name = 'generation' RETURNING value")!;
   k.forget();
   followClockSinceLastRun(k);
   spendHolds(k);
   unparkAll(k);
   closeLeftApprovals(k);
+  const retired = rules === undefined ? null : retireOld(k, rules.staleMs);
   const turns: StartedTurn[] = [];
   const poisoned: TurnId[] = [];
   for (const found of k.all("SELECT * FROM turn WHERE state = 'running' ORDER BY started_at, id")) {
@@ -108,7 +111,7 @@ export function recover(k: Kernel): { generation: number; turns: StartedTurn[]; 
     turns.push(startedTurnOf(k, turn));
     k.emit(session, { type: "turn.started", turnId: turn["id"], taskId: turn["task_id"], data: { messageIds: messagesOf(k, turn["id"]), track: turn["track"], attempt: turn["attempt"], handle: handleText(turn["handle"]), agent: turns.at(-1)!.sessionInfo.agent, model: turns.at(-1)!.sessionInfo.model, about: turn["about"] } });
   }
-  return { generation, turns: turns.filter(({ turnId }) => isRunning(k, turnId)), poisoned };
+  return { generation, turns: turns.filter(({ turnId }) => isRunning(k, turnId)), poisoned, retired };
 }
 
 /** A child that has another attempt is not kept on this one for long; whatever has none is given every chance. */

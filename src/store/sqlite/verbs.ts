@@ -28,6 +28,7 @@ import { sweep } from "./retention.ts";
 import { setRules } from "./rules.ts";
 import { archiveIdle, deleteSession, patchSession, removeSpent, resetSession, session } from "./sessions.ts";
 import { admitSpawn, admitSpawns, cancelFlow, cancelSession, cancelTask, cancelTurn, retryTask } from "./tasks.ts";
+import { noteStart, noteStop } from "./starts.ts";
 import { endTurn, journal, recover } from "./turns.ts";
 import { tracedTask, tracedTurn } from "./traces.ts";
 import { recordCall, usage } from "./usage.ts";
@@ -47,6 +48,8 @@ export const VERBS: KernelVerbs = {
   takeSteering,
   steerSession,
   promoteTurn,
+  noteStart,
+  noteStop,
   recover,
   parkTurn,
   unparkTurn,
