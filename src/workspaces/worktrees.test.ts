@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import test from "node:test";
 import { Fault } from "../model/faults.ts";
 import { git, makeRepository, openYard, write } from "../../test/support/workspaces.ts";
@@ -121,6 +121,8 @@ test("what a kill left half made or half removed is settled at the next start, a
   await yard.store.moveWorkspace({ id: kept!.id, from: ["ready"], patch: { state: "removing" } });
   rmSync(gone!.dir, { recursive: true });
   mkdirSync(join(yard.repository, ".git/worktrees/merge_left"), { recursive: true });
+  write(join(yard.repository, ".git/worktrees/merge_others"), { gitdir: "/another/home/workspaces/merge_others/.git\n" });
+  write(join(dirname(kept!.dir), "gone_left"), { "node_modules/a.js": "1\n" });
 
   await yard.reopen();
 
@@ -128,6 +130,9 @@ test("what a kill left half made or half removed is settled at the next start, a
   assert.deepEqual([after["a"]!.state, after["b"]!.state, after["c"]!.state], ["failed", "failed", "removed"]);
   assert.equal(git(yard.repository, "show", `${after["c"]!.backupRef}:work.txt`), "kept");
   assert.equal(existsSync(join(yard.repository, ".git/worktrees/merge_left")), false);
+  assert.equal(existsSync(join(yard.repository, ".git/worktrees/merge_others")), true, "another gateway's");
+  await yard.reopen();
+  assert.deepEqual(readdirSync(dirname(kept!.dir)), [], "no folder is left");
 });
 
 test("50 worktrees are made, used and removed in parallel on one repository, and every commit is still there", { timeout: 240_000 }, async (t) => {

@@ -5,7 +5,7 @@
  *     create: row making ─▶ worktree ─▶ files ─▶ set-up ─▶ row ready
  *     remove: row removing ─▶ backup ref ─▶ folder ─▶ worktree ─▶ branch ─▶ row removed
  */
-import { lstat, mkdir, readdir, readFile, realpath, rm, stat, statfs } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, realpath, rename, rm, stat, statfs } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { IdMaker, type RandomBytes, type SessionKey, type WorkspaceId } from "../base/ids.ts";
@@ -25,6 +25,8 @@ const LISTED_MAX = 1000;
 const BACKUPS = "refs/yard/backup";
 /** Checkouts that merges are tested in; none outlives the gateway that made it. */
 const BENCH_PREFIX = "merge_";
+/** Folders that are on their way out; none outlives the next start for long. */
+const GONE_PREFIX = "gone_";
 const OUTPUT_MAX_BYTES = 65_536;
 /** One that failed holds no ports; it goes without the step between. */
 const GOING: readonly WorkspaceState[] = ["removing", "failed"];
@@ -65,6 +67,8 @@ export class Worktrees implements Workspaces {
   readonly #repositories = new Map<string, Repository>();
   /** By common directory: the end of the last piece of work that changes worktrees or refs. */
   readonly #lines = new Map<string, Promise<unknown>>();
+  /** Folders of worktrees that are gone. */
+  readonly #clearing = new Set<Promise<void>>();
 
   constructor(deps: WorktreesDeps) {
     this.#deps = deps;
@@ -74,6 +78,8 @@ export class Worktrees implements Workspaces {
   /** Finishes, or takes back, what a killed gateway left half done. */
   async start(): Promise<void> {
     const { store, git, log } = this.#deps;
+    const { root } = this.#deps;
+    for (const name of await readdir(root).catch(() => [])) if (name.startsWith(GONE_PREFIX)) this.#clear(join(root, name));
     const live = await store.workspaces({ states: LIVE, limit: LISTED_MAX });
     if (live.length === 0) return;
     await git.start();
@@ -89,8 +95,10 @@ export class Worktrees implements Workspaces {
     }
   }
 
-  stop(): void {
+  /** Ends running calls of git; resolves when no folder is being removed any more. */
+  async stop(): Promise<void> {
     this.#deps.git.stop();
+    await Promise.all(this.#clearing);
   }
 
   async create(request: NewWorkspace, signal?: AbortSignal): Promise<Workspace> {
@@ -434,9 +442,19 @@ export class Worktrees implements Workspaces {
   }
 
   async #dropWorktree(repository: Repository, dir: string): Promise<void> {
-    await rm(dir, { recursive: true, force: true, maxRetries: 3 });
+    // Moved first: with what a set-up installed, removing takes seconds, and nobody has to wait for that.
+    const gone = join(dirname(dir), `${GONE_PREFIX}${this.#ids.bare()}`);
+    const moved = await rename(dir, gone).then(() => true, (cause: NodeJS.ErrnoException) => cause.code !== "ENOENT" && Promise.reject(cause));
+    if (moved) this.#clear(gone);
     // What git would do for a worktree whose folder is gone, without its look at all the others.
     await this.locked(repository.commonDir, () => rm(repository.placeOf(dir).gitDir, { recursive: true, force: true }));
+  }
+
+  #clear(folder: string): void {
+    const work = rm(folder, { recursive: true, force: true, maxRetries: 3 })
+      .catch((cause: unknown) => this.#deps.log.warn("workspaces.folder-left", { folder, cause }))
+      .finally(() => this.#clearing.delete(work));
+    this.#clearing.add(work);
   }
 
   /** Undoes a making that did not come to its end; nobody has worked there yet. */
@@ -452,8 +470,12 @@ export class Worktrees implements Workspaces {
   async #dropBenches(commonDir: string): Promise<void> {
     const repository = this.repository(commonDir);
     await repository.dropScratch();
+    const root = await realpath(this.#deps.root);
     for (const name of await readdir(join(commonDir, "worktrees")).catch(() => [])) {
-      if (name.startsWith(BENCH_PREFIX)) await this.#dropWorktree(repository, join(await realpath(this.#deps.root), name));
+      if (!name.startsWith(BENCH_PREFIX)) continue;
+      // Another gateway may be at work on the same repository.
+      const leads = await readFile(join(commonDir, "worktrees", name, "gitdir"), "utf8").catch(() => "");
+      if (leads === "" || leads.startsWith(`${root}${sep}`)) await this.#dropWorktree(repository, join(root, name));
     }
   }
 }

@@ -86,7 +86,7 @@ export async function openYard(t: Pick<TestContext, "after"> | null, options: Ya
     await merges.start();
     const close = async (): Promise<void> => {
       await merges.stop();
-      worktrees.stop();
+      await worktrees.stop();
       await processes.endAll();
       await store.close();
     };
