@@ -9,6 +9,12 @@
  * The provider allows 15 requests a minute, then 60, then answers 529 to everything for three minutes
  * without a word of when it ends, then goes on. Each agent makes three calls; a person asks four times
  * a minute. With `learned` the gateway is told nothing: the first burst is refused, and that teaches it.
+ *
+ * Last result (two cores that seven others used as well, 2026-11-29):
+ *   known    50 of 50 succeeded in 572 s, no 429; 99.4 % of 15 a minute, 98.8 % of 60; people waited 1.35 places at most,
+ *            0.04 at 60; 14 probes into the wall; variation of retry delays 0.93
+ *   learned  50 of 50 succeeded in 586 s, 10 refused in the first burst and none later; 98.9 % of 15 a minute, 95.7 % of
+ *            60 (the change of the limit included); variation of retry delays 0.73
  */
 import { parseArgs } from "node:util";
 import { startStandin, type LogRecord } from "../test/support/model-standin/standin.ts";
@@ -87,7 +93,9 @@ try {
     const steadyFrom = name === "slow" ? from + MINUTE_MS : from + 5_000;
     const steady = good.filter((at) => at >= steadyFrom);
     const slotMs = MINUTE_MS / perMinute;
-    const waits = questions.filter(({ at }) => at >= (name === "slow" ? steadyFrom : from) && at < to).map(({ at, arrivedAt }) => (arrivedAt - at) / slotMs);
+    // Nobody can know when a wall ends that does not say so: people are counted from the first answer behind it.
+    const countedFrom = name === "slow" ? steadyFrom : name === "after" ? (good[0] ?? to) : from;
+    const waits = questions.filter(({ at }) => at >= countedFrom && at < to).map(({ at, arrivedAt }) => (arrivedAt - at) / slotMs);
     console.log(
       JSON.stringify({
         phase: name,

@@ -142,3 +142,29 @@ test("an overload and a used-up quota of the only account bring in the next mode
     assert.equal(setup.asked.at(-1)?.model, "second");
   }
 });
+
+test("a refused credential while the other account stands before a wall makes the call wait for that one, for nobody is to notice one bad credential", async () => {
+  const clock = new HurriedClock();
+  const asked: string[] = [];
+  let walls = 0;
+  const providers = makeProviders({
+    settings: settingsOf({ "models.providers": { p: { api: "openai-completions", baseUrl: "http://127.0.0.1:9", apiKeys: ["good-key-1", "bad-key-2"] } } }),
+    clock,
+    book: allowanceBook(clock),
+    random: seededRandom(1),
+    log: silentLog,
+    environment: () => undefined,
+    rehearsal: { call: () => Promise.reject(new Error("not asked")) },
+    fetch: (_input, init) => {
+      const key = new Headers(init?.headers).get("authorization")!.replace("Bearer ", "");
+      asked.push(key);
+      if (key === "bad-key-2") return Promise.resolve(Response.json({ error: { message: "Incorrect API key provided", code: "invalid_api_key" } }, { status: 401 }));
+      // Three minutes of it: the bad credential comes up for another try in between, more often than there are accounts.
+      if (walls++ < 6) return Promise.resolve(Response.json({ error: { message: "slow down" } }, { status: 429, headers: { "retry-after": "35" } }));
+      return Promise.resolve(new Response(SAID["openai-completions"], { headers: { "content-type": "text/event-stream" } }));
+    },
+  });
+  const answer = await providers.call(ask("hello", { model: "p/m" }), () => {});
+  assert.equal(textOf(answer.parts), "well");
+  assert.ok(asked.filter((key) => key === "bad-key-2").length >= 3, asked.join());
+});

@@ -155,6 +155,20 @@ test("a wall of three minutes fails nobody: one call probes, then waves follow, 
   assert.ok(after.at(-1)! - after[0]! < 20_000, "and all soon");
 });
 
+test("calls that were sent before a wall and come back well let nobody through it, because they say nothing of what is behind it", async () => {
+  const { admit, pass, governor } = world();
+  const [first, second, third] = [await admit(), await admit(), await admit()];
+  await pass(1_000);
+  first.end({ is: "limited", headers: {}, waitMs: 10_000 });
+  second.end(OK);
+  third.end(OK);
+  let through = 0;
+  for (let n = 0; n < 4; n++) void admit().then(() => through++);
+  await pass(15_000);
+  assert.equal(through, 1, "one goes first");
+  assert.equal(governor.lanes().parked.length, 3);
+});
+
 test("the limit that a refusal names is kept from then on", async () => {
   const { call, pass, asked, answerWith, clock, governor } = world();
   const taken: number[] = [];

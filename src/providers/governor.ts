@@ -233,10 +233,13 @@ export class Governor {
     return this.#refusal(provider, account, null) !== undefined;
   }
 
-  /** True when another account can take a call of this model without waiting for a wall. */
-  hasOpenAccount(provider: string, model: string, besides: Account): boolean {
+  /**
+   * True when another account can take a call of this model: at once, or also after its wall. What was refused
+   * for good is worth waiting for another account; what was refused for now is not, for it waits anyway.
+   */
+  hasOtherAccount(provider: string, model: string, besides: Account, also: "walled" | "open only"): boolean {
     const now = this.#now();
-    return this.#accounts(provider).some((account) => account.name !== besides.name && this.#refusal(provider, account, model) === undefined && this.#way(provider, model, account.name).wallUntil <= now);
+    return this.#accounts(provider).some((account) => account.name !== besides.name && this.#refusal(provider, account, model) === undefined && (also === "walled" || this.#way(provider, model, account.name).wallUntil <= now));
   }
 
   // ── the line ────────────────────────────────────────────────────────────────────────────────
@@ -321,11 +324,13 @@ export class Governor {
       const limits = this.#limits(pick.way);
       const tokens = limits.tokensPerMinute === null ? 0 : next.ask.tokens();
       if (isLimited(limits) && !(await this.#take(pick.way, limits, next.ask.person, tokens))) continue;
-      // While the book was asked the call may have been cancelled; what was taken serves the next one.
+      // While the book was asked the call may have been cancelled; what was taken serves the next one. Or the
+      // provider may have refused somebody else, and then nobody goes.
       const now = this.#isWaiting(line, next) ? next : this.#next(line);
-      if (now === undefined) {
+      if (now === undefined || !this.#isFree(pick, now.ask)) {
         if (isLimited(limits)) this.#adjust({ key: pick.way.key, requests: -1, tokens: -tokens });
-        return;
+        if (now === undefined) return;
+        continue;
       }
       line.peopleInARow = now.ask.person ? line.peopleInARow + 1 : 0;
       now.admit(this.#start(pick.account, pick.way, now.order, tokens));
@@ -389,6 +394,10 @@ export class Governor {
     return soonest;
   }
 
+  #isFree({ account, way }: { readonly account: Account; readonly way: Way }, ask: CallAsk): boolean {
+    return this.#refusal(way.provider, account, way.model) === undefined && obstacleOf(way, ask.person, this.#deps.limitsOf(way.provider).inFlight, this.#now()) === null;
+  }
+
   // ── a call under way ────────────────────────────────────────────────────────────────────────
 
   #start(account: Account, way: Way, order: number, tokens: number): Admission {
@@ -415,7 +424,8 @@ export class Governor {
     switch (end.is) {
       case "ok":
         this.#toldOf.delete(secretKey(way.provider, account));
-        this.#wentWell(way);
+        // A call that was sent before the wall says nothing of what is behind it.
+        if (startedAt >= way.wallAt) this.#wentWell(way);
         this.#hear(way, end.headers);
         if (end.tokens !== null && estimated > 0 && end.tokens !== estimated) this.#adjust({ key: way.key, tokens: end.tokens - estimated });
         return 0;

@@ -111,7 +111,7 @@ export function makeProviders(deps: ProvidersDeps): Providers {
     limitsOf: (provider) => setupOf(provider)?.limits ?? setting.NOTHING_LIMITED,
     onRefused(provider, account, status) {
       log.warn("credential refused", { provider, account: account.name, status });
-      deps.onTrouble?.(status === 402 ? "PROVIDER_QUOTA" : "PROVIDER_AUTH", refusedText(provider, account.name, status, governor.hasOpenAccount(provider, "", account)));
+      deps.onTrouble?.(status === 402 ? "PROVIDER_QUOTA" : "PROVIDER_AUTH", refusedText(provider, account.name, status, governor.hasOtherAccount(provider, "", account, "walled")));
     },
   });
   const stop = settings.onChange(() => {
@@ -178,13 +178,14 @@ export function makeProviders(deps: ProvidersDeps): Providers {
         const limits = { attemptsMax: settings.get(setting.maxAttempts), waitMsMax: patienceMs };
         const verdict = verdictOn(failure, kind, provider, { failures, waitedMs }, limits, chance(), clock.now());
         const wallMs = admission.end(callEndOf(failure, route.setup.accounts.length, clock.now()));
-        // Accounts that all refuse, each for a moment, are not tried round and round without a count.
-        const another = POLICIES[kind].rotates && rotations < route.setup.accounts.length && governor.hasOpenAccount(provider, route.model, admission.account);
+        const isForNow = POLICIES[kind].waits === "everybody";
+        // Accounts that all refuse, each for a moment, are not tried round and round without a count. A refused one rests by itself.
+        const another = POLICIES[kind].rotates && (!isForNow || rotations < route.setup.accounts.length) && governor.hasOtherAccount(provider, route.model, admission.account, isForNow ? "open only" : "walled");
         if (verdict.do === "give up" && !another) {
           log.warn("model call given up", { model: request.model, attempts, kind, code: verdict.fault.code, problem: failure.problem });
           throw verdict.fault;
         }
-        if (another) rotations++;
+        if (another && isForNow) rotations++;
         const afterMs = another ? 0 : verdict.do === "retry" ? verdict.afterMs : wallMs;
         log.info("model call tried again", { model: request.model, attempts, kind, status: failure.status, afterMs });
         if (builder.sentFrames) onFrame({ type: "restart", attempt: attempts + 1, reason: failure.problem });

@@ -73,7 +73,7 @@ export interface ProxyDeps {
   readonly clock: Clock;
   readonly log: Log;
   /** Waits until the call may go, and gives the account to use. */
-  readonly governor: Pick<Governor, "admit" | "hasOpenAccount">;
+  readonly governor: Pick<Governor, "admit" | "hasOtherAccount">;
   /** Told once of every call that reached a provider and was answered: the one place where proxied usage is recorded. */
   readonly onCall: (call: ProxiedCall, usage: Usage) => void;
   /** Told once of every call, however it ended. */
@@ -162,11 +162,12 @@ export function makeProxy(deps: ProxyDeps): Proxy {
       const end = callEndOf(failure, accounts.length, deps.clock.now());
       const wallMs = admission.end(end);
       request.signal.throwIfAborted();
-      const another = POLICIES[kind].rotates && rotations < accounts.length && deps.governor.hasOpenAccount(target.provider, target.model, admission.account);
-      const waits = POLICIES[kind].waits === "everybody" && wallsMs + wallMs <= patienceMs;
+      const isForNow = POLICIES[kind].waits === "everybody";
+      const another = POLICIES[kind].rotates && (!isForNow || rotations < accounts.length) && deps.governor.hasOtherAccount(target.provider, target.model, admission.account, isForNow ? "open only" : "walled");
+      const waits = isForNow && wallsMs + wallMs <= patienceMs;
       if (another || waits) {
-        if (another) rotations++;
-        else wallsMs += wallMs;
+        if (another && isForNow) rotations++;
+        if (!another) wallsMs += wallMs;
         continue;
       }
       deps.log.info("proxy.refused", { provider: target.provider, model: target.model, status });
