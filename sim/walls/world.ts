@@ -220,6 +220,7 @@ class WallWorld {
         return this.#sabotage?.models?.(made, () => make(clock)) ?? made;
       },
       tools: (clock) => [lookTool(clock)],
+      hasJobs: false,
     });
     this.#gateway = gateway;
     this.#note(`process ${number} starts`);
