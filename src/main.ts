@@ -23,6 +23,7 @@ import type { JsonObject } from "./base/json.ts";
 import type { Log } from "./base/log.ts";
 import { availableMemoryMb, giveBackMemory, holdMemoryDown, SETTLE_AFTER_MS } from "./base/memory.ts";
 import { makeProcessTree, type ProcessTree } from "./base/process-tree.ts";
+import { makeMask } from "./base/redact.ts";
 import { startAll, type Service } from "./base/service.ts";
 import type { Settings } from "./base/setting.ts";
 import { configAccess } from "./config/config-access.ts";
@@ -305,7 +306,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     folder: join(config.home, "mcp"),
     version: packageVersion(),
   });
-  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: { catalogue, harnesses, report: harnessReport }, projects: (session) => plans.toldTo(session) });
+  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: { catalogue, harnesses, report: harnessReport }, mask: (text) => makeMask(config.secrets())(text), projects: (session) => plans.toldTo(session) });
   const { frontDoor, grove, runner, besideCalls, scheduler, timekeeper, model, outsideTools, allTools } = conversations;
   const plans: PlanRunner = new PlanRunner({ store, trees: grove, workspaces: worktrees, merges, settings: config, clock, random, log });
   const courier = new Courier({ store, settings: config, clock, random, log, ownSecret: () => webhookSecretFrom(config.token()) });
@@ -395,12 +396,14 @@ export interface ConversationParts {
   /** Who works on turns of harness sessions, and the harnesses there are; null where there are no processes. */
   readonly acp: Agent | null;
   readonly harnesses: { readonly catalogue: HarnessCatalogue; readonly harnesses: Harnesses; readonly report: () => HarnessReport } | null;
+  /** Takes secrets out of what tools say. */
+  readonly mask?: (text: string) => string;
   /** The plans of a conversation; none where there is no git. */
   readonly projects?: (session: SessionKey) => Promise<readonly JsonObject[]>;
 }
 
 /** Everything between the doors and the store: nothing of it knows of HTTP, processes or providers. */
-export function wireConversations({ settings, store, clock, log, models, workspace, builtIn, serverTools = () => [], commands, acp, harnesses, projects = async () => [] }: ConversationParts) {
+export function wireConversations({ settings, store, clock, log, models, workspace, builtIn, serverTools = () => [], commands, acp, harnesses, mask = (text) => text, projects = async () => [] }: ConversationParts) {
   const nowMs = (): number => clock.now();
   const hub = new EventHub(store, clock);
   const kick = (): void => scheduler.kick();
@@ -444,7 +447,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
 
   const runner: TurnRunner = new TurnRunner({
     store,
-    agents: { native: makeNativeAgent({ models, nowMs }), acp },
+    agents: { native: makeNativeAgent({ models, nowMs, mask }), acp },
     models,
     tools: () => {
       const served = serverTools();

@@ -28,8 +28,14 @@ export function redact(text: string): string {
 /** A secret shorter than this is not searched for: masking it would garble ordinary text. */
 const SECRET_LENGTH_MIN = 8;
 
-/** Makes a masker for known secret values, in the clear, URL-encoded and base64. */
+/** Masks known secret values and what has the shape of a credential. */
 export function makeRedactor(secrets: readonly string[]): (text: string) => string {
+  const mask = makeMask(secrets);
+  return (text) => redact(mask(text));
+}
+
+/** Masks known secret values only, in the clear, URL-encoded and base64: for texts in which shapes alone prove nothing, such as the files of a project. */
+export function makeMask(secrets: readonly string[]): (text: string) => string {
   const needles = new Set<string>();
   for (const secret of secrets) {
     if (secret.length < SECRET_LENGTH_MIN) continue;
@@ -43,6 +49,6 @@ export function makeRedactor(secrets: readonly string[]): (text: string) => stri
   return (text) => {
     let masked = text;
     for (const needle of byLength) if (masked.includes(needle)) masked = masked.replaceAll(needle, MASK);
-    return redact(masked);
+    return masked;
   };
 }

@@ -63,7 +63,7 @@ function setup({ answers, tools = [], steps = [], steering = [], stepsMax = 10 }
     model: "test/m", now: "", system: "", history: [], messages: [{ role: "user", text: "hi" }], tools: new Map(tools.map((each) => [each.name, each])), workspace: "/w",
     stepsMax, toolOutputMaxBytes: 1000, journal, signal: controller.signal, budgeted: null, onFrame() {}, onDenial: (denial) => void denials.push(denial), progress() {},
   } satisfies AgentTurn;
-  return { asked, written, told, requests, denials, controller, supersede: () => (superseded = true), work: () => makeNativeAgent({ models, nowMs: () => 0 }).work(turn) };
+  return { asked, written, told, requests, denials, controller, supersede: () => (superseded = true), work: () => makeNativeAgent({ models, nowMs: () => 0, mask: (text) => text }).work(turn) };
 }
 
 function done(key: string, kind: "model" | "tool", result: StepRecord["result"], name = "m"): StepRecord {

@@ -23,7 +23,14 @@ import { listedTools } from "./listed-tools.ts";
 /** How much of a call's input and output its events show, characters. */
 const EVENT_TEXT_MAX_CHARS = 2_000;
 
-export function makeNativeAgent(deps: { models: ModelClient; nowMs: () => number }): Agent {
+export interface NativeDeps {
+  readonly models: ModelClient;
+  readonly nowMs: () => number;
+  /** Takes the gateway's own secrets out of what tools say, before it is kept or sent. */
+  readonly mask: (text: string) => string;
+}
+
+export function makeNativeAgent(deps: NativeDeps): Agent {
   return { kind: "native", work: (turn) => work(turn, deps) };
 }
 
@@ -37,7 +44,7 @@ interface Round {
   readonly barrierId: string | null;
 }
 
-async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => number }): Promise<AgentEnd> {
+async function work(turn: AgentTurn, deps: NativeDeps): Promise<AgentEnd> {
   const messages: ChatMessage[] = [...turn.history, ...turn.messages];
   const said: string[] = [];
   let usage = NO_USAGE;
@@ -62,7 +69,7 @@ async function work(turn: AgentTurn, deps: { models: ModelClient; nowMs: () => n
     for (const call of calls) called.add(call.tool);
     if (calls.length === 0) return { outcome: "done", text: finalText(answer), usage };
     messages.push({ role: "assistant", parts: answer.parts });
-    const { results, barrierId } = await runTools(turn, round, calls, deps.nowMs);
+    const { results, barrierId } = await runTools(turn, round, calls, deps);
     messages.push({ role: "tool", results });
     turn.progress();
     if (barrierId !== null) return { outcome: "yielded", text: textOf(answer.parts), barrierId, usage };
@@ -126,7 +133,7 @@ function finalText(answer: ModelAnswer): string {
   return answer.stop === "length" ? `${text}\n\n[cut off: the answer reached the length limit]` : text;
 }
 
-async function runTools(turn: AgentTurn, round: number, calls: readonly ToolCallPart[], nowMs: () => number): Promise<Round> {
+async function runTools(turn: AgentTurn, round: number, calls: readonly ToolCallPart[], deps: NativeDeps): Promise<Round> {
   const pending = calls.filter((call) => turn.journal.toolResult(round, call.callId) === null);
   const cutOff = new Set(pending.filter((call) => turn.journal.mayHaveRun(round, call.callId)));
   for (const call of pending) {
@@ -140,7 +147,7 @@ async function runTools(turn: AgentTurn, round: number, calls: readonly ToolCall
   let barrierId: string | null = null;
   const done = new Map<string, ToolResult>();
   const run = async (call: ToolCallPart): Promise<void> => {
-    const { result, yielded } = await runTool(turn, round, call, cutOff.has(call), nowMs);
+    const { result, yielded } = await runTool(turn, round, call, cutOff.has(call), deps);
     done.set(call.callId, result);
     barrierId = yielded ?? barrierId;
   };
@@ -167,7 +174,7 @@ function inGroups(calls: readonly ToolCallPart[], tools: ReadonlyMap<string, Too
   return groups;
 }
 
-async function runTool(turn: AgentTurn, round: number, call: ToolCallPart, cutOff: boolean, nowMs: () => number): Promise<{ result: ToolResult; yielded: string | null }> {
+async function runTool(turn: AgentTurn, round: number, call: ToolCallPart, cutOff: boolean, { nowMs, mask }: NativeDeps): Promise<{ result: ToolResult; yielded: string | null }> {
   const key = toolStepKey(round, call.callId);
   const tool = turn.tools.get(call.tool);
   const startedMs = nowMs();
@@ -175,7 +182,7 @@ async function runTool(turn: AgentTurn, round: number, call: ToolCallPart, cutOf
   if (tool === undefined) outcome = { text: `there is no tool ${JSON.stringify(call.tool)}; there are: ${[...turn.tools.keys()].join(", ")}`, isError: true };
   else if (cutOff && tool.effect === "once") outcome = { text: OUTCOME_UNKNOWN, isError: true };
   else outcome = await callTool(turn, tool, call, `${turn.started.turnId}/${key}`);
-  const text = shortenMiddle(outcome.text, turn.toolOutputMaxBytes);
+  const text = shortenMiddle(mask(outcome.text), turn.toolOutputMaxBytes);
   const result: ToolResult = { callId: call.callId, tool: call.tool, text, isError: outcome.isError ?? false };
   const event = { type: "tool.ended" as const, turnId: turn.started.turnId, data: { callId: call.callId, tool: call.tool, ok: !result.isError, text: text.slice(0, EVENT_TEXT_MAX_CHARS), ms: Math.round(nowMs() - startedMs) } };
   if (cutOff && tool?.effect === "once") turn.journal.unknown(key, event);
