@@ -58,6 +58,15 @@ test("style merge keeps both parents, style rebase each commit", async (t) => {
   assert.deepEqual(subjects(yard).slice(0, 3), ["b second", "b first", "feat: one"]);
 });
 
+test("how work lands, and what is tried about a conflict, is as the settings say when nobody else does", async (t) => {
+  const yard = await openYard(t, { files: { "price.ts": "1\n", "test.sh": "exit 0\n" }, settings: { "merges.style": "merge", "merges.strategies": [] }, help: () => assert.fail("nobody is asked") as never });
+  const [one, two] = [await work(yard, "one", { "price.ts": "2\n" }), await work(yard, "two", { "price.ts": "3\n" })];
+  assert.equal((await land(yard, one!)).state, "landed");
+  assert.equal(git(yard.repository, "show", "-s", "--format=%P", "main").split(" ").length, 2);
+  const merge = await land(yard, two!);
+  assert.deepEqual([merge.state, merge.conflict?.files.map(({ path, ours, theirs }) => [path, ours, theirs])], ["conflict", [["price.ts", "2\n", "3\n"]]]);
+});
+
 test("red tests land nothing and name the command; the next in line is not held up", async (t) => {
   const yard = await open(t);
   const [bad, good] = [await work(yard, "bad", { "test.sh": "echo it broke; exit 4\n" }), await work(yard, "good", { "good.ts": "1\n" })];

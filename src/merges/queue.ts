@@ -25,7 +25,7 @@ import { flagged } from "./flagged.ts";
 import type { ConflictHelp, Merges, RadarNews } from "./merges.ts";
 import { Radar } from "./radar.ts";
 import { commitResult } from "./result.ts";
-import { attemptsMax, batchMax } from "./settings.ts";
+import { attemptsMax, batchMax, mergeStrategies, mergeStyle } from "./settings.ts";
 
 const OPEN: readonly MergeState[] = ["queued", "running", "resolving", "advancing", "undoing"];
 const LISTED_MAX = 1000;
@@ -100,7 +100,7 @@ export class MergeQueue implements Merges {
   }
 
   async enqueue(request: NewMerge): Promise<Merge> {
-    const { store, worktrees, clock } = this.#deps;
+    const { store, worktrees, clock, settings } = this.#deps;
     const workspace = await store.workspace(request.workspace);
     if (workspace === null) throw new Fault("WORKSPACE_NOT_FOUND", { workspace: request.workspace });
     const repository = worktrees.repository(workspace.commonDir);
@@ -117,8 +117,8 @@ export class MergeQueue implements Merges {
       commonDir: workspace.commonDir,
       onto,
       commit,
-      strategies: request.strategies ?? ["accept-both", "last-in-rebases", "abort-and-retry"],
-      style: request.style ?? "squash",
+      strategies: request.strategies ?? settings.get(mergeStrategies),
+      style: request.style ?? settings.get(mergeStyle),
       tests: request.tests ?? [],
       message: request.message,
       trailers: request.trailers ?? [],

@@ -429,7 +429,7 @@ export class PlanRunner implements Plans, ConflictHelp {
       epoch: row.epoch,
       onto: run.onto,
       // Who builds on its commits needs them as they are.
-      style: run.plan.tasks.some(({ when }) => when?.task === task.id) ? "merge" : "squash",
+      ...(run.plan.tasks.some(({ when }) => when?.task === task.id) ? { style: "merge" as const } : {}),
       message: landingMessage(task, status.commits),
       trailers: [`Yard-Plan: ${run.planId}`, `Yard-Task: ${task.id}`],
       tests: run.plan.tests === null ? [] : [this.#testOf(run.plan.tests)],

@@ -27,9 +27,10 @@ export function register(parent: Command, cli: Cli): void {
     .requiredOption("--onto <branch>", "the branch to land on")
     .requiredOption("-m, --message <text>", "subject and body of the commit")
     .option("--test <lines...>", "lines of shell that must end with 0 on the merged result")
-    .option("--style <style>", "squash, rebase or merge")
-    .action(async (workspace: string, { json, onto, message, test, style }: { json?: boolean; onto: string; message: string; test?: string[]; style?: string }) => {
-      sayState(await (await cli.connect()).post<ApiMerge>("/api/merges", { workspace, onto, message, style, tests: test?.map((command) => ({ command })) }), json);
+    .option("--style <style>", "squash, rebase or merge; merges.style when absent")
+    .option("--strategies <names...>", "what to try about a conflict, in this order: accept-both, last-in-rebases, abort-and-retry")
+    .action(async (workspace: string, { json, onto, message, test, style, strategies }: { json?: boolean; onto: string; message: string; test?: string[]; style?: string; strategies?: string[] }) => {
+      sayState(await (await cli.connect()).post<ApiMerge>("/api/merges", { workspace, onto, message, style, strategies, tests: test?.map((command) => ({ command })) }), json);
     });
 
   withId("show", "show one, with its tests and both sides of a conflict").action(async (id: string, { json }: { json?: boolean }) => {
