@@ -59,7 +59,7 @@ test("style merge keeps both parents, style rebase each commit", async (t) => {
 });
 
 test("how work lands, and what is tried about a conflict, is as the settings say when nobody else does", async (t) => {
-  const yard = await openYard(t, { files: { "price.ts": "1\n", "test.sh": "exit 0\n" }, settings: { "merges.style": "merge", "merges.strategies": [] }, help: () => assert.fail("nobody is asked") as never });
+  const yard = await openYard(t, { files: { "price.ts": "1\n", "test.sh": "exit 0\n" }, settings: { "merges.style": "merge", "merges.strategies": [] }, help: () => ({ resolve: async () => assert.fail("nobody is asked"), redo: async () => assert.fail("nobody is asked") }) });
   const [one, two] = [await work(yard, "one", { "price.ts": "2\n" }), await work(yard, "two", { "price.ts": "3\n" })];
   assert.equal((await land(yard, one!)).state, "landed");
   assert.equal(git(yard.repository, "show", "-s", "--format=%P", "main").split(" ").length, 2);
