@@ -14,3 +14,8 @@ test("messages about the same path wait for each other, however the path is writ
   assert.equal(isIndependent("Summarise docs/plan.md", { isReply: false, texts: ["Translate docs/plan.md"] }), false);
   assert.equal(isIndependent("Summarise docs/plan.md", { isReply: false, texts: ["Translate docs/other.md"] }), true);
 });
+
+test("whom a message speaks to is not what it is about, but a person who is named is", () => {
+  assert.equal(isIndependent("@bot: what is 1+1?", { isReply: false, texts: ["@bot: what is 2+2?"] }), true);
+  assert.equal(isIndependent("Invite @ann", { isReply: false, texts: ["Write a card to @ann"] }), false);
+});

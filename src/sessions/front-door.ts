@@ -131,7 +131,7 @@ export class FrontDoor implements Sessions {
       independence = await judge(session, text, await store.unansweredTexts(session));
     }
     const atOnce = isWhole === true || mode === "interrupt" || mode === "rollback" || mode === "steer" || closesBatch(text, settings);
-    return { waitMs: atOnce ? 0 : settings.get(messageWaitMs), defaultMode, meanTurnMs: meanTurnMs()[POOL_OF_KIND[parseSessionKey(session).parts.kind]], independence };
+    return { waitMs: atOnce ? 0 : settings.get(messageWaitMs), defaultMode, meanTurnMs: Math.round(meanTurnMs()[POOL_OF_KIND[parseSessionKey(session).parts.kind]]), independence };
   }
 
   /** A command that came before, from the same source, is not carried out again. */

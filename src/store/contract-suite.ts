@@ -548,14 +548,29 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     assert.equal((await bench.store.promoteTurn({ session: "agent:main:api:direct:nobody" as typeof ANN, turnId: null })).outcome, "nothing-runs");
   });
 
-  promise("mode parallel starts independent messages beside the lane, at most sideTurnsMax of them", async (bench) => {
+  promise("mode parallel starts independent messages beside the lane, at most sideTurnsMax of them; the next gets the lane, and one more waits", async (bench) => {
     await bench.rules({ sideTurnsMax: 2 });
     await bench.begin(ANN, "first");
-    for (const text of ["second", "third", "fourth"]) await bench.accept(ANN, text, { mode: "parallel", independence: "independent" });
-    const started = await bench.started();
-    assert.deepEqual(started.map((turn) => [turn.track, turn.messages[0]!.text]), [["side", "second"], ["side", "third"]]);
-    await bench.done(started[0]!);
+    for (const text of ["second", "third", "fourth", "fifth"]) await bench.accept(ANN, text, { mode: "parallel", independence: "independent" });
+    const started = [...(await bench.started()), ...(await bench.started())];
+    assert.deepEqual(started.map((turn) => [turn.track, turn.messages[0]!.text]), [["side", "second"], ["side", "third"], ["main", "fourth"]]);
+    assert.deepEqual(bench.eventsOf(ANN, "turn.promoted").map(({ data }) => data["about"]), ["first"]);
+    assert.deepEqual(await bench.started(), [], "no more than that");
+    await bench.done(started[2]!);
+    assert.equal((await bench.start()).messages[0]!.text, "fifth");
+  });
+
+  promise("what leans on an earlier message is not let in beside it because there is no other place", async (bench) => {
+    await bench.rules({ sideTurnsMax: 1 });
+    const first = await bench.begin(ANN, "first");
+    await bench.accept(ANN, "second", { mode: "parallel", independence: "independent" });
+    const second = await bench.start();
+    await bench.accept(ANN, "wait, make that third", { mode: "parallel" });
+    await bench.accept(ANN, "fourth", { mode: "parallel", independence: "independent" });
+    assert.deepEqual(await bench.started(), []);
+    await bench.done(second);
     assert.equal((await bench.start()).messages[0]!.text, "fourth");
+    await bench.done(first);
   });
 
   promise("mode background starts beside the lane also when the lane is free, and leaves it free", async (bench) => {

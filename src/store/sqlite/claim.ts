@@ -63,7 +63,8 @@ function checkLanes(k: Kernel, rules: ClaimRules, now: number): PromotedTurn[] {
     const main = k.get("SELECT id, started_at FROM turn WHERE session = ? AND state = 'running' AND track = 'main'", session);
     const promotionAt = main === undefined ? null : promotionDueAt(k, session, main["started_at"]);
     if (promotionAt !== null && promotionAt <= now) {
-      promoted.push(promote(k, session, main!["id"]));
+      const isLong = main!["started_at"] + rulesOf(k).foregroundMs <= now;
+      promoted.push(promote(k, session, main!["id"], isLong ? "it takes long" : "for another message"));
       continue;
     }
     if (lane["noticed"] === 0) noticeWait(k, lane, rules, now);
@@ -230,10 +231,11 @@ export function promoteTurn(k: Kernel, { session, turnId }: { session: SessionKe
 }
 
 /** The turn goes on as it is; only its track, its slot and the lane change. */
-function promote(k: Kernel, session: SessionKey, turnId: TurnId): PromotedTurn {
+function promote(k: Kernel, session: SessionKey, turnId: TurnId, why: "it takes long" | "for another message" = "it takes long"): PromotedTurn {
   const turn = k.get("UPDATE turn SET track = 'side', pool = 'side' WHERE id = ? RETURNING handle, about", turnId)!;
   const handle = handleText(turn["handle"]);
-  const text = `This takes longer, so it goes on beside our conversation as ${handle}; the answer follows when it is done.`;
+  const begins = why === "it takes long" ? "This takes longer, so it goes on" : "So that your next message is not held up, this goes on";
+  const text = `${begins} beside our conversation as ${handle}; the answer follows when it is done.`;
   appendEntry(k, session, { turnId, content: { role: "notice", text }, messageIds: [], provenance: "system" });
   refreshLane(k, session);
   k.emit(session, { type: "turn.promoted", turnId, data: { handle, about: turn["about"], text } }, { type: "notice", turnId, data: { text, level: "info", code: "PROMOTED", handle } });

@@ -68,11 +68,26 @@ function nextCheck(k: Kernel, lane: Row, firstReadyAt: number, main: Row | undef
 
 export function promotionDueAt(k: Kernel, session: SessionKey, turnStartedAt: number): number | null {
   if (isChildKey(k, session)) return null;
-  const { ready_at: readyAt } = k.get(
-    "SELECT min(ready_at) AS ready_at FROM message WHERE session = ? AND state = 'waiting' AND mode IN ('auto','parallel') AND provenance IN ('user','operator')",
+  const { ready_at: readyAt, independent } = k.get(
+    "SELECT min(ready_at) AS ready_at, max(mode = 'parallel') AS independent FROM message WHERE session = ? AND state = 'waiting' AND mode IN ('auto','parallel') AND provenance IN ('user','operator')",
     session,
   )!;
-  return readyAt === null ? null : Math.max(readyAt, turnStartedAt + rulesOf(k).foregroundMs);
+  if (readyAt === null) return null;
+  const roomAt = independent === 1 ? roomDueAt(k, session) : null;
+  return roomAt ?? Math.max(readyAt, turnStartedAt + rulesOf(k).foregroundMs);
+}
+
+/**
+ * An independent message for which no place beside the lane is left gets the lane itself, at once and
+ * once: when the turn in front has gone beside too, there are more than `sideTurnsMax` there.
+ * @returns when; null = the first in line is no such message, or it has to wait.
+ */
+function roomDueAt(k: Kernel, session: SessionKey): number | null {
+  const { sideTurnsMax } = rulesOf(k);
+  const beside = k.count("SELECT count(*) FROM turn WHERE session = ? AND state = 'running' AND track = 'side'", session);
+  if (sideTurnsMax === 0 || beside !== sideTurnsMax) return null;
+  const first = k.get("SELECT mode, ready_at FROM message WHERE session = ? AND state = 'waiting' ORDER BY n LIMIT 1", session)!;
+  return first["mode"] === "parallel" ? first["ready_at"] : null;
 }
 
 function isChildKey(k: Kernel, session: SessionKey): boolean {
