@@ -67,6 +67,7 @@ const PROGRAMS: Readonly<Record<RealHarness, Program>> = {
     env: ({ modelUrl, key }) => ({
       OPENAI_API_KEY: key,
       CODEX_CONFIG: JSON.stringify({
+        model: MODEL,
         model_provider: "standin",
         model_providers: { standin: { name: "standin", base_url: `${modelUrl}/v1`, wire_api: "responses", env_key: "OPENAI_API_KEY", requires_openai_auth: false } },
         approval_policy: "on-request",

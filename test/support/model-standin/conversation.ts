@@ -41,6 +41,8 @@ export interface Ask {
   readonly turns: readonly Turn[];
   readonly tools: readonly string[];
   readonly offers: readonly Offered[];
+  /** The JSON schema that the answer has to follow, where one is asked for (Google). */
+  readonly shape: Loose | null;
   /** The tool that the answer must call, if the request says so. */
   readonly forced: string | null;
   readonly toolsBytes: number;
@@ -140,6 +142,7 @@ export function readAsk(api: Api, body: Loose, path: string): Ask {
     turns: reader.turns,
     tools: offers.map(({ name }) => name),
     offers,
+    shape: shapeOf(object(body.generationConfig)),
     forced: forcedTool(api, body),
     toolsBytes: body.tools === undefined ? 0 : Buffer.byteLength(JSON.stringify(body.tools)),
     reasoning: reader.reasoning,
@@ -152,6 +155,11 @@ function offeredBy(tool: Loose): Offered {
   const shape = object(tool.function ?? tool);
   const schema = object(shape.parameters ?? shape.parametersJsonSchema ?? shape.input_schema);
   return { name: string(shape.name), fields: Object.keys(object(schema.properties)), isFreeForm: tool.type === "custom" };
+}
+
+function shapeOf(generation: Loose): Loose | null {
+  const shape = generation.responseJsonSchema ?? generation.responseSchema;
+  return shape === undefined ? null : object(shape);
 }
 
 function forcedTool(api: Api, body: Loose): string | null {

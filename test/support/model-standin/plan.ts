@@ -1,6 +1,6 @@
 /** What one request is answered with: decided from its history alone, so a retry gets the same. */
 import { isAbility, toolFor } from "./abilities.ts";
-import type { Ask } from "./conversation.ts";
+import { object, string, type Ask, type Loose } from "./conversation.ts";
 import { BadScript, fill, parseScript, scriptIn, type Seen, type Step } from "./script.ts";
 
 export type Piece =
@@ -47,6 +47,8 @@ function cutAt(plan: Plan, outputTokensMax: number): Plan {
 }
 
 function wholePlan(ask: Ask, unfoundReply?: string): Plan {
+  // A question beside the conversation, e.g. which model should have it: no script is meant for that one.
+  if (ask.shape !== null) return plainReply(JSON.stringify(exampleOf(ask.shape)));
   const { script, round, user } = findScript(ask);
   const seen: Seen = { user: user.replace(/^\s*!.*$/gm, "").trim() || user, results: lastResults(ask) };
   if (script === null && ask.forced !== null) return play([{ do: "call", calls: [{ tool: ask.forced, input: JSON.stringify({ task: user.slice(0, REPLY_CHARACTERS_MAX) }), repeat: 1 }] }], "", 0, seen, ask);
@@ -67,6 +69,25 @@ function wholePlan(ask: Ask, unfoundReply?: string): Plan {
 
 function plainReply(text: string): Plan {
   return { pieces: [{ kind: "text", text, pauseMs: 0 }], faults: [], endPauseMs: 0, slowMs: 0, script: null, round: 0 };
+}
+
+/** The plainest value that follows a JSON schema. */
+function exampleOf(shape: Loose): unknown {
+  const [first] = Array.isArray(shape.enum) ? (shape.enum as readonly unknown[]) : [];
+  if (first !== undefined) return first;
+  switch (string(shape.type).toLowerCase()) {
+    case "object":
+      return Object.fromEntries(Object.entries(object(shape.properties)).map(([name, each]) => [name, exampleOf(object(each))]));
+    case "array":
+      return [];
+    case "number":
+    case "integer":
+      return typeof shape.minimum === "number" ? shape.minimum : 1;
+    case "boolean":
+      return false;
+    default:
+      return "as it is";
+  }
 }
 
 /** The newest user message with a script; each answer since then was one round of it. */
