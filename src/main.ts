@@ -51,6 +51,7 @@ import type { Command } from "./sessions/command.ts";
 import { conversationCommands, helpCommand } from "./sessions/commands.ts";
 import { FrontDoor } from "./sessions/front-door.ts";
 import { webhookSecretFrom } from "./model/webhook-secret.ts";
+import { makeToolLender } from "./sessions/lent-tools.ts";
 import { makeTokenMint } from "./sessions/scoped-tokens.ts";
 import { foregroundMs, parallelModel, queueCap, sideTools, sideTurnsMax } from "./sessions/settings.ts";
 import { judgeIndependence } from "./sessions/judge-independence.ts";
@@ -117,7 +118,8 @@ export async function runGateway({ config, host, log, file, unlock }: Home, stor
   let mayWork = true;
   const unlessSafe = (service: Service): Service => ({ ...service, start: () => (mayWork ? service.start() : undefined) });
   const disk = watchDisk(store, clock, log, () => yard.stopProcesses());
-  const yard = build({ config, store, files, clock, log, status: () => ({ generation, startedAt, disk: disk.state() }) });
+  const listening = Promise.withResolvers<{ readonly url: string; readonly port: number }>();
+  const yard = build({ config, store, files, clock, log, listening: listening.promise, status: () => ({ generation, startedAt, disk: disk.state() }) });
   const startedAt = clock.now();
 
   const services: readonly Service[] = [
@@ -172,6 +174,7 @@ export async function runGateway({ config, host, log, file, unlock }: Home, stor
       async start() {
         const bound = await yard.api.listen({ host, port: options.port ?? config.get(gatewayPort) });
         url = bound.url;
+        listening.resolve(bound);
         await writeGatewayFile(config.home, { url, pid: process.pid, generation });
       },
       async stop() {
@@ -227,10 +230,12 @@ interface Parts {
   readonly files: StoreFiles;
   readonly clock: Clock;
   readonly log: Log;
+  /** Resolves with the address when the API listens. */
+  readonly listening: Promise<{ readonly url: string; readonly port: number }>;
   readonly status: () => { readonly generation: number; readonly startedAt: number; readonly disk: DiskState["at"] };
 }
 
-function build({ config, store, files, clock, log, status }: Parts) {
+function build({ config, store, files, clock, log, listening, status }: Parts) {
   const random = systemRandom;
   const workspace = join(config.home, "workspace");
   const telemetry = new Telemetry({ store, settings: config, clock, random, log, version: packageVersion() });
@@ -263,6 +268,8 @@ function build({ config, store, files, clock, log, status }: Parts) {
   const credential = (name: string): string | undefined => config.environment(name);
   const catalogue = makeCatalogue(config, (command) => programs.find(command));
   let swept: Promise<void> = Promise.resolve();
+  const tokens = makeTokenMint({ store, clock, random });
+  const lender = makeToolLender({ tokens, address: listening, program: { command: process.execPath, args: [fileURLToPath(new URL("../bin/yard.mjs", import.meta.url)), "mcp"] }, log });
   const harnesses = new HarnessHost({
     clock,
     log,
@@ -279,6 +286,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     workspace: () => config.get(defaultWorkspace) || workspace,
     availableMb: availableMemoryMb,
     swept: () => swept,
+    lendTools: (session) => lender.lend(session),
   });
   const acp = makeAcpAgent({
     host: harnesses,
@@ -325,7 +333,7 @@ function build({ config, store, files, clock, log, status }: Parts) {
     jobs: timekeeper,
     hooks: new Hooks({ sessions: frontDoor, settings: config, clock, environment: (name) => config.environment(name) }),
     models,
-    tokens: makeTokenMint({ store, clock, random }),
+    tokens,
     proxy: models.proxy({
       work: { isForPerson: (session) => runner.runsForPerson(session), parked: (session, parking) => runner.parkedOutside(session, parking) },
       reserve: ({ provider, model: name, caller }, asked) => besideCalls.reserve({ session: caller.session, budgeted: caller.budgeted, model: `${provider}/${name}` }, asked),
@@ -373,7 +381,8 @@ function build({ config, store, files, clock, log, status }: Parts) {
     api,
     courier,
     async sweep() {
-      swept = endLeftovers(processes, store, await store.ownedProcesses(), installation, log);
+      const left = await store.ownedProcesses();
+      swept = Promise.all([endLeftovers(processes, store, left, installation, log), lender.takeBackLeft().catch((cause: unknown) => log.warn("lent-tools.not-taken-back", { cause }))]).then(() => {});
       void harnesses.tidy().catch((cause: unknown) => log.warn("harnesses.not-tidied", { cause }));
     },
     stopProcesses: async () => void (await Promise.all([commands.stopAll(), harnesses.closeAll()])),
@@ -470,6 +479,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
     ids: new IdMaker(systemRandom),
     tools: () => offeredTools(allTools, settings),
     workspaceOf: ({ cwd, agent }) => runner.workspaceFor(cwd, findAgent(settings.get(agentsList), agent) ?? { id: agent }),
+    notesOf: ({ lineage }) => runner.instructionsOf(lineage.find((id) => findAgent(settings.get(agentsList), id) !== null) ?? DEFAULT_AGENT).workspace,
   });
   const scheduler: Scheduler = new Scheduler({ claimTurns: (rules) => store.claimTurns(rules), clock, log, start: (turn) => runner.start(turn) });
 

@@ -129,6 +129,20 @@ export interface HarnessRecord {
   readonly lastAt: number;
 }
 
+/** The session tools, as one harness is lent them while its process lives. */
+export interface LentTools {
+  /** Where they are served over HTTP, and what opens that for this session alone. */
+  readonly url: string;
+  readonly token: string;
+  /** The same over standard streams, for a harness that speaks no HTTP. */
+  readonly program: { readonly command: string; readonly args: readonly string[]; readonly env: Readonly<Record<string, string>> };
+  /** Takes them back. Never rejects. */
+  end(): Promise<void>;
+}
+
+/** The name of the session tools' server, as harnesses know it. */
+export const LENT_TOOLS_NAME = "yardmaster";
+
 /** A start that waits because the machine has not enough memory. */
 export interface HarnessWait {
   readonly key: SessionKey;

@@ -13,7 +13,7 @@ import { asFault, Fault } from "../model/faults.ts";
 import { hasEnded, type Task } from "../model/task.ts";
 import type { Tool, Toolbox, ToolOutcome } from "../model/tool.ts";
 import type { SessionRow, Store } from "../store/store.ts";
-import { inputShape, optional, text, textOrList, wholeNumber } from "../tools/input.ts";
+import { inputShape, oneOf, optional, text, textOrList, wholeNumber } from "../tools/input.ts";
 import { agentsList, findAgent } from "../turns/agents-list.ts";
 import { toolboxFor } from "../turns/toolbox.ts";
 import { findChild } from "./find-child.ts";
@@ -22,7 +22,7 @@ import { maxSpawnDepth, toolRulesAt, toolsByDepth } from "./settings.ts";
 import type { Trees } from "./trees.ts";
 
 /** What callers from outside may be offered; files and commands they have of their own. */
-const OUTSIDE: ReadonlySet<string> = new Set(["sessions_spawn", "sessions_yield", "sessions_send", "sessions_list", "sessions_history", "session_status", "subagents", "agents_list", "message", "memory"]);
+const OUTSIDE: ReadonlySet<string> = new Set(["sessions_spawn", "sessions_yield", "sessions_send", "sessions_list", "sessions_history", "session_status", "subagents", "agents_list", "message", "memory", "claims", "board"]);
 /** Below the minute after which the usual clients give up on an answer. */
 const WAIT_SECONDS = 45;
 const WAIT_SECONDS_MAX = 240;
@@ -45,12 +45,15 @@ export interface OutsideToolDeps {
   readonly tools: () => readonly Tool[];
   /** The folder of a session. */
   readonly workspaceOf: (row: SessionRow) => string;
+  /** The folder of the notes that a harness reads and adds to: those of the agent above it, for the folder that it works in is no place for them. */
+  readonly notesOf: (row: SessionRow) => string;
 }
 
 export function makeOutsideTools(deps: OutsideToolDeps): OutsideTools {
-  const { store, settings, ids, workspaceOf } = deps;
+  const { store, settings, ids, workspaceOf, notesOf } = deps;
   const owed = new Owed();
   const yieldTool = makeYieldTool(deps, owed);
+  const boardTool = makeBoardTool(deps);
 
   async function rowOf(session: SessionKey): Promise<SessionRow> {
     const row = await store.session(session);
@@ -61,7 +64,9 @@ export function makeOutsideTools(deps: OutsideToolDeps): OutsideTools {
   function boxOf(row: SessionRow): Toolbox {
     const ofAgents = [row.agent, ...row.lineage].map((id) => findAgent(settings.get(agentsList), id)?.tools);
     const rules = [...ofAgents, ...toolRulesAt(settings.get(toolsByDepth), row.depth)].filter((one) => one !== undefined);
-    const offered = deps.tools().filter(({ name }) => OUTSIDE.has(name)).map((tool) => (tool.name === yieldTool.name ? yieldTool : tool));
+    const all = deps.tools();
+    const own = [boardTool, makeClaimsTool(store, all.find(({ name }) => name === "claim_widen"))];
+    const offered = [...all, ...own].filter(({ name }) => OUTSIDE.has(name)).map((tool) => (tool.name === yieldTool.name ? yieldTool : tool));
     return toolboxFor(offered, { depth: row.depth, depthMax: settings.get(maxSpawnDepth), rules, readOnly: false, shownMax: Infinity });
   }
 
@@ -73,7 +78,7 @@ export function makeOutsideTools(deps: OutsideToolDeps): OutsideTools {
       const tool = box.get(name);
       if (tool === undefined) throw new Fault("TOOL_UNKNOWN", { tool: name, known: [...box.keys()].join(", ") });
       const stepKey = `outside:${ids.bare()}`;
-      const context = { session, agent: row.agent, turnId: null, taskId: row.taskId, stepKey, workspace: workspaceOf(row), signal, progress() {} };
+      const context = { session, agent: row.agent, turnId: null, taskId: row.taskId, stepKey, workspace: name === "memory" && row.kind === "acp" ? notesOf(row) : workspaceOf(row), signal, progress() {} };
       try {
         if (name !== "sessions_spawn" || row.kind === "acp" || (input["delivery"] ?? null) !== null) return await tool.run(input, context);
         // A harness's session is told of results as its next message; anybody else would not read it, and asks.
@@ -158,6 +163,55 @@ function makeYieldTool({ store, trees }: Pick<OutsideToolDeps, "store" | "trees"
     });
     for (const outcome of await Promise.allSettled(watching)) if (outcome.status === "rejected" && !enough.signal.aborted) throw outcome.reason;
   }
+}
+
+/** The children of the caller's session as cards, in columns by their state. */
+function makeBoardTool({ store }: Pick<OutsideToolDeps, "store">): Tool {
+  return {
+    name: "board",
+    description: "The task board of your own children: what waits, runs, is done and has failed.",
+    inputSchema: BOARD_INPUT.schema,
+    effect: "pure",
+    parallel: true,
+    async run(given, { session }) {
+      const { limit = BOARD_CARDS } = BOARD_INPUT.parse("board", given);
+      const columns = await store.board({ parent: session, limit });
+      return { text: JSON.stringify(columns.filter(({ total }) => total > 0).map(({ name, total, tasks }) => ({ column: name, total, cards: tasks.map(cardOf) }))) };
+    },
+  };
+}
+
+const BOARD_CARDS = 20;
+const BOARD_INPUT = inputShape({ limit: optional(wholeNumber({ min: 1, max: 200 })) });
+
+function cardOf({ taskId, label, state, session, claims, queuedAt, endedAt, result, fault }: Task): JsonObject {
+  return { taskId: taskId as TaskId, label, state, session, claims: [...claims], queuedAt, endedAt, ...(fault === null ? { result: result?.slice(0, CARD_RESULT_MAX_CHARS) ?? null } : { fault: fault.message }) };
+}
+
+const CARD_RESULT_MAX_CHARS = 500;
+const CLAIMS_MAX = 20;
+const CLAIMS_INPUT = inputShape({ action: optional(oneOf("list", "widen")), paths: optional(textOrList({ max: 1_000, itemsMax: CLAIMS_MAX })) });
+
+/** Which paths are whose: the caller's own and its children's; and more of them for the workspace that it works in. */
+function makeClaimsTool(store: Store, widenTool: Tool | undefined): Tool {
+  return {
+    name: "claims",
+    description: "Path claims: list yours and your children's, or ask for more paths in your workspace (widen).",
+    inputSchema: CLAIMS_INPUT.schema,
+    effect: "idempotent",
+    parallel: false,
+    async run(given, context) {
+      const { action = "list", paths } = CLAIMS_INPUT.parse("claims", given);
+      if (action === "widen") {
+        if (paths === undefined) return { text: "paths is missing: say which ones, e.g. src/shared/**", isError: true };
+        if (widenTool === undefined) return { text: "claims cannot be widened here", isError: true };
+        return widenTool.run({ paths: typeof paths === "string" ? [paths] : [...paths] }, context);
+      }
+      const own = context.taskId === null ? null : await store.task(context.taskId);
+      const { tasks } = await store.tasks({ parent: context.session, states: ["queued", "running", "waiting"], limit: WAITED_FOR_MAX });
+      return { text: JSON.stringify({ yours: own?.claims ?? [], children: tasks.filter(({ claims }) => claims.length > 0).map(({ taskId, label, claims }) => ({ taskId, label, claims })) }) };
+    },
+  };
 }
 
 function resultOf({ taskId, label, state, session, result, output, fault }: Task): JsonObject {

@@ -6,12 +6,11 @@
  */
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ApiApproval, ApiEvent, ApprovalList, MessageAccepted, SpawnAccepted } from "../../src/api/wire.ts";
 import { Gateway, NoReply } from "../support/gateway.ts";
 import { allGone } from "../support/processes.ts";
-import { entryFor, type RealHarness } from "./programs.ts";
+import { entryFor, scratchRoot, type RealHarness } from "./programs.ts";
 
 /** Words that make the model behind the harness do something. */
 export interface Tongue {
@@ -23,14 +22,18 @@ export interface Tongue {
   endless(): string;
   /** Waits, reads a file and says something: there is a step in between. */
   twoSteps(path: string, waitMs: number): string;
+  /** Hands a task to another agent by the session tools and waits for it; null where the model cannot be told that. */
+  delegate(agent: string, task: string): string | null;
 }
 
+/** `!!`: what an earlier request asked for that was cancelled does not count any more. */
 export const STANDIN_TONGUE: Tongue = {
-  say: (text) => `! say ${text}`,
-  read: (path, waitMs = 0) => `! call @read {"path": "${path}"} then wait ${waitMs}ms then say I read: <last>`,
-  write: (path, text) => `! call @write {"path": "${path}", "text": "${text}"} then say it says: <last>`,
-  endless: () => "! say beginning then wait 10m then say never",
-  twoSteps: (path, waitMs) => `! wait ${waitMs}ms then call @read {"path": "${path}"} then wait 200ms then say two steps are done`,
+  say: (text) => `!! say ${text}`,
+  read: (path, waitMs = 0) => `!! call @read {"path": "${path}"} then wait ${waitMs}ms then say I read: <last>`,
+  write: (path, text) => `!! call @write {"path": "${path}", "text": "${text}"} then say it says: <last>`,
+  endless: () => "!! say beginning then wait 10m then say never",
+  twoSteps: (path, waitMs) => `!! wait ${waitMs}ms then call @read {"path": "${path}"} then wait 200ms then say two steps are done`,
+  delegate: (agent, task) => `!! call @served:sessions_spawn ${JSON.stringify({ task, runtime: "acp", agent })} then call @served:sessions_yield {"timeoutSeconds": 60} then say it got: <last>`,
 };
 
 const PERSON = "agent:main:api:direct:ann";
@@ -52,27 +55,31 @@ export interface Course {
 /** Runs all steps. @throws {Error} of the first that is not as it should be. */
 export async function drive(course: Course): Promise<void> {
   const { id } = course;
-  const scratch = realpathSync(mkdtempSync(join(tmpdir(), `real-${id}-`)));
+  const scratch = realpathSync(mkdtempSync(join(scratchRoot(), `course-${id}-`)));
   const cwd = join(scratch, "work");
   const home = join(scratch, "home");
-  for (const folder of [cwd, home]) mkdirSync(folder);
+  const state = join(scratch, "state");
+  for (const folder of [cwd, home, state]) mkdirSync(folder, { mode: 0o700 });
   writeFileSync(join(cwd, "hello.txt"), "the treasure is under the oak");
   const entry = entryFor(id, { program: course.program, modelUrl: course.modelUrl, home });
   // By this every process of it is found again.
   const marked = { ...entry, env: { ...entry.env, COURSE: scratch } };
-  const gateway = new Gateway({ config: { "acp.agents": { [id]: marked }, "messages.messageWaitMs": 0, "acp.memoryReserveMb": 0, ...course.settings } });
+  const gateway = new Gateway({ home: state, config: { "acp.agents": { [id]: marked }, "messages.messageWaitMs": 0, "acp.memoryReserveMb": 0, ...course.settings } });
   const stage = new Stage(course, gateway, cwd);
+  const stop = (): void => void gateway.close().finally(() => process.exit(130));
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stop);
   try {
     await gateway.start();
     await stage.all();
     await stage.step("nothing of it is left", async () => {
-      await allGone(scratch);
+      await allGone(`COURSE=${scratch}`);
       return "no process";
     });
   } catch (cause) {
     const left = gateway.log().trim().split("\n").slice(-25).join("\n");
     throw new Error(`${id}: ${cause instanceof Error ? cause.message : String(cause)}\n${left}`, { cause });
   } finally {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, stop);
     await gateway.close();
     rmSync(scratch, { recursive: true, force: true });
   }
@@ -126,6 +133,14 @@ class Stage {
       assert.ok(!existsSync(file("never.txt")), "it wrote all the same");
       return text.slice(0, 100);
     });
+    const delegate = tongue.delegate(this.#course.id, tongue.say("words of the child"));
+    if (delegate !== null) {
+      await this.step("hand a task to another by the session tools", async () => {
+        const { text, asked } = await this.#ask(delegate, "once");
+        assert.match(text, /words of the child/);
+        return `${asked} asked`;
+      });
+    }
     await this.step("steer", () => this.#steer(file("hello.txt")));
     await this.step("cancel", () => this.#cancel());
     await this.step("kill -9 in the middle, and on", () => this.#kill(file("hello.txt")));
@@ -141,7 +156,7 @@ class Stage {
     const said = await this.#command(`/acp spawn ${this.#course.id} --bind here --cwd ${this.#cwd} --label it`);
     if (/is ready/.test(said)) return said;
     assert.match(said, /is starting/);
-    const { data } = await this.#gateway.waitEvent(({ type, data: { code } }) => type === "notice" && typeof code === "string" && code !== "", { session: PERSON, timeoutMs: SLOW_MS });
+    const { data } = await this.#event("ready", ({ type, data: { code } }) => type === "notice" && (code === "HARNESS_READY" || String(code).startsWith("ACP_")), PERSON);
     assert.equal(data["code"], "HARNESS_READY", String(data["text"]));
     return String(data["text"]);
   }
@@ -162,14 +177,17 @@ class Stage {
   }
 
   async #cancel(): Promise<string> {
-    const { tongue } = this.#course;
+    const { tongue, heardByModel } = this.#course;
     const before = await this.#pid();
     const { messageId } = await this.#gateway.send(tongue.endless(), { session: PERSON });
     await this.#running(messageId);
-    await this.#gateway.waitEvent(({ type, data }) => type === "text.delta" && String(data["text"]).includes("beginning"), { session: await this.#key(), timeoutMs: SLOW_MS }).catch(() => {});
+    for (const until = Date.now() + 20_000; !(await heardByModel()).includes(tongue.endless()); ) {
+      assert.ok(Date.now() < until, "the model was not asked");
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
     const startedAt = performance.now();
     assert.match(await this.#command("/acp cancel"), /stopped/);
-    const { data } = await this.#gateway.waitEvent(({ type, data: { messageIds } }) => type === "turn.ended" && (messageIds as string[]).includes(messageId), { session: PERSON, timeoutMs: SLOW_MS });
+    const { data } = await this.#event("the turn's end", ({ type, data: { messageIds } }) => type === "turn.ended" && (messageIds as string[]).includes(messageId), PERSON);
     const ms = Math.round(performance.now() - startedAt);
     assert.equal(data["outcome"], "cancelled");
     assert.match((await this.#ask(tongue.say("still here"))).text, /still here/);
@@ -183,12 +201,12 @@ class Stage {
     const { messageId } = await this.#gateway.send(tongue.read(path, 3_000), { session: PERSON });
     const answering = this.#answering("once");
     const turn = await this.#running(messageId);
-    await this.#gateway.waitEvent(({ type, turnId }) => type === "tool.ended" && turnId === turn, { session, timeoutMs: SLOW_MS });
+    await this.#event("the end of a tool call", ({ type, turnId }) => type === "tool.ended" && turnId === turn, session);
     process.kill(await this.#pid(), "SIGKILL");
     const text = await this.#gateway.waitReply(messageId, SLOW_MS);
     answering.stop();
     assert.match(text, /treasure/);
-    const notice = await this.#gateway.waitEvent(({ type, data }) => type === "notice" && data["code"] === "HARNESS_RESTARTED", { session: PERSON, timeoutMs: SLOW_MS });
+    const notice = await this.#event("word of the restart", ({ type, data }) => type === "notice" && data["code"] === "HARNESS_RESTARTED", PERSON);
     return String(notice.data["text"]);
   }
 
@@ -197,7 +215,7 @@ class Stage {
     const spawn = (): Promise<SpawnAccepted> => this.#gateway.api("POST", "/api/spawns", { runtime: "acp", agent: id, cwd: this.#cwd, task: tongue.read(path, 1_500) });
     const answering = this.#answering("once");
     const tasks = await Promise.all([spawn(), spawn()]);
-    await Promise.all(tasks.map(({ taskId }) => this.#gateway.waitEvent((event) => event.type === "task.ended" && event.taskId === taskId, { timeoutMs: SLOW_MS })));
+    await Promise.all(tasks.map(({ taskId }) => this.#event("the end of a child", (event) => event.type === "task.ended" && event.taskId === taskId)));
     answering.stop();
     const rows = await Promise.all(tasks.map(({ taskId }) => this.#gateway.api<{ state: string; startedAt: number; endedAt: number; result: string; fault: unknown }>("GET", `/api/tasks/${taskId}`)));
     for (const row of rows) assert.equal(row.state, "succeeded", JSON.stringify(row.fault));
@@ -247,10 +265,17 @@ class Stage {
     return { stop: () => void (stopped = true), count: () => count };
   }
 
+  /** @throws {Error} that names what did not come. */
+  async #event(what: string, fits: (event: ApiEvent) => boolean, session?: string): Promise<ApiEvent> {
+    return this.#gateway.waitEvent(fits, { ...(session === undefined ? {} : { session }), timeoutMs: SLOW_MS }).catch((cause: unknown) => {
+      throw new Error(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    });
+  }
+
   /** Resolves with a message's turn when it has begun. */
   async #running(messageId: string): Promise<string> {
     const session = await this.#key();
-    const { turnId } = await this.#gateway.waitEvent((event) => event.type === "turn.started" && (event.data["messageIds"] as string[] | undefined)?.includes(messageId) === true, { session, timeoutMs: SLOW_MS });
+    const { turnId } = await this.#event("the turn's start", (event) => event.type === "turn.started" && (event.data["messageIds"] as string[] | undefined)?.includes(messageId) === true, session);
     return turnId!;
   }
 

@@ -10,7 +10,7 @@
  */
 import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir, userInfo } from "node:os";
+import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 
 export const REAL_HARNESSES = ["claude", "codex", "gemini", "copilot", "opencode"] as const;
@@ -56,8 +56,9 @@ const PROGRAMS: Readonly<Record<RealHarness, Program>> = {
     file: "node_modules/@agentclientprotocol/claude-agent-acp/dist/index.js",
     isScript: true,
     args: [],
-    // Root may not skip its questions unless it says that it is in a sandbox; nothing skips them here.
-    env: ({ modelUrl, key }) => ({ ANTHROPIC_BASE_URL: modelUrl, ANTHROPIC_API_KEY: key, IS_SANDBOX: "1" }),
+    // Root may not skip its questions unless it says that it is in a sandbox; nothing skips them here. Tools of servers are
+    // shown to the model at once: a stand-in does not search for them.
+    env: ({ modelUrl, key }) => ({ ANTHROPIC_BASE_URL: modelUrl, ANTHROPIC_API_KEY: key, IS_SANDBOX: "1", ENABLE_TOOL_SEARCH: "false" }),
   },
   codex: {
     package: "@agentclientprotocol/codex-acp@2.6.0",
@@ -114,15 +115,24 @@ const PROGRAMS: Readonly<Record<RealHarness, Program>> = {
   },
 };
 
-/** Where they are kept: one folder for each version, so that a second run finds them. `YARD_HARNESSES` names another place. */
-export function cacheFolder(id: RealHarness): string {
-  const root = process.env["YARD_HARNESSES"] ?? join(tmpdir(), `yard-harnesses-${userInfo().uid}`);
-  return join(root, PROGRAMS[id].package.replaceAll("/", "+"));
+/**
+ * Where they are kept, and where they work: `YARD_HARNESSES`, else the person's folder for caches. Not the folder for
+ * temporary files: Codex finds no helpers of its own when its configuration is there.
+ */
+export function scratchRoot(): string {
+  const root = process.env["YARD_HARNESSES"] ?? join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "yardmaster-harnesses");
+  mkdirSync(root, { recursive: true, mode: 0o700 });
+  return root;
+}
+
+/** One folder for each version, so that a second run finds it. */
+function folderOf(id: RealHarness): string {
+  return join(scratchRoot(), PROGRAMS[id].package.replaceAll("/", "+"));
 }
 
 /** The installed program; null when it is not there yet. */
 export function installed(id: RealHarness): string | null {
-  const file = join(cacheFolder(id), PROGRAMS[id].file);
+  const file = join(folderOf(id), PROGRAMS[id].file);
   return existsSync(file) ? file : null;
 }
 
@@ -134,7 +144,7 @@ export function installed(id: RealHarness): string | null {
 export async function install(id: RealHarness, signal?: AbortSignal): Promise<string> {
   const there = installed(id);
   if (there !== null) return there;
-  const folder = cacheFolder(id);
+  const folder = folderOf(id);
   // Made beside it and moved: two who install at once do not see half of it.
   const fresh = `${folder}.${process.pid}`;
   rmSync(fresh, { recursive: true, force: true });

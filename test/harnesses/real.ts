@@ -3,8 +3,8 @@
  *
  *     node test/harnesses/real.ts [claude] [codex] [gemini] [copilot] [opencode]
  *
- * Installs pinned versions from the package registry into a scratch folder (`YARD_HARNESSES` names another one), where
- * the next run finds them. Prints one line per step, and exits with 1 when one fails.
+ * Installs pinned versions from the package registry into a scratch folder (`YARD_HARNESSES`, else one in the person's
+ * cache), where the next run finds them. Prints one line per step, and exits with 1 when one fails.
  */
 import { spawnStandin } from "../support/model-standin/spawn.ts";
 import { drive, STANDIN_TONGUE } from "./drive.ts";

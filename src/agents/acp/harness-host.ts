@@ -19,12 +19,12 @@ import type { Log } from "../../base/log.ts";
 import type { ProcessTree } from "../../base/process-tree.ts";
 import type { Settings } from "../../base/setting.ts";
 import { Fault } from "../../model/faults.ts";
-import type { HarnessCatalogue, HarnessRecord, Harnesses, HarnessSessionView, HarnessSpec, HarnessWait, PermissionMode } from "../../model/harness.ts";
+import type { HarnessCatalogue, HarnessRecord, Harnesses, HarnessSessionView, HarnessSpec, HarnessWait, LentTools, PermissionMode } from "../../model/harness.ts";
 import { Admission } from "./admission.ts";
 import { childEnvironment, type Surroundings } from "./child-environment.ts";
 import type { HarnessFiles } from "./files.ts";
 import { HarnessGone, HarnessProcess, type ProcessDeps } from "./harness-process.ts";
-import { acpEnabled, allowUnsandboxed, cancelGraceSeconds, idleMinutes, memoryReserveMb, memoryWaitSeconds, permissionMode, startTimeoutSeconds, trustedWorkspaces } from "./settings.ts";
+import { acpEnabled, allowUnsandboxed, cancelGraceSeconds, idleMinutes, memoryReserveMb, memoryWaitSeconds, permissionMode, sessionToolsLent, startTimeoutSeconds, trustedWorkspaces } from "./settings.ts";
 
 /** Sessions that a listing shows. */
 const LISTED_MAX = 200;
@@ -59,6 +59,8 @@ export interface HostDeps {
   readonly availableMb: () => number;
   /** Resolves when what a killed gateway left running is gone. */
   readonly swept: () => Promise<void>;
+  /** Lends the session tools to a session's harness. */
+  readonly lendTools: (session: SessionKey) => Promise<LentTools>;
 }
 
 /** Which harness a session wants. */
@@ -287,13 +289,16 @@ export class HarnessHost implements Harnesses {
     await this.#checkFolder(spec, cwd);
     await abortable(signal, swept());
     const settle = await this.#admission.enter({ key, harness: spec.id, needsMb: spec.memoryMb, signal });
+    let tools: LentTools | null = null;
+    let isUp = false;
     try {
+      if (this.#deps.settings.get(sessionToolsLent)) tools = await abortable(signal, this.#deps.lendTools(key));
       const folder = join(this.#deps.folder, encodeURIComponent(key));
       for (const dir of ["", ...Object.values(spec.configDirs)]) await mkdir(join(folder, dir), { recursive: true, mode: 0o700 });
       const mark = `${installation}.harness.${this.#ids.bare()}`;
       const { record } = room;
       const previous = record === null || record.cwd !== cwd ? null : { acpId: record.acpId, createdAt: record.createdAt };
-      const harness = await HarnessProcess.start(this.#process, { session: key, spec, cwd, env: childEnvironment(spec, folder, surroundings), mark, previous }, signal);
+      const harness = await HarnessProcess.start(this.#process, { session: key, spec, cwd, env: childEnvironment(spec, folder, surroundings), mark, previous, tools }, signal);
       try {
         await this.#prepare(room, harness, model);
       } catch (cause) {
@@ -303,11 +308,16 @@ export class HarnessHost implements Harnesses {
       room.process = harness;
       room.problem = null;
       log.info("harness.started", { session: key, harness: spec.id, pid: harness.pid, how: harness.beginning });
-      this.#track(harness.gone.then((reason) => this.#gone(room, harness, reason)));
+      isUp = true;
+      this.#track(harness.gone.then((reason) => {
+        this.#gone(room, harness, reason);
+        return tools?.end();
+      }));
       await this.#remember(room);
       return harness;
     } finally {
       settle();
+      if (!isUp) this.#track(Promise.resolve(tools?.end()));
     }
   }
 

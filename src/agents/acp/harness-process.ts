@@ -22,7 +22,7 @@ import type { Log } from "../../base/log.ts";
 import type { OwnedTree, ProcessTree } from "../../base/process-tree.ts";
 import { redact } from "../../base/redact.ts";
 import { Fault } from "../../model/faults.ts";
-import type { HarnessSpec, PermissionKind } from "../../model/harness.ts";
+import { LENT_TOOLS_NAME, type HarnessSpec, type LentTools, type PermissionKind } from "../../model/harness.ts";
 import type { HarnessFiles } from "./files.ts";
 import { openLines } from "./ndjson.ts";
 import { Terminals } from "./terminals.ts";
@@ -64,6 +64,8 @@ export interface StartPlan {
   readonly mark: string;
   /** The harness's own id of the session that goes on, and when it was made; null for a new one. */
   readonly previous: { readonly acpId: string; readonly createdAt: number } | null;
+  /** The session tools; null = it gets none. */
+  readonly tools: LentTools | null;
 }
 
 type Protocol = typeof Acp;
@@ -115,7 +117,7 @@ export class HarnessProcess {
   beginning: Beginning = "new";
   /** True once this process was asked something. */
   wasPrompted = false;
-  abilities: HarnessAbilities = { load: false, resume: false, close: false, steer: false };
+  abilities: HarnessAbilities = { load: false, resume: false, close: false, steer: false, httpTools: false };
 
   readonly #deps: ProcessDeps;
   readonly #plan: StartPlan;
@@ -274,7 +276,7 @@ export class HarnessProcess {
 
   async #openSession(): Promise<void> {
     const { previous } = this.#plan;
-    const where = { cwd: this.cwd, mcpServers: [] };
+    const where = { cwd: this.cwd, mcpServers: toolServersOf(this.#plan.tools, this.abilities) };
     const way = previous === null ? null : this.abilities.load ? "load" : this.abilities.resume ? "resume" : null;
     if (previous !== null && way !== null) {
       if (way === "load") await this.#untilLoadable(previous.createdAt);
@@ -456,6 +458,15 @@ export class HarnessProcess {
 /** True for an error that the harness answered with; false when the conversation broke. */
 function isAnswer(cause: unknown): boolean {
   return cause instanceof Error && typeof (cause as { code?: unknown }).code === "number";
+}
+
+/** The session tools in the protocol's form. */
+function toolServersOf(tools: LentTools | null, { httpTools }: HarnessAbilities): JsonObject[] {
+  if (tools === null) return [];
+  const pairs = (object: Readonly<Record<string, string>>): JsonObject[] => Object.entries(object).map(([name, value]) => ({ name, value }));
+  const { url, token, program } = tools;
+  if (httpTools) return [{ type: "http", name: LENT_TOOLS_NAME, url, headers: pairs({ Authorization: `Bearer ${token}` }) }];
+  return [{ name: LENT_TOOLS_NAME, command: program.command, args: [...program.args], env: pairs(program.env) }];
 }
 
 function endOf(answer: unknown): PromptEnd {

@@ -2,12 +2,12 @@
  * What a harness may do without being asked about.
  *
  * The mode is a ceiling: `deny-all` lets nothing through, `approve-reads` lets through what is
- * certainly a read inside the workspace, `approve-all` lets everything through. What is a read is
+ * certainly a read inside the workspace, and the session tools that the gateway itself lends, `approve-all` lets everything through. What is a read is
  * decided here, by the tool's own name, by its arguments one by one, and by where their paths
  * really lead. The harness's kind, title and locations decide nothing.
  */
 import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
-import type { HarnessSpec, PermissionMode } from "../../model/harness.ts";
+import { LENT_TOOLS_NAME, type HarnessSpec, type PermissionMode } from "../../model/harness.ts";
 import type { HarnessFiles } from "./files.ts";
 import { textIn } from "./traits.ts";
 
@@ -35,6 +35,8 @@ export async function judge(call: JsonObject, { spec, mode, cwd, files }: { spec
   const judged = (verdict: Verdict): Judged => ({ verdict, tool, path, isRead: reading !== null && !changesSomething(call) });
   if (mode === "deny-all") return judged("deny");
   if (mode === "approve-all") return judged("allow");
+  // Of the gateway itself, which decides about each call what this session may do.
+  if (isLentTool(tool)) return judged("allow");
   if (reading === null || input === null || changesSomething(call)) return judged("ask");
   const paths: string[] = [];
   for (const [name, value] of Object.entries(input)) {
@@ -47,6 +49,11 @@ export async function judge(call: JsonObject, { spec, mode, cwd, files }: { spec
   if (paths.length === 0 || paths.length > PATHS_MAX) return judged("ask");
   const inside = await Promise.all(paths.map((one) => files.isInside(cwd, one)));
   return judged(inside.every((yes) => yes) ? "allow" : "ask");
+}
+
+/** Whether a name that the harness gives its tools itself says that it is one of the session tools. */
+function isLentTool(tool: string | null): boolean {
+  return tool !== null && tool.startsWith(`mcp__${LENT_TOOLS_NAME}__`);
 }
 
 /** The tool's own name, from the place where this harness puts it. */

@@ -45,6 +45,15 @@ export const trustedWorkspaces: Setting<readonly string[]> = {
   doc: "Folders whose own settings, hooks and tool servers a harness may follow. In any other folder that has such files it is not started.",
 };
 
+export const sessionToolsLent: Setting<boolean> = {
+  key: "acp.sessionTools",
+  unit: "yes/no",
+  fallback: true,
+  ...yesNo(),
+  takesEffect: "next turn",
+  doc: "Whether a harness is given the session tools (spawn, wait, send, message, memory, claims, board), so that it can hand work to other agents below its own session.",
+};
+
 export const startTimeoutSeconds: Setting<number> = {
   key: "acp.startTimeoutSeconds",
   unit: "s",
@@ -151,5 +160,5 @@ function parseHarness(id: string, value: unknown): CustomHarness {
 }
 
 export const SETTINGS = [
-  acpEnabled, permissionMode, allowUnsandboxed, trustedWorkspaces, startTimeoutSeconds, approvalSeconds, cancelGraceSeconds, idleMinutes, memoryReserveMb, memoryWaitSeconds, acpAgents,
+  acpEnabled, permissionMode, allowUnsandboxed, trustedWorkspaces, sessionToolsLent, startTimeoutSeconds, approvalSeconds, cancelGraceSeconds, idleMinutes, memoryReserveMb, memoryWaitSeconds, acpAgents,
 ] as readonly Setting<unknown>[];

@@ -11,6 +11,8 @@ export interface HarnessAbilities {
   readonly resume: boolean;
   readonly close: boolean;
   readonly steer: boolean;
+  /** Tool servers may be named by their address. */
+  readonly httpTools: boolean;
 }
 
 export function abilitiesOf(initialized: JsonObject): HarnessAbilities {
@@ -21,7 +23,8 @@ export function abilitiesOf(initialized: JsonObject): HarnessAbilities {
     load: capabilities["loadSession"] === true,
     resume: isJsonObject(session["resume"]),
     close: isJsonObject(session["close"]),
-    steer: steering === true || isJsonObject(steering),
+    steer: steering === true || (isJsonObject(steering) && steering["supported"] !== false),
+    httpTools: objectIn(capabilities, "mcpCapabilities")["http"] === true,
   };
 }
 

@@ -1,8 +1,8 @@
 /**
- * What a script means by `@read`, `@write` and `@run`: the tool of whichever coding agent asks, with
+ * What a script means by `@read`, `@write`, `@run` and `@served:NAME` (a tool of a server that the agent was given): the tool of whichever coding agent asks, with
  * the arguments that this tool has. So one script drives all of them.
  *
- *     @read {"path"}   @write {"path", "text"}   @run {"command"}
+ *     @read {"path"}   @write {"path", "text"}   @run {"command"}   @served:NAME {…}
  *
  * Each row is a tool and how its arguments are made. The first that the request offers is taken; without
  * one the call is left out, and the answer says so.
@@ -13,6 +13,7 @@ export interface ToolCall {
   readonly name: string;
   readonly input: string;
   readonly isFreeForm: boolean;
+  readonly namespace?: string;
 }
 
 type Row = readonly [tool: string, input: (given: Given, offered: Offered) => unknown];
@@ -65,12 +66,20 @@ function patch(path: string, text: string): string {
   return ["*** Begin Patch", `*** Add File: ${path}`, ...text.split("\n").map((line) => `+${line}`), "*** End Patch", ""].join("\n");
 }
 
+/** Agents put the server's name before the tool's, each in a way of its own. */
+const SERVED = "@served:";
+
 export function isAbility(tool: string): boolean {
-  return Object.hasOwn(ABILITIES, tool);
+  return Object.hasOwn(ABILITIES, tool) || tool.startsWith(SERVED);
 }
 
 /** @param input  JSON text, placeholders filled in. @returns null when no offered tool can do it. */
 export function toolFor(ability: string, input: string, offers: readonly Offered[]): ToolCall | null {
+  if (ability.startsWith(SERVED)) {
+    const name = ability.slice(SERVED.length);
+    const offered = offers.find((one) => one.name === name || new RegExp(`[_-]${name}$`).test(one.name));
+    return offered === undefined ? null : { name: offered.name, input, isFreeForm: false, ...(offered.namespace === null ? {} : { namespace: offered.namespace }) };
+  }
   const given = object(JSON.parse(input));
   for (const [name, inputOf] of ABILITIES[ability]!) {
     const offered = offers.find((one) => one.name === name);

@@ -28,6 +28,8 @@ export interface Offered {
   readonly fields: readonly string[];
   /** Takes a text instead of an object. */
   readonly isFreeForm: boolean;
+  /** The set of tools that it belongs to, which a call of it names (Responses). */
+  readonly namespace: string | null;
 }
 
 export interface Ask {
@@ -131,7 +133,10 @@ export function readAsk(api: Api, body: Loose, path: string): Ask {
   const reader = new Reader();
   const system = { anthropic: readAnthropic, chat: readChat, responses: readResponses, google: readGoogle }[api](body, reader);
   reader.end();
-  const offers = list(body.tools).flatMap((tool) => (Array.isArray(tool.functionDeclarations) ? list(tool.functionDeclarations) : [tool])).map(offeredBy);
+  const offers = list(body.tools).flatMap((tool) => {
+    if (Array.isArray(tool.functionDeclarations)) return list(tool.functionDeclarations).map((one) => offeredBy(one));
+    return tool.type === "namespace" ? list(tool.tools).map((one) => offeredBy(one, string(tool.name))) : [offeredBy(tool)];
+  });
   return {
     api,
     model: api === "google" ? decodeURIComponent(/models\/([^:]+):/.exec(path)?.[1] ?? "") : string(body.model),
@@ -151,10 +156,10 @@ export function readAsk(api: Api, body: Loose, path: string): Ask {
 }
 
 /** One tool of a request, in any of the four wire formats. */
-function offeredBy(tool: Loose): Offered {
+function offeredBy(tool: Loose, namespace: string | null = null): Offered {
   const shape = object(tool.function ?? tool);
   const schema = object(shape.parameters ?? shape.parametersJsonSchema ?? shape.input_schema);
-  return { name: string(shape.name), fields: Object.keys(object(schema.properties)), isFreeForm: tool.type === "custom" };
+  return { name: string(shape.name), fields: Object.keys(object(schema.properties)), isFreeForm: tool.type === "custom", namespace };
 }
 
 function shapeOf(generation: Loose): Loose | null {

@@ -6,7 +6,7 @@ import { BadScript, fill, parseScript, scriptIn, type Seen, type Step } from "./
 export type Piece =
   | { readonly kind: "text"; readonly text: string; readonly pauseMs: number; /** All of it in one event. */ readonly uncut?: boolean }
   | { readonly kind: "reasoning"; readonly text: string; readonly pauseMs: number }
-  | { readonly kind: "call"; readonly name: string; readonly input: string; readonly pauseMs: number; /** The input is a text, and no JSON. */ readonly isFreeForm?: boolean };
+  | { readonly kind: "call"; readonly name: string; readonly input: string; readonly pauseMs: number; /** The input is a text, and no JSON. */ readonly isFreeForm?: boolean; readonly namespace?: string };
 
 export type FaultStep = Extract<Step, { readonly times: number }>;
 

@@ -31,9 +31,9 @@ export type PlainFault = (typeof PLAIN_FAULTS)[number];
 
 const VERBS = ["say", "think", "deny", "echo", "write", "wait", "slow", "call", "badjson", "control", "fail", "cut", "giant", ...PLAIN_FAULTS] as const;
 const NEXT_STEP = new RegExp(String.raw`\s+then\s+(?=(?:${VERBS.join("|")})\b)`);
-const SCRIPT_LINE = /^\s*(?:\[[^\]\n]{0,200}\]\s*)*!\s*(\S.*)$/;
 /** Also inside of a quotation: what to do with a text that only quotes the script proper. */
-const OTHER_SCRIPT_LINE = /^\s*(?:> )*~!\s*(\S.*)$/;
+const OTHER_SCRIPT_LINE = /^\s*(?:> )*(~!)\s*(\S.*)$/;
+const SCRIPT_LINE = /^\s*(?:\[[^\]\n]{0,200}\]\s*)*(!!?)\s*(\S.*)$/;
 
 export class BadScript extends Error {
   override readonly name = "BadScript";
@@ -49,7 +49,10 @@ function linesOf(text: string, pattern: RegExp): string | null {
   const lines: string[] = [];
   for (const line of text.split("\n")) {
     const found = pattern.exec(line);
-    if (found !== null && new RegExp(`^(?:${VERBS.join("|")})\\b`).test(found[1]!)) lines.push(found[1]!.trim());
+    if (found !== null && new RegExp(`^(?:${VERBS.join("|")})\\b`).test(found[2]!)) {
+      if (found[1] === "!!") lines.length = 0;
+      lines.push(found[2]!.trim());
+    }
   }
   return lines.length === 0 ? null : lines.join(" then ");
 }

@@ -168,7 +168,7 @@ function chatJson(meta: Meta, pieces: readonly Piece[]): unknown {
 
 function responsesItem(meta: Meta, piece: Piece, index: number, callIndex: number): Record<string, unknown> {
   if (piece.kind === "call" && piece.isFreeForm === true) return { type: "custom_tool_call", id: `ctc_${meta.id}_${index}`, call_id: meta.callId(callIndex), name: piece.name, input: piece.input, status: "completed" };
-  if (piece.kind === "call") return { type: "function_call", id: `fc_${meta.id}_${index}`, call_id: meta.callId(callIndex), name: piece.name, arguments: piece.input, status: "completed" };
+  if (piece.kind === "call") return { type: "function_call", id: `fc_${meta.id}_${index}`, call_id: meta.callId(callIndex), name: piece.name, ...(piece.namespace === undefined ? {} : { namespace: piece.namespace }), arguments: piece.input, status: "completed" };
   if (piece.kind === "reasoning") return { type: "reasoning", id: `rs_${meta.id}_${index}`, summary: [{ type: "summary_text", text: piece.text }], encrypted_content: signatureOf(piece.text) };
   return { type: "message", id: `msg_${meta.id}_${index}`, role: "assistant", status: "completed", content: [{ type: "output_text", text: piece.text, annotations: [] }] };
 }
