@@ -6,6 +6,17 @@
  * had to be mended, what was lost, what was left behind. Agents follow scripts and make real edits,
  * unless a harness is named, which then reads the same plan.
  *
+ * Last result, 2026-11-29, two cores under ten times their load of other work, so that what git and tests take
+ * is pessimistic; model time 40 s a task, ten tasks of which three share a file:
+ *
+ *     agents   wall time   speed-up   of one agent's time   landed   conflicts mended   lost   orphans   tokens
+ *          1     543.6 s       1.00                  1.00       10                  0      0         0   65 488
+ *          3     219.2 s       2.48                  0.40       10                  2      0         0   65 488
+ *          5     120.4 s       4.51                  0.22       10                  2      0         0   65 485
+ *         10     105.6 s       5.15                  0.19       10                  2      0         0   65 485
+ *
+ * Three tasks that share nothing, 60 s each: 193.7 s with one agent, 72.2 s with three (0.37).
+ *
  * Lost work is a module or registry line that its agent wrote and main has not.
  */
 import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
