@@ -147,6 +147,31 @@ test("the same function changed by both: the last one in mends it in its own wor
   assert.match(git(yard.repository, "log", "--format=%s", "--glob=refs/yard/backup"), /a snapshot of unfinished work/);
 });
 
+test("what an agent had mended and committed when the gateway was killed is not shown to it with markers again", async (t) => {
+  const seen: string[] = [];
+  const help: ConflictHelp = {
+    async resolve({ workspace, signal }) {
+      seen.push(readFileSync(join(workspace.dir, "add.ts"), "utf8"));
+      if (seen.length === 2) return true;
+      write(workspace.dir, { "add.ts": MENDED });
+      await yard.worktrees.commit(workspace.id, workspace.epoch, "both hold");
+      asked.resolve();
+      return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    },
+    redo: () => assert.fail("it was mended"),
+  };
+  const asked = Promise.withResolvers<void>();
+  const yard: Yard = await open(t, { help: () => help });
+  const [one, two] = [await work(yard, "one", { "add.ts": OURS }), await work(yard, "two", { "add.ts": THEIRS })];
+  await land(yard, one!);
+  const { id } = await yard.merges.enqueue({ workspace: two!.id, epoch: two!.epoch, onto: "main", message: "feat: two", tests: PASS });
+  await asked.promise;
+  await yard.reopen();
+  const merge = await yard.merges.watch(id, AbortSignal.timeout(30_000));
+  assert.deepEqual([merge.state, merge.mendedBy, seen[0]!.includes("<<<<<<<"), seen[1]], ["landed", "last-in-rebases", true, MENDED]);
+  assert.equal(show(yard, "add.ts"), MENDED.trimEnd());
+});
+
 test("the same function changed by both, too hard to mend: the work is done again on what landed", async (t) => {
   const help: ConflictHelp = {
     resolve: async () => false,

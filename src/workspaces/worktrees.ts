@@ -351,7 +351,8 @@ export class Worktrees implements Workspaces {
     const place = repository.placeOf(workspace.dir);
     await this.locked(workspace.commonDir, async () => {
       const at = await repository.must(workspace.branch);
-      if (at === onto) return;
+      // It stands there already, or what mends it was committed on top before a kill.
+      if (await repository.isAncestor(onto, at)) return;
       await this.#keep(repository, workspace.id, await this.#snapshotOf(repository, workspace.dir));
       // Files first, the branch last: so the branch tells whether it was done.
       await repository.git.run(place, ["read-tree", "--reset", "-u", tree]);
