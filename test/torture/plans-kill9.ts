@@ -8,7 +8,7 @@
  * done a new repository begins, until enough kills are counted. What must hold, with git as the witness:
  *
  *   - whenever the gateway is dead, the branch is a whole result: each commit on it has all files of its
- *     task and its line in the shared list, and no task is there twice
+ *     task and its part of the file that it shares, and no task is there twice
  *   - the plan ends as done, with every task merged exactly once, its tests green on main, the checkout clean
  *   - no work is lost: what an agent wrote is on main, or under a ref
  *   - nothing stays behind: no worktree, no branch of an agent, no lock of git, no process with the gateway's mark
@@ -28,6 +28,8 @@ import { git, makeRepository } from "../support/workspaces.ts";
 const AGENTS = 5;
 /** Tasks that all add a line to one file: their merges conflict, and both additions are kept. */
 const REGISTRARS = 3;
+/** The others change the same line of another file: the last one in mends it. */
+const LIMIT = "src/limit.mjs";
 const KILL_AFTER_MIN_MS = 30;
 const KILL_AFTER_MAX_MS = 3_000;
 const QUIET_EVERY = 4;
@@ -114,8 +116,9 @@ export async function killPlans(kills: number, { seed, keep = false }: { readonl
 }
 
 const START = {
+  [LIMIT]: limitOf([]),
   "src/registry.mjs": "export const modules = [\n];\n",
-  "test.mjs": "import { modules } from './src/registry.mjs';\nimport { existsSync, readdirSync, readFileSync } from 'node:fs';\nfor (const name of modules) if (!existsSync(`src/${name}/index.mjs`)) process.exit(1);\nfor (const name of readdirSync('src')) if (name !== 'registry.mjs' && readFileSync(`src/${name}/index.mjs`, 'utf8') !== `export const name = \"${name}\";\\n`) process.exit(2);\n",
+  "test.mjs": "import { modules } from './src/registry.mjs';\nimport { existsSync, readdirSync, readFileSync } from 'node:fs';\nfor (const name of modules) if (!existsSync(`src/${name}/index.mjs`)) process.exit(1);\nfor (const name of readdirSync('src')) if (!name.endsWith('.mjs') && readFileSync(`src/${name}/index.mjs`, 'utf8') !== `export const name = \"${name}\";\\n`) process.exit(2);\n",
 };
 
 function planOf(random: () => number): string {
@@ -126,10 +129,12 @@ function planOf(random: () => number): string {
     const steps = [
       `${wait()} then call write ${JSON.stringify({ path: `src/${name}/index.mjs`, content: contentOf(name) })}`,
       `${wait()} then call write ${JSON.stringify({ path: `src/${name}/test.mjs`, content: `import { name } from "./index.mjs";\nif (name !== "${name}") process.exit(1);\n` })}`,
-      ...(n < REGISTRARS ? [`call exec ${JSON.stringify({ command })}`] : []),
+      `call exec ${JSON.stringify({ command: n < REGISTRARS ? command : [process.execPath, "-e", `const fs = require("fs"); const names = new Set([...fs.readFileSync("${LIMIT}", "utf8").matchAll(/m\\d/g)].map(String)).add("${name}"); fs.writeFileSync("${LIMIT}", "export const limit = " + JSON.stringify([...names].sort()) + ";\\n");`] })}`,
       `${wait()} then say done`,
     ];
-    return `### ${name} (id: ${name}) (owns: src/${name}/**${n < REGISTRARS ? ", src/registry.mjs" : ""}) (size: 1h) (tests: ${process.execPath} src/${name}/test.mjs${n < REGISTRARS ? ` && grep -q '"${name}"' src/registry.mjs` : ""})\n\n! ${steps.join(" then ")}\n`;
+    const shared = n < REGISTRARS ? "src/registry.mjs" : LIMIT;
+    const mends = `${wait()} then call write ${JSON.stringify({ path: LIMIT, content: limitOf(NAMES.slice(REGISTRARS)) })} then say both hold`;
+    return `### ${name} (id: ${name}) (owns: src/${name}/**, ${shared}) (size: 1h) (tests: ${process.execPath} src/${name}/test.mjs && grep -q '"${name}"' ${shared})\n\n! ${steps.join(" then ")}\n~! ${mends}\n`;
   };
   return `# Killed\nonto: main\nagents: ${AGENTS}\ntests: ${process.execPath} test.mjs\n\n${NAMES.map((_name, n) => task(n)).join("\n")}`;
 }
@@ -141,6 +146,10 @@ const NAMES = Array.from({ length: AGENTS }, (_each, n) => `m${n}`);
 
 function contentOf(name: string): string {
   return `export const name = "${name}";\n`;
+}
+
+function limitOf(names: readonly string[]): string {
+  return `export const limit = ${JSON.stringify(names)};\n`;
 }
 
 /** The run when it is over within the time, else null. */
@@ -159,9 +168,9 @@ function halfMoved(repository: string): string[] {
   const landed = subjectsOf(repository).filter((subject) => subject !== "chore: project setup");
   if (new Set(landed).size !== landed.length) wrong.push(`a task is on main twice: ${landed.join(", ")}`);
   const files = new Set(git(repository, "ls-tree", "-r", "--name-only", "main").split("\n"));
-  const registry = git(repository, "show", "main:src/registry.mjs");
+  const [registry, limit] = ["src/registry.mjs", LIMIT].map((path) => git(repository, "show", `main:${path}`));
   for (const [n, name] of NAMES.entries()) {
-    const has = [files.has(`src/${name}/index.mjs`), files.has(`src/${name}/test.mjs`), ...(n < REGISTRARS ? [registry.includes(`"${name}"`)] : [])];
+    const has = [files.has(`src/${name}/index.mjs`), files.has(`src/${name}/test.mjs`), (n < REGISTRARS ? registry : limit)!.includes(`"${name}"`)];
     const isThere = landed.includes(landedAs(n));
     if (has.some((one) => one !== isThere)) wrong.push(`${name} is half on main: ${has.join(", ")} with ${landed.join(", ")}`);
   }
