@@ -94,6 +94,8 @@ import { Worktrees } from "./workspaces/worktrees.ts";
 const MS_PER_HOUR = 3_600_000;
 /** How long ending processes may hold up the end of a gateway whose store failed. */
 const BROKEN_STOP_MS = 3_000;
+/** After these something may be to be posted. */
+const POSTED: ReadonlySet<string> = new Set(["task.ended", "job.ended", "job.completed"]);
 
 export interface RunningGateway {
   readonly url: string;
@@ -319,7 +321,7 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
   const plans: PlanRunner = new PlanRunner({ store, trees: grove, workspaces: worktrees, merges, settings: config, clock, random, log });
   const courier = new Courier({ store, settings: config, clock, random, log, ownSecret: () => webhookSecretFrom(config.token()) });
   store.onEvents((events) => {
-    if (events.some((event) => event.type === "task.ended" && event.data["delivery"] === "webhook")) courier.kick();
+    if (events.some((event) => POSTED.has(event.type) && event.data["delivery"] === "webhook")) courier.kick();
   });
   const api = makeApi({
     courier,

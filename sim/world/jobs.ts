@@ -15,8 +15,8 @@ import { Dice } from "./dice.ts";
 const JOBS_MAX = 3;
 /** Worlds that last longer than this have jobs that come seldom, milliseconds. */
 const LONG_WORLD_MS = 1_200_000;
-/** How long before a change of clocks a world begins at most, milliseconds. */
-const BEFORE_CHANGE_MS_MAX = 3_600_000;
+/** How long after the healing clocks may still change, milliseconds; jobs go on longer. */
+const CHANGE_AFTER_HEALING_MS_MAX = 180_000;
 /** The scan begins this much earlier than the job, so that it knows what the wall clock has shown, milliseconds. */
 const SCAN_BEFORE_MS = 3 * 3_600_000;
 const MINUTE_MS = 60_000;
@@ -24,7 +24,11 @@ const MINUTE_MS = 60_000;
 const OVERDUE_MS = 120_000;
 
 /** Moments at which clocks change: spring and autumn, a whole and half an hour. */
-const CHANGES = ["2027-03-28T01:00:00Z", "2027-10-31T01:00:00Z", "2027-03-14T07:00:00Z", "2027-11-07T06:00:00Z", "2027-04-03T15:00:00Z", "2027-10-02T15:30:00Z"];
+const CHANGES = [
+  { at: "2027-03-28T01:00:00Z", zone: "Europe/Vienna" }, { at: "2027-10-31T01:00:00Z", zone: "Europe/Vienna" },
+  { at: "2027-03-14T07:00:00Z", zone: "America/New_York" }, { at: "2027-11-07T06:00:00Z", zone: "America/New_York" },
+  { at: "2027-04-03T15:00:00Z", zone: "Australia/Lord_Howe" }, { at: "2027-10-02T15:30:00Z", zone: "Australia/Lord_Howe" },
+];
 const ZONES = ["Europe/Vienna", "America/New_York", "Australia/Lord_Howe", "UTC"];
 const EXPRESSIONS = ["* * * * *", "*/2 * * * *", "*/5 * * * *", "30 * * * *", "30 2 * * *", "0,15,45 1-3 * * *"];
 const SELDOM = ["*/15 * * * *", "30 * * * *", "30 2 * * *", "0,15,45 1-3 * * *"];
@@ -49,23 +53,24 @@ export interface WorldJobs {
 export function jobsOfWorld(seed: number, healAtMs: number): WorldJobs {
   const dice = new Dice(seed, "jobs");
   if (!dice.chance(0.5)) return { wallStartMs: null, jobs: [] };
-  const change = Date.parse(dice.pick(CHANGES));
-  const wallStartMs = dice.chance(0.7) ? change - dice.whole(0, Math.min(BEFORE_CHANGE_MS_MAX, healAtMs + MINUTE_MS)) : null;
-  return { wallStartMs, jobs: Array.from({ length: dice.whole(1, JOBS_MAX) }, (_none, n) => jobOf(new Dice(seed, "job", n), n, healAtMs)) };
+  const change = dice.chance(0.7) ? dice.pick(CHANGES) : null;
+  const wallStartMs = change === null ? null : Date.parse(change.at) - dice.whole(Math.floor(healAtMs * 0.3), healAtMs + CHANGE_AFTER_HEALING_MS_MAX);
+  return { wallStartMs, jobs: Array.from({ length: dice.whole(1, JOBS_MAX) }, (_none, n) => jobOf(new Dice(seed, "job", n), n, healAtMs, change?.zone ?? null)) };
 }
 
-function jobOf(dice: Dice, n: number, healAtMs: number): PlannedJob {
+/** @param zone  where clocks change in this world. */
+function jobOf(dice: Dice, n: number, healAtMs: number, zone: string | null): PlannedJob {
   const name = `job${n}`;
   const isLong = healAtMs > LONG_WORLD_MS;
   const kind = dice.weighted({ agentTurn: 6, systemEvent: 2, watchdog: 3 });
   const label = `watched-${n}`;
   const once = { kind: "at", at: `+${dice.spread(1, healAtMs)}ms` };
-  const cron = { kind: "cron", expr: dice.pick(isLong ? SELDOM : EXPRESSIONS), tz: dice.pick(ZONES) };
+  const cron = { kind: "cron", expr: dice.pick(isLong ? SELDOM : EXPRESSIONS), tz: zone !== null && dice.chance(0.7) ? zone : dice.pick(ZONES) };
   const every = { kind: "every", everyMs: isLong ? dice.whole(300, 3_600) * 1_000 : dice.pick([20_000, 47_000, 60_000, 300_000]) };
   const schedule = kind === "watchdog" ? dice.pick([once, once, every]) : dice.pick([cron, cron, cron, every, every, once]);
   const payload = kind === "watchdog" ? { kind, label, action: dice.pick(["surface", "surface", "retry", "cancel-and-retry"]) } : kind === "agentTurn" ? { kind, message: `work of ${name}` } : { kind, text: `news of ${name}` };
   return {
-    atMs: Math.floor(healAtMs * dice.next() * 0.8),
+    atMs: Math.floor(healAtMs * dice.next() * dice.pick([0.2, 0.8])),
     job: {
       name,
       schedule,

@@ -285,7 +285,8 @@ class World {
     for (const { session, seq, type, data } of events) {
       this.#note(`  ${session} ${seq} ${type}`);
       // A further attempt begins with nothing but its task, and may ask the same.
-      if (type === "task.attempt") this.#model.forget(String(data["session"]));
+      // A job says the same again and again.
+      if (type === "task.attempt" || type === "job.fired") this.#model.forget(String(data["session"]));
     }
     calls.forEach(({ verb, input }, index) => {
       const answer = answers[index]!;

@@ -218,7 +218,7 @@ export class FakeYard {
           return { changed: [] };
         },
       },
-      courier: { resend: async (id) => ({ deliveryId: id, taskId: TASK, url: "https://example.org/", state: "prepared", attempts: 0, nextAt: 0, httpStatus: null, problem: null, createdAt: 0, endedAt: null }) },
+      courier: { resend: async (id) => ({ deliveryId: id, taskId: TASK, runId: null, url: "https://example.org/", state: "prepared", attempts: 0, nextAt: 0, httpStatus: null, problem: null, createdAt: 0, endedAt: null }) },
       rateModel: async (model) => ({ model, rating: "good", probes: [] }),
       nowMs: () => clock.now(),
       random: seededRandom(7),

@@ -326,7 +326,9 @@ export interface BoardCard extends ApiTask {
 export interface ApiDelivery {
   /** The receiver's idempotency key: the same at every attempt. */
   deliveryId: string;
-  taskId: string;
+  /** Whose result it is: a task's, or a run's of a job. */
+  taskId: string | null;
+  runId: string | null;
   url: string;
   state: "prepared" | "dispatching" | "delivered" | "rejected" | "unknown";
   attempts: number;
@@ -511,7 +513,7 @@ export interface ApiJob {
   overlap: "skip" | "queue" | "cancel";
   staggerMs: number;
   activeHours: { from: string; to: string; tz: string } | null;
-  delivery: { mode: "none" | "notice"; session?: string };
+  delivery: { mode: "none" | "notice" | "webhook"; session?: string; url?: string };
   /** Written in jobs.list, or made by a command, a program or an agent. */
   origin: "made" | "config";
   state: "active" | "paused" | "disabled" | "done";

@@ -1,5 +1,5 @@
 /**
- * A delivery: the result of one child on its way to a web address, and its life.
+ * A delivery: the result of one child, or of one run of a job, on its way to a web address, and its life.
  *
  *     prepared ──claim──▶ dispatching ──▶ delivered        the receiver took it
  *        ▲                    ├─────────▶ rejected         it said no for good, or was never reached
@@ -7,16 +7,18 @@
  *                             └─────────▶ unknown          given up, and it may have arrived
  *
  * Always true: the id is the same for every attempt, so that a receiver can drop a second copy; the
- * address is that of the spawn; what is delivered is never sent again.
+ * address is that of the spawn or the job; what is delivered is never sent again.
  */
-import type { TaskId } from "../base/ids.ts";
+import type { RunId, TaskId } from "../base/ids.ts";
 
 export const DELIVERY_STATES = ["prepared", "dispatching", "delivered", "rejected", "unknown"] as const;
 export type DeliveryState = (typeof DELIVERY_STATES)[number];
 
 export interface Delivery {
   readonly deliveryId: string;
-  readonly taskId: TaskId;
+  /** Whose result it is: a task's, or a run's of a job. */
+  readonly taskId: TaskId | null;
+  readonly runId: RunId | null;
   readonly url: string;
   readonly state: DeliveryState;
   readonly attempts: number;

@@ -45,6 +45,7 @@ export const EVENT_TYPES = {
   "job.missed": "occurrences passed while nobody could run them",
   "job.retry": "an occurrence failed and will be tried again at `retryAt`",
   "job.ended": "the turn of an occurrence is over; `state` is ran, failed, cancelled or superseded",
+  "job.delivered": "the result of an occurrence was posted to its web address, or could not be; `state` says which",
   "job.completed": "everything that an occurrence set going is over; `shipped` of `spawned` children succeeded",
   "harness.state": "a harness's process started (`how`: new, load, resume or summary), or was ended",
   "harness.update": "something that a harness said and that is no text and no tool call, as it came",

@@ -89,8 +89,8 @@ export interface JobSpec {
   /** Runs that fall on a full hour start up to this much later, always the same for one job. */
   readonly staggerMs: number;
   readonly activeHours: ActiveHours | null;
-  /** How the result reaches the person: not at all, or as a notice in a session. */
-  readonly delivery: { readonly mode: "none" } | { readonly mode: "notice"; readonly session: SessionKey };
+  /** How the result reaches somebody: not at all, as a notice in a session (and so in its channel), or posted to a web address. */
+  readonly delivery: { readonly mode: "none" } | { readonly mode: "notice"; readonly session: SessionKey } | { readonly mode: "webhook"; readonly url: string };
 }
 
 export interface Job {

@@ -17,7 +17,7 @@ import { directSession, mainSession } from "../model/session.ts";
 import type { NewSpawn, Task } from "../model/task.ts";
 import { modelStepKey, toolStepKey } from "../model/transcript.ts";
 import type { StartedTurn, StepWrite, TurnRef } from "../model/turn.ts";
-import type { BarrierOpened, Store } from "./store.ts";
+import type { BarrierOpened, ClaimedDelivery, Store } from "./store.ts";
 
 export const MEAN: Readonly<Record<PoolName, number>> = { main: 1000, side: 1000, subagent: 1000, acp: 1000, timer: 1000 };
 export const ANN = directSession("main", "api", "ann");
@@ -193,4 +193,10 @@ export function resulted(round: number, callId: string, tool: string, text: stri
 /** For `assert.rejects`: a Fault with this code. */
 export function fault(code: FaultCode): (thrown: unknown) => boolean {
   return (thrown) => thrown instanceof Fault && thrown.code === code;
+}
+
+/** The task whose result it is. */
+export function taskOf(claimed: ClaimedDelivery): Task {
+  assert.ok("task" in claimed, "the result of a run of a job");
+  return claimed.task;
 }

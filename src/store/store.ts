@@ -272,10 +272,8 @@ export interface Group {
   readonly count: number;
 }
 
-export interface ClaimedDelivery {
-  readonly delivery: Delivery;
-  readonly task: Task;
-}
+/** With whose result it is. */
+export type ClaimedDelivery = { readonly delivery: Delivery; readonly task: Task } | { readonly delivery: Delivery; readonly run: Run; readonly jobName: string };
 
 export interface DeliveryQuery {
   readonly state?: DeliveryState;

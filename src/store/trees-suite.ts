@@ -5,7 +5,7 @@ import { Fault } from "../model/faults.ts";
 import type { Supervision } from "../model/supervision.ts";
 import { hasEnded } from "../model/task.ts";
 import type { StartedTurn } from "../model/turn.ts";
-import { ANN, answered, BOB, calling, fault, refOf, resulted, StoreBench, type OpenedStore } from "./store-bench.test-support.ts";
+import { ANN, answered, BOB, calling, fault, refOf, resulted, StoreBench, taskOf, type OpenedStore } from "./store-bench.test-support.ts";
 
 const WATCHED: Supervision = { progressSeconds: null, attempts: 1, backoffSeconds: 0, retryModel: null, category: null, circuitFailures: 2, circuitOpenSeconds: 60, onEnd: "wait", onConflict: "wait" };
 const PLACE = { workspace: "/w" };
@@ -50,7 +50,7 @@ export function treesContract(name: string, open: (t: TestContext) => Promise<Op
     assert.deepEqual((await bench.store.deliveries({ limit: 9 })).deliveries, []);
     await bench.done(await bench.start(), "at last");
     const { claimed } = await bench.store.claimDeliveries({ limit: 9 });
-    assert.deepEqual(claimed.map(({ task }) => [task.taskId, task.attempt, task.result]), [[child.taskId, 2, "at last"]]);
+    assert.deepEqual(claimed.map(taskOf).map((task) => [task.taskId, task.attempt, task.result]), [[child.taskId, 2, "at last"]]);
   });
 
   promise("a further attempt knows nothing of the one before, so that what misled it does not mislead it again", async (bench) => {

@@ -15,6 +15,7 @@ import { Fault } from "../model/faults.ts";
 import { EVERY_MIN_MS, JOB_NAME_LENGTH_MAX, OVERLAPS, WATCHDOG_ACTIONS, type ActiveHours, type JobSpec, type Misfire, type Payload, type RunTarget, type Schedule, type WatchTarget } from "../model/job.ts";
 import { MESSAGE_BYTES_MAX } from "../model/message.ts";
 import { DEFAULT_AGENT, isName, mainSession, parseSessionKey } from "../model/session.ts";
+import { checkedUrl } from "../tools/checked-address.ts";
 import type { Calendar } from "./calendar.ts";
 
 export const JOBS_IN_LIST_MAX = 1_000;
@@ -44,7 +45,7 @@ export interface ReadJobOptions {
 
 const FIELDS = ["name", "agent", "schedule", "payload", "target", "misfire", "overlap", "staggerMs", "activeHours", "delivery", "enabled"] as const;
 
-/** @throws {Fault} BAD_REQUEST naming the place. */
+/** @throws {Fault} BAD_REQUEST naming the place, ADDRESS_REFUSED. */
 export function readJob(value: unknown, options: ReadJobOptions): JobSpec {
   const job = fields(value, "job", FIELDS);
   const name = job["name"] === undefined ? options.fallbackName : textIn(job["name"], "name", JOB_NAME_LENGTH_MAX);
@@ -198,9 +199,10 @@ function minuteIn(value: Json | undefined, where: string): number {
 function readDelivery(value: Json | undefined, agent: string, target: RunTarget): JobSpec["delivery"] {
   const apart = target.kind === "isolated" || target.kind === "job";
   if (value === undefined) return apart ? { mode: "notice", session: mainSession(agent) } : { mode: "none" };
-  const delivery = typeof value === "string" ? { mode: value } : fields(value, "delivery", ["mode", "session"]);
-  const mode = choiceIn(delivery["mode"], "delivery.mode", ["none", "notice"]);
+  const delivery = typeof value === "string" ? { mode: value } : fields(value, "delivery", ["mode", "session", "url"]);
+  const mode = choiceIn(delivery["mode"], "delivery.mode", ["none", "notice", "webhook"]);
   if (mode === "none") return { mode };
+  if (mode === "webhook") return { mode, url: checkedUrl(textIn((delivery as JsonObject)["url"], "delivery.url", TEXT_LENGTH_MAX)).href };
   const session = (delivery as JsonObject)["session"];
   return { mode, session: session === undefined ? mainSession(agent) : parseSessionKey(textIn(session, "delivery.session", 200), "delivery.session").key };
 }

@@ -43,7 +43,7 @@ function check(job: Json, name: string, calendar: Calendar): void {
   try {
     readJob(job, { calendar, timezone: "UTC", graceMs: 0, staggerMs: 0, now: 0, fallbackName: name, isKept: true });
   } catch (thrown) {
-    if (thrown instanceof Fault && thrown.code === "BAD_REQUEST") throw new BadValue(`${jobsList.bounds} (${name}: ${thrown.message})`);
+    if (thrown instanceof Fault && (thrown.code === "BAD_REQUEST" || thrown.code === "ADDRESS_REFUSED")) throw new BadValue(`${jobsList.bounds} (${name}: ${thrown.message})`);
     throw thrown;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Posts the results of children to the addresses that their spawns named.
+ * Posts the results of children, and of runs of jobs, to the addresses that were named for them.
  *
  * Always true:
  *   - a result is posted under one id, whatever fails: the receiver can drop a second copy
@@ -136,8 +136,9 @@ export class Courier {
   }
 
   /** @returns null when the gateway stops: what became of it is not known. */
-  async #attempt({ delivery, task }: ClaimedDelivery): Promise<AttemptEnd | null> {
+  async #attempt(claimed: ClaimedDelivery): Promise<AttemptEnd | null> {
     const { settings, clock } = this.#deps;
+    const { delivery } = claimed;
     if (delivery.attempts > settings.get(webhookAttempts)) return { outcome: "given up", httpStatus: delivery.httpStatus, problem: delivery.problem ?? "the gateway ended during each attempt", inDoubt: true };
     const seconds = settings.get(webhookTimeoutSeconds);
     const late = new AbortController();
@@ -147,7 +148,7 @@ export class Courier {
     try {
       const url = checkedUrl(delivery.url);
       const addresses = await checkedAddresses(url, { allowed: settings.get(webhookAllowPrivate), setting: webhookAllowPrivate.key, resolve: this.#deps.resolve ?? systemResolve, signal });
-      const body = resultBody(delivery, task);
+      const body = resultBody(claimed);
       const headers = this.#headers(delivery.deliveryId, body);
       const response = await pinnedRequest(url, addresses, { method: "POST", headers, body: Buffer.from(body), signal, onSent: () => void (mayHaveArrived = true) });
       response.destroy(); // nothing in the body matters

@@ -6,10 +6,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import type { ReportAnswer, ApiFault, ApiJob, ApiJobRun, ApiTask, History, JobCalendar, JobList, JobRunList, MessageAccepted, SpawnAccepted, StatusAnswer, TaskList } from "../../src/api/wire.ts";
+import type { ReportAnswer, ApiFault, ApiJob, ApiJobRun, ApiTask, DeliveryList, History, JobCalendar, JobList, JobRunList, MessageAccepted, SpawnAccepted, StatusAnswer, TaskList } from "../../src/api/wire.ts";
 import { fileURLToPath } from "node:url";
 import { startGateway, standinConfig, type Gateway } from "../support/gateway.ts";
 import { startModel } from "../support/model.ts";
+import { startReceiver } from "../support/webhook-receiver.ts";
 
 const MAIN = "agent:main:main";
 const HOUR_MS = 3_600_000;
@@ -122,6 +123,17 @@ test("a long job delays no other job and no person", async (t) => {
   assert.deepEqual([second.state, second.reason], ["skipped", "the run before it is not complete"]);
 });
 
+test("work of a job in a person's conversation gives way as soon as the person writes, and its result still comes", async (t) => {
+  const gateway = await setup(t, { "messages.foregroundMs": 3_600_000 });
+  await add(gateway, { name: "in-front", schedule: later, payload: turn("! wait 6s then say looked"), target: "main" });
+  const run = await gateway.api<ApiJobRun>("POST", "/api/jobs/in-front/run");
+  await gateway.waitEvent((event) => event.type === "turn.started" && event.session === MAIN);
+  assert.equal(await gateway.ask("! say here at once"), "here at once");
+  const [meanwhile] = (await gateway.api<JobRunList>("GET", "/api/jobs/in-front/runs")).runs;
+  assert.deepEqual([meanwhile!.state, meanwhile!.runId], ["running", run.runId]);
+  assert.equal((await completed(gateway, "in-front", run.runId)).result, "looked");
+});
+
 test("a watchdog stops and retries what has not ended, and leaves alone what has", async (t) => {
   const gateway = await setup(t);
   const spawned = await gateway.api<SpawnAccepted>("POST", "/api/spawns", { task: "! stall times 1 then say done", label: "publisher" });
@@ -204,6 +216,38 @@ test("the end of a command in the background wakes the agent with its exit code,
   await gateway.waitReply(String(told.data["messageId"]));
   const { entries } = await gateway.api<History>("GET", `/api/sessions/${MAIN}/history`);
   assert.equal(entries.filter((entry) => entry.role === "user" && entry.provenance === "system").length, 1);
+});
+
+test("a job's result is posted to its web address, signed, under one id; a failure too, and a quiet heartbeat not", async (t) => {
+  const receiver = await startReceiver(t, (_one, nth) => (nth === 1 ? 503 : 204));
+  const gateway = await setup(t, { "deliveries.webhook.allowPrivate": [receiver.place], "deliveries.webhook.retryMs": 50 });
+  const delivery = { mode: "webhook", url: `${receiver.url}/jobs?key=secret` };
+  const made = await add(gateway, { name: "report", schedule: later, payload: turn("! say all shipped"), delivery });
+  assert.deepEqual(made.delivery, { mode: "webhook", url: `${receiver.url}/jobs` }, "what stands behind the ? may be a secret");
+  const run = await runNow(gateway, "report");
+  await receiver.came(2);
+  const [first, second] = receiver.received;
+  assert.equal(first!.text, second!.text);
+  assert.equal(first!.path, "/jobs?key=secret");
+  assert.match(String(first!.headers["webhook-signature"]), /^v1,/);
+  const posted = JSON.parse(first!.text) as { type: string; job: { name: string }; run: { runId: string; state: string; result: string } };
+  assert.deepEqual([posted.type, posted.job.name, posted.run.runId, posted.run.state, posted.run.result], ["job.completed", "report", run.runId, "ran", "all shipped"]);
+  const delivered = await gateway.waitEvent((event) => event.type === "job.delivered");
+  assert.deepEqual([delivered.data["runId"], delivered.data["state"], delivered.data["attempts"]], [run.runId, "delivered", 2]);
+  const { deliveries } = await gateway.api<DeliveryList>("GET", "/api/deliveries");
+  assert.deepEqual(deliveries.map(({ taskId, runId, state }) => [taskId, runId, state]), [[null, run.runId, "delivered"]]);
+  assert.deepEqual(await notices(gateway), [], "it goes there and nowhere else");
+
+  await add(gateway, { name: "broken", schedule: later, payload: { kind: "agentTurn", message: "hi", model: "nobody/knows" }, delivery });
+  await runNow(gateway, "broken");
+  await receiver.came(4);
+  assert.deepEqual((JSON.parse(receiver.received.at(-1)!.text) as { run: { state: string; fault: { code: string } } }).run.state, "failed");
+  writeFileSync(join(gateway.home, "workspace", "HEARTBEAT.md"), "! say HEARTBEAT_OK");
+  await add(gateway, { name: "beat", schedule: later, payload: { kind: "heartbeat" }, delivery });
+  await runNow(gateway, "beat");
+  assert.equal((await gateway.api<DeliveryList>("GET", "/api/deliveries")).deliveries.length, 2);
+  const refused = await gateway.call<ApiFault>("POST", "/api/jobs", { schedule: later, payload: turn("x"), delivery: { mode: "webhook", url: "ftp://example.org" } });
+  assert.equal(refused.body.code, "ADDRESS_REFUSED");
 });
 
 test("a job whose errors do not pass is switched off, and the person is told", async (t) => {

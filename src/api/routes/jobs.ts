@@ -35,7 +35,7 @@ const jobFields = {
   overlap: may(word({ max: 20 }), "When the run before is not complete: skip, queue or cancel."),
   staggerMs: may(count({ min: 0, max: 1_800_000 }), "Runs on a full hour start up to this much later."),
   activeHours: part('{from: "08:00", to: "22:00", tz?}: outside of them it is skipped.', false),
-  delivery: part('How its result reaches the person: "none" or {mode: "notice", session?}.', false),
+  delivery: part('How its result reaches somebody: "none", {mode: "notice", session?} or {mode: "webhook", url}.', false),
   enabled: may(yesNo(), "false = paused."),
 };
 
@@ -137,9 +137,14 @@ async function runsOf(jobs: Jobs, jobId: string, limit: number, after: string | 
 
 function toApiJob(job: Job): ApiJob {
   return {
-    jobId: job.id, ...written(job.spec), origin: job.origin, state: job.state, enabled: job.state === "active", why: job.why, nextAt: job.nextFor, dueAt: job.dueAt, lastAt: job.lastFor,
+    jobId: job.id, ...written(job.spec), delivery: shown(job.spec.delivery), origin: job.origin, state: job.state, enabled: job.state === "active", why: job.why, nextAt: job.nextFor, dueAt: job.dueAt, lastAt: job.lastFor,
     failures: job.failures, createdAt: job.createdAt,
   };
+}
+
+/** Without what stands behind a `?`: it may be a secret. */
+function shown(delivery: Job["spec"]["delivery"]): ApiJob["delivery"] {
+  return delivery.mode === "webhook" ? { mode: "webhook", url: delivery.url.replace(/[?#].*$/s, "") } : delivery;
 }
 
 function toApiRun({ id, fault, ...run }: Run): ApiJobRun {

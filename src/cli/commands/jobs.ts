@@ -73,7 +73,7 @@ export function register(parent: Command, cli: Cli): void {
     .option("--overlap <policy>", "when the run before is not complete: skip, queue or cancel")
     .option("--stagger <time>", "runs on a full hour start up to this much later, e.g. 5m")
     .option("--hours <from-to>", "only between these times of day, e.g. 08:00-22:00")
-    .option("--deliver <how>", "what becomes of the result: notice or none")
+    .option("--deliver <how>", "what becomes of the result: notice, none, a session, or a web address")
     .option("--paused", "make it, but do not run it yet")
     .option("--file <file>", "jobs as JSON: one, a list, or {jobs: [...]}; - reads standard input")
     .action(async (options: AddOptions) => {
@@ -202,13 +202,18 @@ function jobFrom(options: AddOptions, message: string | undefined): JsonObject {
     ...(options.overlap === undefined ? {} : { overlap: options.overlap }),
     ...(options.stagger === undefined ? {} : { staggerMs: milliseconds(options.stagger) }),
     ...(options.hours === undefined ? {} : { activeHours: hoursOf(options.hours) }),
-    ...(options.deliver === undefined ? {} : { delivery: { mode: options.deliver } }),
+    ...(options.deliver === undefined ? {} : { delivery: deliveryOf(options.deliver) }),
     ...(options.paused ? { enabled: false } : {}),
   };
 }
 
 function needs(given: unknown, option: string, other: unknown, others: string): void {
   if (given !== undefined && (other === undefined || other === false)) throw new Fault("WRONG_USE", { problem: `${option} goes with ${others} only` });
+}
+
+function deliveryOf(text: string): JsonObject {
+  if (text === "notice" || text === "none") return { mode: text };
+  return /^https?:/i.test(text) ? { mode: "webhook", url: text } : { mode: "notice", session: sessionArgument(text) };
 }
 
 function targetOf(text: string): string {
@@ -259,7 +264,7 @@ function scheduleText({ schedule }: ApiJob): string {
 }
 
 function deliveryText({ delivery }: ApiJob): string {
-  return delivery.mode === "none" ? "none" : `${delivery.mode} to ${delivery.session}`;
+  return delivery.mode === "none" ? "none" : `${delivery.mode} to ${delivery.session ?? delivery.url}`;
 }
 
 function moment(at: number): string {

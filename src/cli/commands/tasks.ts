@@ -114,8 +114,8 @@ function registerDeliveries(tasks: Command, cli: Cli): void {
     .action(async ({ json, ...query }: ListOptions & { state?: string; task?: string }) => {
       const answer = await (await cli.connect()).get<DeliveryList>("/api/deliveries", query);
       if (json) return sayJson(cli.terminal, answer);
-      const rows = answer.deliveries.map((one) => [one.deliveryId, one.state, date(one.createdAt), String(one.attempts), one.taskId, one.problem ?? one.url]);
-      sayTable(cli.terminal, ["delivery", "state", "ended", "attempts", "task", "problem or address"], rows, "no deliveries");
+      const rows = answer.deliveries.map((one) => [one.deliveryId, one.state, date(one.createdAt), String(one.attempts), one.taskId ?? one.runId ?? "", one.problem ?? one.url]);
+      sayTable(cli.terminal, ["delivery", "state", "ended", "attempts", "task or run", "problem or address"], rows, "no deliveries");
       sayNext(cli.terminal, answer.next);
     });
   asJson(deliveries.command("retry").description("post one that was given up again, under its old id").argument("<delivery>", "its id")).action(async (id: string, { json }: { json?: boolean }) => {

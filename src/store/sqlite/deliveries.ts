@@ -1,10 +1,13 @@
 /** Results on their way out of the tree: each prepared with its child's end, claimed before it is sent, settled after. */
-import type { SessionKey, TaskId } from "../../base/ids.ts";
+import type { JobId, RunId, SessionKey, TaskId } from "../../base/ids.ts";
 import type { JsonObject } from "../../base/json.ts";
 import type { AttemptEnd, Delivery, DeliveryState } from "../../model/delivery.ts";
 import { Fault } from "../../model/faults.ts";
+import { jobSession, mainSession } from "../../model/session.ts";
 import type { ClaimedDelivery, DeliveryQuery } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
+import { openSession } from "./open-session.ts";
+import { runRow } from "./run-row.ts";
 import { taskWithBudget } from "./task-row.ts";
 import { Where } from "./where.ts";
 
@@ -19,11 +22,11 @@ function logOf(task: Row): SessionKey {
   return (task["parent_session"] ?? task["session"]) as SessionKey;
 }
 
-export function prepareDelivery(k: Kernel, task: Row): void {
+export function prepareDelivery(k: Kernel, of: { readonly task: TaskId } | { readonly run: RunId }, url: string): void {
   const now = k.now();
   k.run(
-    "INSERT INTO delivery (id, n, task_id, url, state, next_at, created_at) VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM delivery), ?,?,'prepared',?,?)",
-    `dlv_${k.ids.bare()}`, task["id"], task["callback"], now, now,
+    "INSERT INTO delivery (id, n, task_id, run_id, url, state, next_at, created_at) VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM delivery), ?,?,?,'prepared',?,?)",
+    `dlv_${k.ids.bare()}`, "task" in of ? of.task : null, "run" in of ? of.run : null, url, now, now,
   );
 }
 
@@ -32,7 +35,9 @@ export function claimDeliveries(k: Kernel, { limit }: { limit: number }): { clai
   const due = k.all("SELECT id FROM delivery WHERE state = 'prepared' AND next_at <= ? ORDER BY next_at, id LIMIT ?", k.now(), limit);
   const claimed = due.map(({ id }) => {
     const row = k.get("UPDATE delivery SET state = 'dispatching', attempts = attempts + 1, next_at = NULL WHERE id = ? RETURNING *", id)!;
-    return { delivery: deliveryOf(row), task: taskWithBudget(k, k.get("SELECT * FROM task WHERE id = ?", row["task_id"])!) };
+    const delivery = deliveryOf(row);
+    if (delivery.runId === null) return { delivery, task: taskWithBudget(k, k.get("SELECT * FROM task WHERE id = ?", row["task_id"])!) };
+    return { delivery, run: runRow(k, delivery.runId)!, jobName: jobOfRun(k, delivery.runId).name };
   });
   const next = k.get("SELECT next_at FROM delivery WHERE state = 'prepared' ORDER BY next_at LIMIT 1");
   return { claimed, nextAt: next?.["next_at"] ?? null };
@@ -49,6 +54,10 @@ export function settleDelivery(k: Kernel, { id, attempt, end }: { id: string; at
   const inDoubt = end.outcome === "given up" && (end.inDoubt || row["in_doubt"] === 1);
   const state: DeliveryState = end.outcome === "given up" ? (inDoubt ? "unknown" : "rejected") : end.outcome;
   k.run("UPDATE delivery SET state = ?, ended_at = ?, http_status = ?, problem = ?, in_doubt = ? WHERE id = ?", state, k.now(), end.httpStatus, problem, inDoubt ? 1 : 0, id);
+  if (row["run_id"] !== null) {
+    settleRunDelivery(k, row, { state, attempts: attempt, problem });
+    return true;
+  }
   const task = k.get("SELECT * FROM task WHERE id = ?", row["task_id"])!;
   if (state === "delivered") markDelivered(k, task, { by: "webhook", deliveryId: id, attempts: attempt });
   else {
@@ -56,6 +65,21 @@ export function settleDelivery(k: Kernel, { id, attempt, end }: { id: string; at
     k.emit(logOf(task), { type: "notice", taskId: task["id"], data: { text: fault.message, level: "error", code: fault.code, deliveryId: id, state } });
   }
   return true;
+}
+
+function settleRunDelivery(k: Kernel, row: Row, { state, attempts, problem }: { state: DeliveryState; attempts: number; problem: string | null }): void {
+  const { id: jobId, name, agent } = jobOfRun(k, row["run_id"]);
+  const data = { jobId, runId: row["run_id"], name, deliveryId: row["id"], state, attempts };
+  k.emit(jobSession(jobId), { type: "job.delivered", data });
+  if (state === "delivered") return;
+  const fault = new Fault("WEBHOOK_NOT_DELIVERED", { label: name, problem: problem!, attempts, delivery: row["id"] });
+  openSession(k, mainSession(agent));
+  k.emit(mainSession(agent), { type: "notice", data: { text: fault.message, level: "error", code: fault.code, ...data } });
+}
+
+function jobOfRun(k: Kernel, run: RunId): { id: JobId; name: string; agent: string } {
+  const row = k.get("SELECT j.id, j.name, json_extract(j.spec, '$.agent') AS agent FROM occurrence o JOIN job j ON j.id = o.job_id WHERE o.id = ?", run)!;
+  return { id: row["id"], name: row["name"], agent: row["agent"] };
 }
 
 /** After a start: what was on its way when the gateway died is sent again under the same id. @returns how many. */
@@ -86,6 +110,7 @@ function deliveryOf(row: Row): Delivery {
   return {
     deliveryId: row["id"],
     taskId: row["task_id"],
+    runId: row["run_id"],
     url: row["url"],
     state: row["state"],
     attempts: row["attempts"],

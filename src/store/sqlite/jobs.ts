@@ -12,12 +12,14 @@ import { jobSession, mainSession } from "../../model/session.ts";
 import { textOf } from "../../model/chat.ts";
 import type { EntryContent } from "../../model/turn.ts";
 import type { JobPatch, JobQuery, NewJob, OpenRun } from "../store.ts";
+import { prepareDelivery } from "./deliveries.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { refreshLane } from "./lane-state.ts";
 import { acceptMessage } from "./messages.ts";
 import { insertSession, openSession } from "./open-session.ts";
 import { handleText } from "./rows.ts";
+import { runOf, runRow } from "./run-row.ts";
 import { deleteSession } from "./sessions.ts";
 import { cancelSession, cancelTurn } from "./tasks.ts";
 import { runWatchdog } from "./watchdogs.ts";
@@ -191,11 +193,21 @@ function writeRun(k: Kernel, { jobId, run, rules, expected }: Firing, spec: JobS
   return runRow(k, id);
 }
 
-/** A heartbeat keeps away from a conversation that is busy. */
+/** A heartbeat keeps away from a conversation that is busy: the person's, and the one that it works in. */
 function busyReason(k: Kernel, spec: JobSpec): string | null {
   if (spec.payload.kind !== "heartbeat") return null;
-  const busy = k.get("SELECT 1 FROM lane l WHERE session = ?1 AND (state <> 'idle' OR EXISTS (SELECT 1 FROM turn t WHERE t.session = ?1 AND t.state = 'running'))", mainSession(spec.agent));
-  return busy === undefined ? null : "the session is busy";
+  const { target } = spec;
+  const own = target.kind === "session" ? target.session : target.kind === "label" ? sessionLabelled(k, target.label) : null;
+  return isBusy(k, mainSession(spec.agent)) || (own !== null && isBusy(k, own)) ? "the session is busy" : null;
+}
+
+/** Something runs or waits in it. */
+function isBusy(k: Kernel, session: SessionKey): boolean {
+  return k.get("SELECT 1 FROM lane l WHERE session = ?1 AND (state <> 'idle' OR EXISTS (SELECT 1 FROM turn t WHERE t.session = ?1 AND t.state = 'running'))", session) !== undefined;
+}
+
+function sessionLabelled(k: Kernel, label: string): SessionKey | null {
+  return k.get("SELECT key FROM session WHERE label = ? AND closed = 0 ORDER BY last_at DESC, key LIMIT 1", label)?.["key"] ?? null;
 }
 
 function itemReason(k: Kernel, plan: RunPlan): string | null {
@@ -261,9 +273,9 @@ function targetOf(k: Kernel, jobId: JobId, spec: JobSpec, plan: RunPlan): Sessio
     case "session":
       return spec.target.session;
     case "label": {
-      const found = k.get("SELECT key FROM session WHERE label = ? AND closed = 0 ORDER BY last_at DESC, key LIMIT 1", spec.target.label);
-      if (found === undefined) throw new Fault("JOB_TARGET_GONE", { target: `labelled ${spec.target.label}` });
-      return found["key"];
+      const found = sessionLabelled(k, spec.target.label);
+      if (found === null) throw new Fault("JOB_TARGET_GONE", { target: `labelled ${spec.target.label}` });
+      return found;
     }
     case "job":
       return ownSession(k, jobSession(jobId), spec, model);
@@ -380,8 +392,7 @@ function spokenText(content: EntryContent): string | null {
 function settleCompletion(k: Kernel, row: Row, spec: JobSpec, rules: RunRules): void {
   const { spawned, shipped, active } = childrenOf(k, row);
   if (row["session"] !== null && isIsolated(row["job_id"], row["session"])) {
-    const busy = k.get("SELECT 1 FROM lane l WHERE session = ?1 AND (state <> 'idle' OR EXISTS (SELECT 1 FROM turn t WHERE t.session = ?1 AND t.state = 'running'))", row["session"]);
-    if (busy !== undefined) return;
+    if (isBusy(k, row["session"])) return;
     const last = k.get("SELECT content FROM entry WHERE session = ? AND reply_to <> '[]' ORDER BY seq DESC LIMIT 1", row["session"]);
     const text = last === undefined ? null : spokenText(JSON.parse(last["content"]));
     if (text !== null) k.run("UPDATE occurrence SET result = ? WHERE id = ?", text.slice(0, RUN_RESULT_LENGTH_MAX), row["id"]);
@@ -415,11 +426,16 @@ function complete(k: Kernel, row: Row, spec: JobSpec, rules: RunRules): void {
   const jobId = row["job_id"] as JobId;
   k.run("UPDATE occurrence SET completed_at = ?, plan = NULL WHERE id = ?", k.now(), row["id"]);
   k.run("DELETE FROM plan_claim WHERE occurrence_id = ?", row["id"]);
-  tellRun(k, jobId, spec, { type: "job.completed", data: { jobId, runId: row["id"], name: spec.name, spawned: row["spawned"], shipped: row["shipped"], ms: k.now() - row["fired_at"] } });
+  tellRun(k, jobId, spec, { type: "job.completed", data: { jobId, runId: row["id"], name: spec.name, spawned: row["spawned"], shipped: row["shipped"], ms: k.now() - row["fired_at"], ...posted(spec) } });
   if (row["session"] !== null && isIsolated(jobId, row["session"])) k.run("UPDATE session SET archived_at = ? WHERE key = ?", k.now(), row["session"]);
   report(k, row, spec);
   stopWhenStuck(k, row, spec);
   launchNext(k, jobId, spec, rules);
+}
+
+/** Wakes whoever posts results. */
+function posted({ delivery }: JobSpec): { delivery?: "webhook" } {
+  return delivery.mode === "webhook" ? { delivery: "webhook" } : {};
 }
 
 function launchNext(k: Kernel, jobId: JobId, spec: JobSpec, rules: RunRules): void {
@@ -430,8 +446,9 @@ function launchNext(k: Kernel, jobId: JobId, spec: JobSpec, rules: RunRules): vo
 /** Says the result where the job is told to, unless it is a heartbeat with nothing to say. */
 function report(k: Kernel, row: Row, spec: JobSpec): void {
   const { delivery, payload } = spec;
-  if (delivery.mode !== "notice" || row["result"] === null || row["result"].trim() === "") return;
   if (payload.kind === "heartbeat" && String(row["result"]).includes(payload.quietToken)) return;
+  if (delivery.mode === "webhook") return prepareDelivery(k, { run: row["id"] }, delivery.url);
+  if (delivery.mode !== "notice" || row["result"] === null || row["result"].trim() === "") return;
   openSession(k, delivery.session);
   const children = row["spawned"] > 0 ? ` (${row["shipped"]} of ${row["spawned"]} children succeeded)` : "";
   // What a run said is marked line by line, so that it cannot pass for words of the gateway.
@@ -481,7 +498,9 @@ function close(k: Kernel, row: Row, spec: JobSpec, { state, reason, fault }: Run
     state, reason, fault === undefined ? null : JSON.stringify(fault), now, now, row["id"],
   );
   k.run("DELETE FROM plan_claim WHERE occurrence_id = ?", row["id"]);
-  tellRun(k, row["job_id"], spec, { type: "job.ended", data: { jobId: row["job_id"], runId: row["id"], name: spec.name, state, reason, ms: now - row["fired_at"] } });
+  // Who is posted the results hears of a failure too: nothing else would tell it.
+  if (state === "failed" && spec.delivery.mode === "webhook") prepareDelivery(k, { run: row["id"] }, spec.delivery.url);
+  tellRun(k, row["job_id"], spec, { type: "job.ended", data: { jobId: row["job_id"], runId: row["id"], name: spec.name, state, reason, ms: now - row["fired_at"], ...posted(spec) } });
 }
 
 function countFailure(k: Kernel, jobId: JobId, spec: JobSpec, fault: FaultRecord, rules: RunRules): void {
@@ -543,19 +562,6 @@ function jobOf(row: Row): Job {
   return {
     id: row["id"], spec: JSON.parse(row["spec"]), origin: row["origin"], state: row["state"] as JobState, why: row["why"], nextFor: row["next_for"], dueAt: row["due_at"],
     lastFor: row["last_for"], fingerprint: row["fingerprint"], failures: row["failures"], createdAt: row["created_at"],
-  };
-}
-
-function runRow(k: Kernel, id: RunId): Run | null {
-  const row = k.get("SELECT * FROM occurrence WHERE id = ?", id);
-  return row === undefined ? null : runOf(row);
-}
-
-function runOf(row: Row): Run {
-  return {
-    id: row["id"], jobId: row["job_id"], scheduledFor: row["scheduled_for"], source: String(row["source"] ?? "").startsWith("manual:") ? "manual" : row["source"], until: row["until"], state: row["state"],
-    reason: row["reason"], attempt: row["attempt"], retryAt: row["retry_at"], session: row["session"], messageId: row["message_id"], firedAt: row["fired_at"], startedAt: row["started_at"],
-    endedAt: row["ended_at"], completedAt: row["completed_at"], spawned: row["spawned"], shipped: row["shipped"], result: row["result"], fault: row["fault"] === null ? null : JSON.parse(row["fault"]),
   };
 }
 

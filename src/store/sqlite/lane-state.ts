@@ -12,7 +12,7 @@ export function refreshLane(k: Kernel, session: SessionKey): void {
   const lane = k.get("SELECT l.*, s.kind, s.parent, s.task_id FROM lane l JOIN session s ON s.key = l.session WHERE l.session = ?", session);
   if (lane === undefined) return;
   const waiting = k.get("SELECT count(*) AS n, min(ready_at) AS ready_at FROM lane_message WHERE session = ? AND state = 'waiting'", session)!;
-  const main = k.get("SELECT started_at FROM turn WHERE session = ? AND state = 'running' AND track = 'main'", session);
+  const main = k.get("SELECT id, started_at FROM turn WHERE session = ? AND state = 'running' AND track = 'main'", session);
   const now = k.now();
   const checkAt = waiting["n"] === 0 ? null : nextCheck(k, lane, waiting["ready_at"], main);
   if (main !== undefined) {
@@ -61,12 +61,13 @@ function placeInLine(k: Kernel, lane: Row, readyAt: number): number {
 /** When this lane must be looked at again although nothing happens to it: a notice, or a promotion. */
 function nextCheck(k: Kernel, lane: Row, firstReadyAt: number, main: Row | undefined): number | null {
   const notice = lane["noticed"] === 0 ? firstReadyAt + WAIT_NOTICE_MS : null;
-  const promotion = main === undefined ? null : promotionDueAt(k, lane["session"], main["started_at"]);
+  const promotion = main === undefined ? null : promotionDueAt(k, lane["session"], main);
   if (notice === null) return promotion;
   return promotion === null ? notice : Math.min(notice, promotion);
 }
 
-export function promotionDueAt(k: Kernel, session: SessionKey, turnStartedAt: number): number | null {
+/** @param main  the turn in the lane: its id and start. A turn that only a job asked for gives way to a person at once. */
+export function promotionDueAt(k: Kernel, session: SessionKey, main: Row): number | null {
   if (isChildKey(k, session)) return null;
   const { ready_at: readyAt, independent } = k.get(
     "SELECT min(ready_at) AS ready_at, max(mode = 'parallel') AS independent FROM message WHERE session = ? AND state = 'waiting' AND mode IN ('auto','parallel') AND provenance IN ('user','operator')",
@@ -74,7 +75,8 @@ export function promotionDueAt(k: Kernel, session: SessionKey, turnStartedAt: nu
   )!;
   if (readyAt === null) return null;
   const roomAt = independent === 1 ? roomDueAt(k, session) : null;
-  return roomAt ?? Math.max(readyAt, turnStartedAt + rulesOf(k).foregroundMs);
+  const isForSomebody = k.get("SELECT 1 FROM message WHERE turn_id = ? AND provenance <> 'timer'", main["id"]) !== undefined;
+  return roomAt ?? (isForSomebody ? Math.max(readyAt, main["started_at"] + rulesOf(k).foregroundMs) : readyAt);
 }
 
 /**

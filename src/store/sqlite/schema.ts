@@ -14,6 +14,7 @@ import { BUDGETS } from "./migrations/budgets.ts";
 import { GOVERNOR } from "./migrations/governor.ts";
 import { HARNESS_SESSIONS } from "./migrations/harness-sessions.ts";
 import { HEARTBEATS } from "./migrations/heartbeats.ts";
+import { JOB_DELIVERIES } from "./migrations/job-deliveries.ts";
 import { JOBS } from "./migrations/jobs.ts";
 import { PLANS } from "./migrations/plans.ts";
 import { RETENTION } from "./migrations/retention.ts";
@@ -272,7 +273,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES, HARNESS_SESSIONS, WORKSPACES, APPROVALS, PLANS, HEARTBEATS];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES, HARNESS_SESSIONS, WORKSPACES, APPROVALS, PLANS, HEARTBEATS, JOB_DELIVERIES];
 
 /**
  * Brings a database file to today's shape.

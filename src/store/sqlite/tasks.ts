@@ -312,7 +312,7 @@ function finishTask(k: Kernel, task: Row, { state, result, output, fault, announ
   k.emit(parent ?? (task["session"] as SessionKey), { type: "task.ended", taskId, data });
   if (task["claims"] !== "[]") releaseClaims(k, taskId);
   if (task["category"] !== null) tellCircuit(k, task, state);
-  if (task["delivery"] === "webhook") prepareDelivery(k, ended);
+  if (task["delivery"] === "webhook") prepareDelivery(k, { task: taskId }, task["callback"]);
   if (announce !== "none") announceEnd(k, ended, announce);
   if (parent !== null) admitNextSibling(k, parent);
 }
