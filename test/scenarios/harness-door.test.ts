@@ -1,5 +1,6 @@
 /** A person and a coding agent through the real program: start, bind, approve, deny, steer, close. */
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { test } from "node:test";
 import type { ApiApproval, ApprovalList, HarnessHealth, MessageAccepted } from "../../src/api/wire.ts";
 import { startGateway, type Gateway } from "../support/gateway.ts";
@@ -152,4 +153,32 @@ test("a steer before the coding agent is ready waits for it, and a message to a 
   assert.match(await told(gateway, "/acp steer also this"), /two (is told at its next step|gets that)/);
   assert.match(await gateway.waitReply(messageId), /heard you/);
   assert.match(await told(gateway, "/new"), /no longer bound/);
+});
+
+test("a coding agent's turn goes on beside its session by /bg in the bound conversation: same process, same prompt, one answer to its own message", async (t) => {
+  const cwd = workFolder(t);
+  const gateway = await startGateway(t, { config: harnessConfig(cwd) });
+  await told(gateway, `/acp spawn scripted --bind here --cwd ${cwd}`);
+  assert.match(await told(gateway, "/bg"), /no running turn|Nothing was running/);
+  const { messageId } = await gateway.send(JSON.stringify([{ until: `${cwd}/go` }, { say: "the analysis" }]), { session: ANN });
+  await prompted(cwd, 1);
+  assert.match(await told(gateway, "/bg"), /^T1 goes on beside the conversation\.$/);
+  const notice = await gateway.waitEvent(({ type, session, data }) => type === "notice" && session === ANN && data["code"] === "PROMOTED");
+  assert.match(String(notice.data["text"]), /as T1/, "the person is told where they write");
+  assert.match(await told(gateway, "/bg"), /T1 is beside the conversation already/);
+  const next = await gateway.send("hello", { session: ANN });
+  const started = await gateway.waitEvent(({ type, data }) => type === "turn.started" && (data["messageIds"] as string[]).includes(next.messageId));
+  assert.equal(started.data["track"], "main", "the lane is free");
+  writeFileSync(`${cwd}/go`, "");
+  assert.equal(await gateway.waitReply(messageId), "the analysis");
+  assert.equal(await gateway.waitReply(next.messageId), "echo: hello");
+  const pids = new Set(heardBy(cwd).map(({ pid }) => pid));
+  assert.equal(pids.size, 1, "nothing was started again");
+  let answers = 0;
+  for await (const event of gateway.events(ANN)) {
+    if (event.type !== "reply") continue;
+    if (event.data["text"] === "the analysis") answers++;
+    if (event.data["text"] === "echo: hello") break;
+  }
+  assert.equal(answers, 1);
 });

@@ -10,6 +10,7 @@ import type { EntryContent, StartedTurn, TurnOrigin } from "../../model/turn.ts"
 import type { Claim, ClaimRules, PromotedTurn } from "../../model/claim.ts";
 import type { Promotion } from "../store.ts";
 import { expireBarriers, wakeTask } from "./barriers.ts";
+import { boundTo, noticeToBound } from "./bindings.ts";
 import { writeDigest } from "./digests.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
@@ -225,7 +226,11 @@ export function promoteTurn(k: Kernel, { session, turnId }: { session: SessionKe
     turnId === null
       ? k.get("SELECT * FROM turn WHERE session = ? AND state = 'running' ORDER BY track, handle DESC LIMIT 1", session)
       : k.get("SELECT * FROM turn WHERE id = ? AND session = ? AND state = 'running'", turnId, session);
-  if (turn === undefined) return { outcome: "nothing-runs" };
+  if (turn === undefined) {
+    // What a person wrote in a bound conversation is worked on in the session that it is bound to.
+    const target = turnId === null ? boundTo(k, session) : null;
+    return target === null ? { outcome: "nothing-runs" } : promoteTurn(k, { session: target, turnId });
+  }
   if (turn["track"] === "side") return { outcome: "already-side", handle: handleText(turn["handle"]) };
   return { outcome: "promoted", turn: promote(k, session, turn["id"]) };
 }
@@ -238,6 +243,8 @@ function promote(k: Kernel, session: SessionKey, turnId: TurnId, why: "it takes 
   const text = `${begins} beside our conversation as ${handle}; the answer follows when it is done.`;
   appendEntry(k, session, { turnId, content: { role: "notice", text }, messageIds: [], provenance: "system" });
   refreshLane(k, session);
-  k.emit(session, { type: "turn.promoted", turnId, data: { handle, about: turn["about"], text } }, { type: "notice", turnId, data: { text, level: "info", code: "PROMOTED", handle } });
+  const notice = { type: "notice", turnId, data: { text, level: "info", code: "PROMOTED", handle } } as const;
+  k.emit(session, { type: "turn.promoted", turnId, data: { handle, about: turn["about"], text } }, notice);
+  noticeToBound(k, session, notice);
   return { turnId, session, handle };
 }
