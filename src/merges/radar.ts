@@ -15,6 +15,7 @@ const WORKSPACES_MAX = 1000;
 /** While it is switched off, how often the setting is looked at, milliseconds. */
 const OFF_LOOK_MS = 60_000;
 const PATHS_SHOWN_MAX = 20;
+const PLAIN_PATH = /^[\w@+./-]{1,300}$/;
 
 interface Seen {
   readonly workspace: Workspace;
@@ -82,13 +83,14 @@ export class Radar {
     const { store, worktrees, reads } = this.#deps;
     const merge = await store.merge(id);
     if (merge?.state !== "landed") return;
+    const label = (await store.workspace(merge.workspace))?.label ?? merge.workspace;
     const changed = new Set((await worktrees.repository(merge.commonDir).diffNames(merge.from!, merge.to!)).map(({ path }) => path));
     for (const workspace of await store.workspaces({ commonDir: merge.commonDir, states: ["ready"], limit: WORKSPACES_MAX })) {
       if (workspace.id === merge.workspace) continue;
       const paths = [...new Set(reads(workspace))].filter((path) => changed.has(path)).toSorted();
       const onto = merge.onto.replace("refs/heads/", "");
       const text = `${shown(paths)} changed since you read it: "${merge.message.split("\n", 1)[0]}" has landed on ${onto}`;
-      if (paths.length > 0) this.#tell(workspace, { kind: "stale-read", workspace: workspace.id, other: merge.workspace, paths, text, dir: workspace.dir, advice: `${text}. If your work leans on it, merge ${onto} into your branch and read it again.` });
+      if (paths.length > 0) this.#tell(workspace, { kind: "stale-read", workspace: workspace.id, other: merge.workspace, paths, text, dir: workspace.dir, advice: `${shown(paths)} changed since you read it: the work of ${label} has landed on ${onto}. If your work leans on it, merge ${onto} into your branch and read it again.` });
     }
   }
 
@@ -125,5 +127,6 @@ export class Radar {
 
 function shown(paths: readonly string[]): string {
   const more = paths.length - PATHS_SHOWN_MAX;
-  return paths.slice(0, PATHS_SHOWN_MAX).join(", ") + (more > 0 ? ` and ${more} more` : "");
+  // Agents choose names of files, and other agents read this.
+  return paths.slice(0, PATHS_SHOWN_MAX).map((path) => (PLAIN_PATH.test(path) ? path : JSON.stringify(path))).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }

@@ -50,6 +50,7 @@ const AGAIN_AFTER_MS = 5_000;
 const RESOLVE_MS = 3_600_000;
 const SIGNAL_FILE_BYTES_MAX = 10_000;
 const OUTPUT_SHOWN_CHARS = 1_000;
+const TOLD_CHARS_MAX = 2_000;
 const LEARNED_MAX = 20;
 const LEARNED_CHARS_MAX = 4_000;
 const ACTIVE_PLANS_MAX = 1_000;
@@ -226,7 +227,7 @@ export class PlanRunner implements Plans, ConflictHelp {
       const held = other.id === row.id || other.endedAt !== null ? undefined : claims.find((claim) => claimProblem(claim) === null && owns.some((theirs) => claimsOverlap(claim, theirs)));
       if (held !== undefined) throw new Fault("CLAIM_PLANNED", { claim: held, task: other.id, title });
     }
-    await this.#tell(run, `${row.id} asked for more than it owns: ${claims.join(", ")}`);
+    await this.#tell(run, `${row.id} asks for more than it owns: ${claims.map((claim) => JSON.stringify(claim)).join(", ")}`);
   }
 
   // ── one look at a plan ────────────────────────────────────────────────────────────────────
@@ -273,9 +274,9 @@ export class PlanRunner implements Plans, ConflictHelp {
     if (canMove) return;
     const stuck = run.tasks.filter(({ state }) => state === "stuck");
     if (stuck.length === 0) return;
-    const names = stuck.map((task) => `${task.id} (${task.problem})`).join("; ");
+    const names = stuck.map(({ id: name }) => name).join(", ");
     if (await store.movePlan({ plan: id, from: "running", to: "stuck", event: { type: "plan.waiting", data: { waitsFor: "a person to resume what is stuck", stuck: stuck.map((task) => task.id) } } })) {
-      await this.#tell(run, `The plan "${run.plan.title}" cannot go on: ${names}. After the fix: yard plan resume ${id}`);
+      await this.#tell(run, `The plan "${run.plan.title}" cannot go on: ${names} ${stuck.length === 1 ? "is" : "are"} stuck. After the fix: yard plan resume ${id}`);
     }
   }
 
@@ -466,7 +467,7 @@ export class PlanRunner implements Plans, ConflictHelp {
   }
 
   async #stick(run: PlanRun, task: string, from: PlanTaskState, problem: string, change: PlanTaskChange = {}): Promise<void> {
-    if (await this.#move(run, task, from, "stuck", { ...change, problem })) await this.#tell(run, `${task} is stuck: ${problem}`, "warn");
+    if (await this.#move(run, task, from, "stuck", { ...change, problem })) await this.#tell(run, `${task} is stuck:\n${quoted(problem)}`, "warn");
   }
 
   // ── gates ─────────────────────────────────────────────────────────────────────────────────
@@ -662,6 +663,11 @@ function taskOf(run: PlanRun, id: string): PlanTask {
 
 function stateOf(run: PlanRun, id: string): PlanTaskState {
   return run.tasks.find((task) => task.id === id)!.state;
+}
+
+/** Words of an agent, or of what it wrote: nobody takes them for ours. */
+function quoted(text: string): string {
+  return text.slice(0, TOLD_CHARS_MAX).split(/\r\n|[\r\n\u2028\u2029]/).map((line) => `> ${line}`).join("\n");
 }
 
 function learnt(before: readonly string[], ...more: readonly (string | null)[]): readonly string[] {

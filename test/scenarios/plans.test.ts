@@ -146,7 +146,7 @@ test("STUCK is heard from the tool, a file, a commit's trailer and an answer; bo
     if (type === "notice" && data["code"] === "PLAN") told.push(data["text"] as string);
     if (told.at(-1)?.includes("cannot go on")) break;
   }
-  assert.equal(told.filter((text) => / is stuck: no key/.test(text)).length, 4);
+  assert.equal(told.filter((text) => / is stuck:\n> no key/.test(text)).length, 4);
   assert.match(await shop.gateway.ask("! call plan_status {} then echo"), /- trailer stuck: 1 commit — no key in the trailer/);
 });
 
