@@ -283,6 +283,12 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
     catalogue,
     memory: store,
     surroundings: { inherited, credential },
+    async proxyAccess(session) {
+      // Turns that go on after a restart begin before the port is there.
+      const { url } = await listening;
+      const { token, secret } = await tokens.mint({ scope: "proxy", session, label: "coding agent" });
+      return { address: `${url}/proxy`, token: secret, revoke: () => tokens.revoke(token.id).then(() => {}, () => {}) };
+    },
     installation,
     folder: join(config.home, "harnesses"),
     workspace: () => config.get(defaultWorkspace) || workspace,

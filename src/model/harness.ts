@@ -42,8 +42,15 @@ export interface HarnessSpec {
   readonly args: readonly string[];
   /** Set in its environment as it stands. */
   readonly env: Readonly<Record<string, string>>;
-  /** Names that are handed on from the gateway's own environment when set there: its credentials, nothing else. */
+  /** Names that are handed on from the gateway's own environment when set there: its credentials, nothing else. Not when it is proxied. */
   readonly envFrom: readonly string[];
+  /**
+   * Its model calls go through the gateway's proxy: in the values of `env`, `{proxy}` is the proxy's address
+   * and `{token}` a token of the session's own.
+   */
+  readonly proxied: boolean;
+  /** What it needs in its environment for that. */
+  readonly proxyEnv: Readonly<Record<string, string>>;
   /** Variables that name its folder of configuration, with the folder's name inside the one of its own that each session gets. */
   readonly configDirs: Readonly<Record<string, string>>;
   /** The default folder of a session without one; null = the workspace. */

@@ -17,7 +17,6 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import type { TokenMade } from "../../src/api/wire.ts";
 import { entryFor, install } from "./programs.ts";
 import { startStandin, type Standin } from "../support/model-standin/standin.ts";
 import { Gateway } from "../support/gateway.ts";
@@ -57,12 +56,10 @@ const gateway = new Gateway({
 
 try {
   await gateway.start();
-  const { secret: key } = await gateway.api<TokenMade>("POST", "/api/tokens", { scope: "proxy", label: "coding agents" });
-  const proxy = `${gateway.url}/proxy`;
-  const forClaude = entryFor("claude", { program: claude, modelUrl: `${proxy}/anthropic`, home, key });
+  const forClaude = entryFor("claude", { program: claude, modelUrl: "{proxy}/anthropic", home, key: "{token}" });
   const models = { ANTHROPIC_MODEL: CLAUDE_MODEL, ANTHROPIC_SMALL_FAST_MODEL: CLAUDE_MODEL, ANTHROPIC_DEFAULT_HAIKU_MODEL: CLAUDE_MODEL, API_TIMEOUT_MS: "900000" };
-  const forOpencode = entryFor("opencode", { program: opencode, modelUrl: `${proxy}/openai`, home, key });
-  await gateway.api("PATCH", "/api/config", { "acp.agents": { claude: { ...forClaude, env: { ...forClaude.env, ...models } }, opencode: forOpencode } });
+  const forOpencode = entryFor("opencode", { program: opencode, modelUrl: "{proxy}/openai", home, key: "{token}" });
+  await gateway.api("PATCH", "/api/config", { "acp.agents": { claude: { ...forClaude, proxy: true, env: { ...forClaude.env, ...models } }, opencode: { ...forOpencode, proxy: true } } });
 
   const began = Date.now();
   const spawn = (task: object): Promise<string> => gateway.api<{ taskId: string }>("POST", "/api/spawns", task).then(({ taskId }) => taskId);
@@ -108,10 +105,10 @@ try {
   isOver = true;
   await answering;
 
-  const rows = await Promise.all(tasks.map((taskId) => gateway.api<{ label: string; state: string; result: string; fault: unknown; startedAt: number; endedAt: number }>("GET", `/api/tasks/${taskId}`)));
+  const rows = await Promise.all(tasks.map((taskId) => gateway.api<{ label: string; state: string; result: string; fault: unknown; startedAt: number; endedAt: number; usage: { calls: number } }>("GET", `/api/tasks/${taskId}`)));
   const count = (states: readonly string[]): Record<string, number> => Object.fromEntries([...new Set(states)].map((state) => [state, states.filter((one) => one === state).length]));
   console.log(JSON.stringify({ agents: tasks.length, seconds: Math.round((Date.now() - began) / 1000), states: count(rows.map(({ state }) => state)) }));
-  for (const { label, state, result, fault, startedAt, endedAt } of rows.filter((row) => row.state !== "succeeded" || /claude|opencode/.test(row.label))) console.log(JSON.stringify({ label, state, seconds: Math.round((endedAt - startedAt) / 1000), result: (result ?? "").slice(0, 60), fault }));
+  for (const { label, state, result, fault, startedAt, endedAt, usage } of rows.filter((row) => row.state !== "succeeded" || /claude|opencode/.test(row.label))) console.log(JSON.stringify({ label, state, seconds: Math.round((endedAt - startedAt) / 1000), calls: usage.calls, result: (result ?? "").slice(0, 60), fault }));
   for (const [name, each] of [["a", anthropic], ["o", openai]] as const) {
     for (const { name: phaseName, from, to } of phases) {
       const here = each.log().filter(({ arrivedAt }) => arrivedAt >= from && arrivedAt < to);

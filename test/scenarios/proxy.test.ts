@@ -4,8 +4,9 @@ import { createServer, request as httpRequest, type IncomingHttpHeaders, type In
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
-import type { ApiAccessToken, ApiSession, LanesAnswer, TokenList, TokenMade } from "../../src/api/wire.ts";
+import type { ApiAccessToken, ApiSession, ApiTask, LanesAnswer, SpawnAccepted, TokenList, TokenMade } from "../../src/api/wire.ts";
 import { startGateway, type Gateway } from "../support/gateway.ts";
+import { harnessConfig, scripted, workFolder } from "../support/harness.ts";
 import { startModel } from "../support/model.ts";
 
 const REAL_KEY = "sk-the-real-key";
@@ -275,3 +276,34 @@ async function timed(call: () => Promise<Response>): Promise<number> {
   await (await call()).text();
   return performance.now() - startedAt;
 }
+
+test("a coding agent with proxy: true calls models with a token of its session's own: no key reaches it, its calls are counted once and in its child's budget, its turn rests while a call waits, and the token ends with its process", async (t) => {
+  const model = await startModel(t, ["--key", REAL_KEY]);
+  const cwd = workFolder(t);
+  const agent = scripted(cwd) as { env: Record<string, string> };
+  const gateway = await startGateway(t, {
+    env: { THE_REAL_KEY: REAL_KEY },
+    config: harnessConfig(cwd, {}, {
+      ...providersAt(model.url),
+      "agents.defaults.progressTimeoutSeconds": 3,
+      "acp.agents": { scripted: { ...agent, proxy: true, envFrom: ["THE_REAL_KEY"], env: { ...agent.env, MODEL_URL: "{proxy}/openai/v1", MODEL_KEY: "{token}" } } },
+    }),
+  });
+  const task = JSON.stringify([{ env: "THE_REAL_KEY" }, { env: "MODEL_URL" }, { env: "MODEL_KEY" }, { model: "! fail 529 after 6s times 1 then say from the model" }]);
+  const { taskId } = await gateway.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent: "scripted", cwd, task, budget: { calls: 2 } });
+  const parked = await gateway.waitEvent(({ type }) => type === "turn.parked");
+  assert.equal(parked.data["reason"], "wall");
+  await gateway.waitEvent((event) => event.type === "task.ended" && event.taskId === taskId, { timeoutMs: 60_000 });
+  const row = await gateway.api<ApiTask>("GET", `/api/tasks/${taskId}`);
+  const [, secret] = /MODEL_KEY=(yardp_\S+)/.exec(row.result ?? "") ?? [];
+  assert.deepEqual([row.state, row.result], ["succeeded", `THE_REAL_KEY=\nMODEL_URL=${gateway.url}/proxy/openai/v1\nMODEL_KEY=${secret}\nfrom the model`], JSON.stringify(row.fault));
+  assert.equal(row.usage.calls, 1, "counted where it passed, and not again by the agent's own words");
+  assert.equal(row.usage.input, (await model.log()).at(-1)!.usage!.input);
+  assert.equal(row.budget!.used!.calls, 1);
+  const { tokens } = await gateway.api<TokenList>("GET", "/api/tokens");
+  assert.deepEqual(tokens.map(({ session: of, scope }) => [of, scope]), [[row.session, "proxy"]]);
+  const late = await ask(gateway, "openai/v1/chat/completions", { authorization: `Bearer ${secret}` }, { model: "m", messages: hello("! say x") });
+  assert.equal(late.status, 401, "it ended with its child");
+  await gateway.restart();
+  assert.notEqual((await gateway.api<TokenList>("GET", "/api/tokens")).tokens[0]!.revokedAt, null, "and was taken back with its process");
+});

@@ -28,6 +28,10 @@ export type Misdeed = "hang" | "exit 0" | "exit 1" | "segv" | "close output" | "
 
 export type Step =
   | { readonly say: string }
+  /** Asks the model at MODEL_URL, with MODEL_KEY, and says what it answered. */
+  | { readonly model: string }
+  /** Says a variable of its environment. */
+  | { readonly env: string }
   | { readonly sleep: number }
   /** Waits for a file. */
   | { readonly until: string }
@@ -164,6 +168,12 @@ function say(text: string): void {
 
 async function take(step: Step): Promise<"cancelled" | void> {
   if ("say" in step) return say(step.say);
+  if ("env" in step) return say(`${step.env}=${process.env[step.env] ?? ""}\n`);
+  if ("model" in step) {
+    const answer = await fetch(`${process.env["MODEL_URL"]}/chat/completions`, { method: "POST", headers: { "content-type": "application/json", authorization: `Bearer ${process.env["MODEL_KEY"]}` }, body: JSON.stringify({ model: "m", messages: [{ role: "user", content: step.model }] }) });
+    const body = (await answer.json()) as { choices?: { message: { content: string } }[]; error?: { message: string } };
+    return say(body.choices?.[0]?.message.content ?? `refused ${answer.status}: ${body.error?.message}`);
+  }
   if ("sleep" in step) return new Promise((resolve) => setTimeout(resolve, step.sleep));
   if ("until" in step) {
     while (!existsSync(step.until)) await new Promise((resolve) => setTimeout(resolve, 20));

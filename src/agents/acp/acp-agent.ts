@@ -190,7 +190,9 @@ class HarnessTurn {
   }
 
   async #finish(harness: HarnessProcess, { stopReason, usage }: PromptEnd): Promise<string> {
-    const used = usageOf(usage, harness.takeCostMicros());
+    const told = usageOf(usage, harness.takeCostMicros());
+    // What went through the proxy was counted there, call by call.
+    const used = harness.spec.proxied ? NO_USAGE : told;
     const text = this.#record.finish(used);
     this.#usage = addUsage(this.#usage, used);
     await this.#record.flush();

@@ -14,10 +14,24 @@ export interface Surroundings {
   readonly credential: (name: string) => string | undefined;
 }
 
-/** @param folder  the session's own folder, for configuration. */
-export function childEnvironment(spec: HarnessSpec, folder: string, { inherited, credential }: Surroundings): Record<string, string> {
+/** Where a proxied harness calls models, and with what. */
+export interface ProxyAccess {
+  /** With its path, e.g. `http://127.0.0.1:9273/proxy`. */
+  readonly address: string;
+  readonly token: string;
+}
+
+/**
+ * @param folder  the session's own folder, for configuration.
+ * @param proxy  of a harness that is proxied: then no credential of the gateway's environment is handed on.
+ */
+export function childEnvironment(spec: HarnessSpec, folder: string, { inherited, credential }: Surroundings, proxy: ProxyAccess | null = null): Record<string, string> {
   const passed = Object.entries(inherited).filter(([name]) => PASSED_ON.has(name) || /^LC_[A-Z]+$/.test(name));
-  const keys = spec.envFrom.map((name) => [name, credential(name)] as const).filter((pair): pair is readonly [string, string] => pair[1] !== undefined);
+  const keys = (proxy === null ? spec.envFrom : []).map((name) => [name, credential(name)] as const).filter((pair): pair is readonly [string, string] => pair[1] !== undefined);
   const dirs = Object.entries(spec.configDirs).map(([name, dir]) => [name, join(folder, dir)]);
-  return { PATH: "/usr/local/bin:/usr/bin:/bin", ...Object.fromEntries(passed), ...Object.fromEntries(keys), ...Object.fromEntries(dirs), ...spec.env };
+  return { PATH: "/usr/local/bin:/usr/bin:/bin", ...Object.fromEntries(passed), ...Object.fromEntries(keys), ...Object.fromEntries(dirs), ...(proxy === null ? spec.env : filled(spec.env, proxy)) };
+}
+
+function filled(env: HarnessSpec["env"], { address, token }: ProxyAccess): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).map(([name, value]) => [name, value.replaceAll("{proxy}", address).replaceAll("{token}", token)]));
 }

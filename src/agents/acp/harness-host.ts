@@ -21,7 +21,7 @@ import type { Settings } from "../../base/setting.ts";
 import { Fault } from "../../model/faults.ts";
 import type { HarnessCatalogue, HarnessRecord, Harnesses, HarnessSessionView, HarnessSpec, HarnessWait, LentTools, PermissionMode } from "../../model/harness.ts";
 import { Admission } from "./admission.ts";
-import { childEnvironment, type Surroundings } from "./child-environment.ts";
+import { childEnvironment, type ProxyAccess, type Surroundings } from "./child-environment.ts";
 import type { HarnessFiles } from "./files.ts";
 import { HarnessGone, HarnessProcess, type ProcessDeps } from "./harness-process.ts";
 import { acpEnabled, allowUnsandboxed, cancelGraceSeconds, idleMinutes, memoryReserveMb, memoryWaitSeconds, permissionMode, sessionToolsLent, startTimeoutSeconds, trustedWorkspaces } from "./settings.ts";
@@ -50,6 +50,8 @@ export interface HostDeps {
   readonly catalogue: HarnessCatalogue;
   readonly memory: HarnessMemory;
   readonly surroundings: Surroundings;
+  /** Makes a token for the model calls of a proxied harness; `revoke` takes it back. */
+  readonly proxyAccess: (session: SessionKey) => Promise<ProxyAccess & { revoke(): Promise<void> }>;
   /** The first part of every mark. */
   readonly installation: string;
   /** Where each session gets a folder of its own. */
@@ -290,15 +292,17 @@ export class HarnessHost implements Harnesses {
     await abortable(signal, swept());
     const settle = await this.#admission.enter({ key, harness: spec.id, needsMb: spec.memoryMb, signal });
     let tools: LentTools | null = null;
+    let proxy: (ProxyAccess & { revoke(): Promise<void> }) | null = null;
     let isUp = false;
     try {
+      if (spec.proxied) proxy = await abortable(signal, this.#deps.proxyAccess(key));
       if (this.#deps.settings.get(sessionToolsLent)) tools = await abortable(signal, this.#deps.lendTools(key));
       const folder = join(this.#deps.folder, encodeURIComponent(key));
       for (const dir of ["", ...Object.values(spec.configDirs)]) await mkdir(join(folder, dir), { recursive: true, mode: 0o700 });
       const mark = `${installation}.harness.${this.#ids.bare()}`;
       const { record } = room;
       const previous = record === null || record.cwd !== cwd ? null : { acpId: record.acpId, createdAt: record.createdAt };
-      const harness = await HarnessProcess.start(this.#process, { session: key, spec, cwd, env: childEnvironment(spec, folder, surroundings), mark, previous, tools }, signal);
+      const harness = await HarnessProcess.start(this.#process, { session: key, spec, cwd, env: childEnvironment(spec, folder, surroundings, proxy), mark, previous, tools }, signal);
       try {
         await this.#prepare(room, harness, model);
       } catch (cause) {
@@ -311,13 +315,13 @@ export class HarnessHost implements Harnesses {
       isUp = true;
       this.#track(harness.gone.then((reason) => {
         this.#gone(room, harness, reason);
-        return tools?.end();
+        return Promise.all([tools?.end(), proxy?.revoke()]);
       }));
       await this.#remember(room);
       return harness;
     } finally {
       settle();
-      if (!isUp) this.#track(Promise.resolve(tools?.end()));
+      if (!isUp) this.#track(Promise.all([tools?.end(), proxy?.revoke()]));
     }
   }
 

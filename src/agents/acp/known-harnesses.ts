@@ -10,12 +10,14 @@
 import type { HarnessSpec } from "../../model/harness.ts";
 
 const UNMEASURED_MB = 300;
+/** How long a call may wait for its first byte, where the harness asks: a wall of a provider is waited out. */
+const PATIENCE_MS = "900000";
 
 type Known = Pick<HarnessSpec, "id" | "title" | "command" | "args" | "loginHint" | "install"> & Partial<HarnessSpec>;
 
 function known(harness: Known): HarnessSpec {
   return {
-    env: {}, envFrom: [], configDirs: {}, cwd: null, modes: [], mode: null, unaskedModes: [], quirks: {}, toolNameAt: null, readingTools: {},
+    env: {}, envFrom: [], proxied: false, proxyEnv: {}, configDirs: {}, cwd: null, modes: [], mode: null, unaskedModes: [], quirks: {}, toolNameAt: null, readingTools: {},
     memoryMb: UNMEASURED_MB, projectFiles: [], loginFiles: [], keepsLoginElsewhere: false, ...harness,
   };
 }
@@ -28,6 +30,7 @@ export const KNOWN_HARNESSES: readonly HarnessSpec[] = [
     args: [],
     env: { CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1", DISABLE_TELEMETRY: "1", DISABLE_AUTOUPDATER: "1" },
     envFrom: ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"],
+    proxyEnv: { ANTHROPIC_BASE_URL: "{proxy}/anthropic", ANTHROPIC_API_KEY: "{token}", API_TIMEOUT_MS: PATIENCE_MS },
     configDirs: { CLAUDE_CONFIG_DIR: "claude" },
     modes: ["default", "plan", "acceptEdits", "bypassPermissions"],
     mode: "default",
@@ -45,6 +48,10 @@ export const KNOWN_HARNESSES: readonly HarnessSpec[] = [
     command: "codex-acp",
     args: [],
     envFrom: ["OPENAI_API_KEY", "CODEX_API_KEY"],
+    proxyEnv: {
+      OPENAI_API_KEY: "{token}",
+      CODEX_CONFIG: JSON.stringify({ model_provider: "gateway", model_providers: { gateway: { name: "gateway", base_url: "{proxy}/openai/v1", wire_api: "responses", env_key: "OPENAI_API_KEY", requires_openai_auth: false, stream_idle_timeout_ms: Number(PATIENCE_MS) } } }),
+    },
     configDirs: { CODEX_HOME: "codex" },
     modes: ["read-only", "agent"],
     // In its own default mode it writes without a question.
@@ -62,6 +69,7 @@ export const KNOWN_HARNESSES: readonly HarnessSpec[] = [
     command: "gemini",
     args: ["--acp"],
     envFrom: ["GEMINI_API_KEY", "GOOGLE_API_KEY"],
+    proxyEnv: { GOOGLE_GEMINI_BASE_URL: "{proxy}/google", GEMINI_API_KEY: "{token}" },
     modes: ["default", "autoEdit", "yolo"],
     mode: "default",
     unaskedModes: ["autoEdit", "auto-edit", "auto_edit", "yolo"],
@@ -79,6 +87,7 @@ export const KNOWN_HARNESSES: readonly HarnessSpec[] = [
     command: "copilot",
     args: ["--acp", "--stdio"],
     envFrom: ["COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"],
+    proxyEnv: { COPILOT_OFFLINE: "true", COPILOT_PROVIDER_BASE_URL: "{proxy}/openai/v1", COPILOT_PROVIDER_TYPE: "openai", COPILOT_PROVIDER_API_KEY: "{token}" },
     unaskedModes: ["https://agentclientprotocol.com/protocol/session-modes#autopilot"],
     memoryMb: 280,
     projectFiles: [".github/copilot/settings.json", ".github/hooks", ".mcp.json", ".vscode/mcp.json"],
@@ -108,6 +117,16 @@ export const KNOWN_HARNESSES: readonly HarnessSpec[] = [
       OPENCODE_DISABLE_LSP_DOWNLOAD: "1",
     },
     envFrom: ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"],
+    proxyEnv: {
+      OPENCODE_CONFIG_CONTENT: JSON.stringify({
+        permission: { edit: "ask", bash: "ask", webfetch: "ask" },
+        provider: {
+          anthropic: { options: { baseURL: "{proxy}/anthropic/v1", apiKey: "{token}", timeout: Number(PATIENCE_MS) } },
+          openai: { options: { baseURL: "{proxy}/openai/v1", apiKey: "{token}", timeout: Number(PATIENCE_MS) } },
+          google: { options: { baseURL: "{proxy}/google/v1beta", apiKey: "{token}", timeout: Number(PATIENCE_MS) } },
+        },
+      }),
+    },
     configDirs: { XDG_CONFIG_HOME: "config" },
     modes: ["build", "plan"],
     quirks: { rejectionEndsTurn: true },

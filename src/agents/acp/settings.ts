@@ -114,6 +114,8 @@ export interface CustomHarness {
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly envFrom?: readonly string[];
+  /** Its model calls go through the gateway's proxy. */
+  readonly proxy?: boolean;
   readonly cwd?: string;
   readonly mode?: string;
   readonly memoryMb?: number;
@@ -124,6 +126,7 @@ const FIELDS: { readonly [Field in keyof CustomHarness]-?: (value: unknown) => C
   args: listOf(text({ max: PATH_LENGTH_MAX }), { max: ARGS_MAX }).parse,
   env: mapOf(text({ max: 100_000 }), { max: ARGS_MAX }).parse,
   envFrom: listOf(text({ max: 200, pattern: /^[A-Za-z_][A-Za-z0-9_]*$/, what: "a name of a variable" }), { max: ARGS_MAX }).parse,
+  proxy: yesNo().parse,
   cwd: text({ max: PATH_LENGTH_MAX, pattern: /^\//, what: "an absolute path" }).parse,
   mode: text({ max: 200 }).parse,
   memoryMb: wholeNumber({ min: 1, max: 1_000_000 }).parse,
@@ -135,7 +138,7 @@ export const acpAgents: Setting<Readonly<Record<string, CustomHarness>>> = {
   fallback: {},
   bounds: `a map of at most ${AGENTS_MAX} names to {${Object.keys(FIELDS).join(", ")}}`,
   takesEffect: "next turn",
-  doc: "Harnesses of your own, or changes to known ones, by name: {command, args, env, envFrom (names of variables to hand on), cwd, mode, memoryMb}.",
+  doc: "Harnesses of your own, or changes to known ones, by name: {command, args, env, envFrom (names of variables to hand on), proxy, cwd, mode, memoryMb}. With `proxy: true` its model calls go through the gateway's proxy, with a token of its session's own in the place of a key: limits, budgets and usage of the gateway hold for them. In `env`, `{proxy}` then stands for the proxy's address and `{token}` for that token; known harnesses are told by themselves.",
   aliases: ["plugins.entries.acpx.config.agents"],
   secret: true,
   parse(value) {
