@@ -644,7 +644,7 @@ export const FAULTS = {
   MERGE_TARGET_DIRTY: fault<{ dir: string; onto: string }>({
     kind: "caller",
     httpStatus: 409,
-    text: ({ dir, onto }) => `${onto} is checked out in ${dir} with changes that are not committed; commit or stash them, then "yard merges retry"`,
+    text: ({ dir, onto }) => `${onto.replace("refs/heads/", "")} is checked out in ${dir} with changes that are not committed; commit or stash them, then "yard merges retry", or "yard plan resume" for a plan`,
   }),
   MERGE_MOVING_TARGET: fault<{ onto: string; attempts: number }>({
     kind: "outside",

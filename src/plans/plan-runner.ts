@@ -50,6 +50,8 @@ const AGAIN_AFTER_MS = 5_000;
 const RESOLVE_MS = 3_600_000;
 const SIGNAL_FILE_BYTES_MAX = 10_000;
 const OUTPUT_SHOWN_CHARS = 1_000;
+/** Why a merge did not land, where only the branch's own checkout or its pace is in the way. */
+const OF_THE_TARGET: readonly string[] = ["MERGE_TARGET_DIRTY", "MERGE_MOVING_TARGET"];
 const TOLD_CHARS_MAX = 2_000;
 const LEARNED_MAX = 20;
 const LEARNED_CHARS_MAX = 4_000;
@@ -193,6 +195,12 @@ export class PlanRunner implements Plans, ConflictHelp {
       const merge = task.merge === null ? null : await merges.get(task.merge);
       // A person may have mended the merge itself; then there is nothing left to do for an agent.
       if (merge !== null && (merge.state === "landed" || !MERGE_AT_REST.includes(merge.state))) {
+        await store.movePlanTask({ plan: id, task: task.id, from: "stuck", to: "merging" });
+        continue;
+      }
+      // Nothing was wrong with the work itself: it is offered again, and no agent is put to it.
+      if (merge !== null && task.evidence?.missing.length === 0 && OF_THE_TARGET.includes(merge.problem?.code ?? "")) {
+        await merges.retry(merge.id);
         await store.movePlanTask({ plan: id, task: task.id, from: "stuck", to: "merging" });
         continue;
       }

@@ -125,6 +125,20 @@ test("a gate waits for a commit on the branch, and opens by itself when somebody
   assert.deepEqual(subjects(shop.repository), ["Use", "chore: freeze the schema of the shop", "Schema", "chore: project setup"]);
 });
 
+test("a checkout with changes keeps work from landing; once it is clean, resuming lands it without another agent", async (t) => {
+  const shop = await openShop(t, { "readme.md": "mine\n" });
+  writeFileSync(join(shop.repository, "readme.md"), "not committed\n");
+  const planId = await shop.run(`# Dirty\nonto: main\n\n### auth (owns: auth.txt) (size: 1h)\n${writes({ "auth.txt": "1" })}\n`);
+  const stuck = await shop.until(planId, ({ state }) => state === "stuck");
+  assert.match(row(stuck, "auth").problem!, /^main is checked out in .* with changes that are not committed/);
+  assert.equal(readFileSync(join(shop.repository, "readme.md"), "utf8"), "not committed\n");
+  git(shop.repository, "checkout", "-q", "readme.md");
+  await shop.gateway.api("POST", `/api/plans/${planId}/resume`);
+  const run = await shop.until(planId, isDone);
+  assert.equal(row(run, "auth").attempt, 1);
+  assert.equal(readFileSync(join(shop.repository, "auth.txt"), "utf8"), "1");
+});
+
 test("STUCK is heard from the tool, a file, a commit's trailer and an answer; board, chat and status tell why", async (t) => {
   const shop = await openShop(t, { "readme.md": "stuck\n" });
   const ways: Readonly<Record<string, string>> = {
