@@ -23,13 +23,12 @@ export const SETTLE_AFTER_MS = 500;
 /**
  * Gives back what loading the program left behind in this thread; V8 would keep it for as long as
  * little happens. The pages go back to the system some 8 s later.
- * @cost one collection of the thread's heap, about 20 ms.
+ * @cost collections of the thread's heap, about 40 ms.
  */
 export function giveBackMemory(): void {
   setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as (options?: { type: "minor" }) => void;
-  collect();
-  collect({ type: "minor" }); // young memory shrinks when little has come since the last time
+  const collect = runInNewContext("gc") as (options: { type: "major"; execution: "sync"; flavor: "last-resort" }) => void;
+  collect({ type: "major", execution: "sync", flavor: "last-resort" });
 }
 
 /**
