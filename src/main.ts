@@ -21,7 +21,7 @@ import { sleep, systemClock, type Clock } from "./base/clock.ts";
 import { IdMaker, systemRandom, type SessionKey, type TurnId } from "./base/ids.ts";
 import type { JsonObject } from "./base/json.ts";
 import type { Log } from "./base/log.ts";
-import { availableMemoryMb, giveBackMemory, holdMemoryDown, SETTLE_AFTER_MS } from "./base/memory.ts";
+import { availableMemoryMb, holdMemoryDown, SETTLE_AFTER_MS } from "./base/memory.ts";
 import { makeProcessTree, type ProcessTree } from "./base/process-tree.ts";
 import { makeMask } from "./base/redact.ts";
 import { startAll, type Service } from "./base/service.ts";
@@ -206,7 +206,6 @@ export async function runGateway({ config, host, log, file, unlock }: Home, stor
   const stop = await startAll(services);
   const disarmSettling = clock.after(SETTLE_AFTER_MS, () => {
     flushCompileCache(); // a gateway that is killed later never gets to, and the next start would be slow again
-    giveBackMemory();
     holdMemoryDown();
   });
   log.info("gateway.ready", { url, generation, pid: process.pid });
