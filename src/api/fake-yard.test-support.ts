@@ -176,7 +176,7 @@ export class FakeYard {
     markSeen: async ({ session }: { session: SessionKey }) => this.rows.has(session),
     board: async () => [{ name: "done", total: 1, isMore: false, tasks: [this.task] }],
     plans: async () => ({ plans: [], next: null }),
-    report: async ({ since }: { since: number }) => ({ since, total: NO_REPORT, batches: [], flows: [], days: [], health: NO_HEALTH }),
+    report: async ({ since }: { since: number }) => ({ since, total: NO_REPORT, batches: [], flows: [], jobs: [], days: [], health: NO_HEALTH }),
     deliveries: async () => ({ deliveries: [], next: null }),
     usage: async () => ({ rows: [{ name: "test/m", usage: { ...NO_USAGE, input: 10, output: 2, calls: 1, unpriced: 1 } }], total: { ...NO_USAGE, input: 10, output: 2, calls: 1, unpriced: 1 }, more: false }),
   } as unknown as Store;

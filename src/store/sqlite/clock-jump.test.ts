@@ -3,11 +3,14 @@ import { test } from "node:test";
 import { ManualClock } from "../../base/clock.ts";
 import { seededRandom } from "../../base/ids.ts";
 import { DEFAULT_AGENT, mainSession } from "../../model/session.ts";
+import { runBatch } from "./batch.ts";
+import { Kernel } from "./kernel.ts";
 import { openStoreInProcess } from "./open-in-process.ts";
 
 const MAIN = mainSession(DEFAULT_AGENT);
 const TWO_DAYS_MS = 172_800_000;
 const WAIT_MS = 2_000;
+const MEAN = { main: 1, side: 1, subagent: 1, acp: 1, timer: 1 };
 
 /** A clock whose wall time somebody sets. */
 class SetClock extends ManualClock {
@@ -20,7 +23,7 @@ class SetClock extends ManualClock {
 function open() {
   const clock = new SetClock();
   const { store, kernel } = openStoreInProcess({ clock, random: seededRandom(1) });
-  const claim = () => store.claimTurns({ turnsMax: 9, meanTurnMs: { main: 1, side: 1, subagent: 1, acp: 1, timer: 1 } });
+  const claim = () => store.claimTurns({ turnsMax: 9, meanTurnMs: MEAN });
   const accept = () =>
     store.acceptMessage({
       message: { session: MAIN, text: "hello", provenance: "user", channel: "api", sourceId: null, author: null, replyTo: null, queueMode: null },
@@ -75,4 +78,18 @@ test("a clock that was set back while no gateway ran makes nothing wait for it",
   await store.recover();
   clock.advance(WAIT_MS + 10);
   assert.equal((await claim()).started.length, 1);
+});
+
+test("a process that slept while another took its place does not follow a jump of the clock a second time", async () => {
+  const { clock, store, kernel, accept } = open();
+  await store.recover();
+  await accept();
+  const next = new Kernel(kernel.db, clock, seededRandom(2));
+  runBatch(next, [{ id: 1, verb: "recover", input: undefined }], ":memory:");
+  clock.setByMs = TWO_DAYS_MS;
+  runBatch(next, [{ id: 2, verb: "lanes", input: { meanTurnMs: MEAN } }], ":memory:");
+  const readyAt = (): number => kernel.count("SELECT ready_at FROM message");
+  assert.equal(readyAt(), clock.now() + WAIT_MS);
+  await store.lanes({ meanTurnMs: MEAN }); // the one that slept wakes
+  assert.equal(readyAt(), clock.now() + WAIT_MS);
 });

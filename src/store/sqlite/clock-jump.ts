@@ -9,6 +9,7 @@
  */
 import { moveAllowances } from "./allowances.ts";
 import type { Kernel } from "./kernel.ts";
+import { generationOf } from "./rules.ts";
 
 /** Less is no jump: clocks are corrected by a little all the time. */
 const JUMP_MS_MIN = 2_000;
@@ -29,7 +30,12 @@ const MOMENTS: readonly { readonly table: string; readonly columns: readonly str
 /** To be called in each transaction before anything looks at the time. */
 export function followClock(k: Kernel): void {
   const byMs = k.clockJump();
-  if (Math.abs(byMs) >= JUMP_MS_MIN) move(k, byMs);
+  if (Math.abs(byMs) >= JUMP_MS_MIN && !isSuperseded(k)) move(k, byMs);
+}
+
+/** A process that slept and lost its place sees the jump late: the one in its place has followed it. */
+function isSuperseded(k: Kernel): boolean {
+  return generationOf(k) !== k.count("SELECT value FROM meta WHERE name = 'generation'");
 }
 
 /** After a start: the clock stands before what was last written, so it was set back meanwhile. */

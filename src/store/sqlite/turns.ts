@@ -17,6 +17,7 @@ import type { Kernel, Row } from "./kernel.ts";
 import { refreshLane } from "./lane-state.ts";
 import { leaveParking, unparkAll } from "./parked.ts";
 import { handleText } from "./rows.ts";
+import { generationOf } from "./rules.ts";
 import { startedTurnOf } from "./started-turn.ts";
 import { retireOld } from "./starts.ts";
 import { settleChild } from "./tasks.ts";
@@ -88,6 +89,7 @@ function finishTurn(k: Kernel, row: Row, end: TurnEnd): void {
 export function recover(k: Kernel, rules?: RecoveryRules): Recovered {
   const { value: generation } = k.get("UPDATE meta SET value = value + 1 WHERE name = 'generation' RETURNING value")!;
   k.forget();
+  generationOf(k); // remembered as this process's own
   followClockSinceLastRun(k);
   spendHolds(k);
   unparkAll(k);
