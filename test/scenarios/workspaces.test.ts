@@ -13,7 +13,7 @@ const CONFIG = { "workspaces.freeBytesMin": 0, "merges.radarSeconds": 1 };
 
 function repositoryFor(t: TestContext): string {
   const dir = realpathSync(mkdtempSync(join(tmpdir(), "yard-repository-")));
-  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  t.after(() => rmSync(dir, { recursive: true, force: true, maxRetries: 10 }));
   return makeRepository(join(dir, "shop"), { "test.sh": "test ! -f broken.ts\n", "add.ts": "one\n" });
 }
 

@@ -11,7 +11,8 @@ const PROGRAM = fileURLToPath(new URL("scripted-harness.ts", import.meta.url));
 /** A folder to work in, which also holds what the scripted harness remembers. */
 export function workFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), "yard-work-"));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  // A harness that is just being ended may still write there; a hook that throws would leave its gateway running.
+  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
   return folder;
 }
 

@@ -23,7 +23,7 @@ export interface Shop {
 export async function openShop(t: TestContext, files: Readonly<Record<string, string>>, config: Readonly<Record<string, unknown>> = {}): Promise<Shop> {
   const model = await startModel(t);
   const dir = realpathSync(mkdtempSync(join(tmpdir(), "yard-plan-")));
-  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  t.after(() => rmSync(dir, { recursive: true, force: true, maxRetries: 10 }));
   const repository = makeRepository(join(dir, "shop"), files);
   const gateway = await startGateway(t, { config: standinConfig(model.url, { "workspaces.freeBytesMin": 0, ...config }) });
   return {
