@@ -135,6 +135,18 @@ test("what a kill left half made or half removed is settled at the next start, a
   assert.deepEqual(readdirSync(dirname(kept!.dir)), [], "no folder is left");
 });
 
+test("locks that an agent's git left when it was killed do not keep its work from being committed after the next start", async (t) => {
+  const yard = await openYard(t);
+  const one = await yard.worktrees.create({ repository: yard.repository, base: "main", label: "locked" });
+  write(one.dir, { "a.txt": "1\n" });
+  write(join(yard.repository, ".git"), { [`worktrees/${one.id}/index.lock`]: "", [`${one.branch}.lock`]: "", "index.lock": "" });
+  await assert.rejects(yard.worktrees.commit(one.id, 1, "work"), isFault("GIT_FAILED"));
+  await yard.reopen();
+  await yard.worktrees.commit(one.id, 1, "work");
+  assert.equal(git(yard.repository, "show", `${one.branch}:a.txt`), "1");
+  assert.equal(existsSync(join(yard.repository, ".git/index.lock")), true, "that of a person's own git");
+});
+
 test("50 worktrees are made, used and removed in parallel on one repository, and every commit is still there", { timeout: 240_000 }, async (t) => {
   const yard = await openYard(t);
   const commits = await Promise.all(

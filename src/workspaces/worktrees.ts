@@ -89,6 +89,7 @@ export class Worktrees implements Workspaces {
         if (one.state === "making") await this.#takeBack(one, "the gateway was stopped while it was made");
         else if (one.state === "removing") await this.#finishRemoving(one);
         else if ((await stat(one.dir).catch(() => null)) === null) await store.moveWorkspace({ id: one.id, from: ["ready"], patch: { state: "failed", problem: `its folder ${one.dir} is gone; its branch is still there`, endedAt: this.#now() } });
+        else await this.#dropLocks(one);
       } catch (cause) {
         log.warn("workspace.not-reconciled", { workspace: one.id, cause });
       }
@@ -466,6 +467,13 @@ export class Worktrees implements Workspaces {
     // One that was to come back is still removed, and its work still kept.
     const state = one.backupRef === null ? "failed" : "removed";
     await this.#deps.store.moveWorkspace({ id: one.id, from: ["making"], patch: { state, problem, endedAt: this.#now() } });
+  }
+
+  /** Locks that an agent's own git left when it was killed; nothing of it runs any more when a gateway starts. */
+  async #dropLocks({ commonDir, dir, branch }: Workspace): Promise<void> {
+    const { gitDir } = this.repository(commonDir).placeOf(dir);
+    const locks = [...["index", "HEAD", "ORIG_HEAD", "config.worktree"].map((name) => join(gitDir, name)), join(commonDir, branch)];
+    await Promise.all(locks.map((path) => rm(`${path}.lock`, { force: true })));
   }
 
   async #dropBenches(commonDir: string): Promise<void> {

@@ -12,7 +12,7 @@ const PART_MAX = 0.45;
 /** The model's time for a task, as a multiple of what the gateway, git and tests take: tasks are substantial, or parallel work is not worth it. */
 const THINK_TIMES = 8;
 const THINK_MIN_MS = 3_000;
-const THINK_MAX_MS = 20_000;
+const THINK_MAX_MS = 12_000;
 /** Above this part of the time in which something had to wait for a processor, nothing can be said about a ratio. */
 const HELD_UP_MAX = 0.4;
 
