@@ -21,7 +21,7 @@ const GROUPS = [
     except: GIT_FILES,
     files: ["src/**/*.test.ts", "dashboard/**/*.test.ts", "sim/**/*.test.ts", "bench/**/*.test.ts", "scripts/**/*.test.ts", "test/*.test.ts", "test/support/**/*.test.ts"],
     options: ["--test-isolation=none", "--test-timeout=60000"],
-    minutesMax: 10,
+    minutesMax: 20,
   },
   // In processes of their own: starting a program, which these do thousands of times, takes the longer the larger the process is.
   { name: "git", files: GIT_FILES, options: ["--test-concurrency=2", "--test-timeout=180000"], minutesMax: 10 },

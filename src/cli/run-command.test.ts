@@ -235,12 +235,13 @@ test("completion knows every command, in every shell", async (t) => {
   for (const shell of ["bash", "zsh", "fish"]) assert.match((await yard(home, ["completion", shell])).out, /tasks flow.*show/s);
 });
 
-test("a tree is drawn with each child below its parent, its cost, its attempt and what it waits for", () => {
-  const task = (taskId: string, parentTask: string | null) => ({ taskId, parentTask, label: taskId.toUpperCase(), state: "running", queuedAt: 0, endedAt: null, usage: { input: 0, output: 0, cost: 0 }, attempt: taskId === "d" ? 2 : 1, claims: [], waitsFor: taskId === "a" ? { why: "children", tasks: ["b", "c"], until: null } : null }) as unknown as FlowTask;
+test("a tree is drawn with each child below its parent, its cost, its attempt, what is left to it and what it waits for", () => {
+  const budget = { limit: { tokens: 100 }, left: { tokens: 40 } };
+  const task = (taskId: string, parentTask: string | null) => ({ taskId, parentTask, label: taskId.toUpperCase(), state: "running", queuedAt: 0, endedAt: null, usage: { input: 0, output: 0, cost: 0 }, attempt: taskId === "d" ? 2 : 1, claims: [], budget: taskId === "b" ? budget : null, aliveAt: taskId === "c" ? 2000 : null, waitsFor: taskId === "a" ? { why: "children", tasks: ["b", "c"], until: null } : null }) as unknown as FlowTask;
   assert.deepEqual(treeLines([task("a", null), task("b", "a"), task("c", "a"), task("d", "elsewhere")], 5000), [
     "├─ A  running  5s  $0.0000  a  waits for B, C",
-    "│  ├─ B  running  5s  $0.0000  b",
-    "│  └─ C  running  5s  $0.0000  c",
+    "│  ├─ B  running  5s  $0.0000  b  40 of 100 tokens left",
+    "│  └─ C  running  5s  $0.0000  c  last step 3s ago",
     "└─ D  running  5s  $0.0000  d  attempt 2",
   ]);
 });
