@@ -11,7 +11,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ApiPlan, ApprovalList, PlanDetail } from "../../src/api/wire.ts";
+import type { ApiPlan, ApprovalList, History, PlanDetail } from "../../src/api/wire.ts";
 import { sleep, systemClock } from "../../src/base/clock.ts";
 import { Gateway } from "../support/gateway.ts";
 import { spawnStandin } from "../support/model-standin/spawn.ts";
@@ -21,6 +21,7 @@ import { entryFor, install, packageOf, REAL_HARNESSES, type RealHarness } from "
 
 const RUN_MS_MAX = 300_000;
 const LOOK_MS = 100;
+const LOG_CHARS_MAX = 2_000;
 
 const named = process.argv.slice(2) as RealHarness[];
 const workers = named.length > 0 ? named : (["claude", "opencode"] as const);
@@ -47,6 +48,11 @@ try {
   for (const until = performance.now() + RUN_MS_MAX; run.state === "running" && performance.now() < until; run = await gateway.api("GET", `/api/plans/${planId}`)) await sleep(systemClock, LOOK_MS);
   isOver = true;
   const asked = await answering;
+  for (const { id, state, session } of run.rows) {
+    if (state === "done" || session === null) continue;
+    const { entries } = await gateway.api<History>("GET", `/api/sessions/${encodeURIComponent(session)}/history`);
+    say(`${id} is ${state}; it said: ${entries.map(({ role, text }) => `${role}: ${text}`).join("\n").slice(-LOG_CHARS_MAX)}`);
+  }
   assert.equal(run.state, "done", JSON.stringify(run.rows.map(({ id, state, problem, missing }) => ({ id, state, problem, missing })), null, 1));
   say(`the plan is done in ${Math.round((performance.now() - startedAt) / 100) / 10} s; ${asked} questions were answered`);
   for (const id of workers) {
