@@ -4,6 +4,7 @@ import { DEFAULT_AGENT } from "../../src/model/session.ts";
 import type { GatewayProcess } from "./gateway-process.ts";
 import { CHANNEL } from "./people.ts";
 import type { Action } from "./plan.ts";
+import { HOOK_URL } from "./receiver.ts";
 
 /** What there is to aim at. */
 export interface Targets {
@@ -32,8 +33,8 @@ export function ask({ frontDoor, grove, store }: GatewayProcess, action: Action,
       return store.patchSession({ key: session, patch: { queueMode: action.mode } });
     case "spawn": {
       const parent = action.parent === null ? null : pickBy(sessions, action.parent)!;
-      const { text: task, label = null, deadlineSeconds } = action;
-      return grove.spawn({ task, label, parent, turnId: null, agent: DEFAULT_AGENT, kind: "subagent", model: null, context: "isolated", cwd: null, deadlineSeconds, delivery: "digest", cleanup: "keep", claims: [], idempotencyKey: null });
+      const { text: task, label = null, deadlineSeconds, isPosted = false } = action;
+      return grove.spawn({ task, label, parent, turnId: null, agent: DEFAULT_AGENT, kind: "subagent", model: null, context: "isolated", cwd: null, deadlineSeconds, delivery: isPosted ? "webhook" : "digest", callback: isPosted ? HOOK_URL : null, cleanup: "keep", claims: [], idempotencyKey: null });
     }
     case "cancel-flow": {
       const flow = pickBy(flows, action.which);

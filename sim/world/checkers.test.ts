@@ -29,6 +29,23 @@ const BROKEN: Readonly<Record<string, (history: History) => History>> = {
     events: [event(MAIN, 1, "task.accepted", { session: CHILD }, undefined, "k1"), event(CHILD, 1, "task.accepted", { session: OTHER }, undefined, "k2"), event(MAIN, 2, "task.ended", { session: CHILD, state: "succeeded" }, undefined, "k1")],
   }),
   attemptsAreCounted: (history) => ({ ...history, events: [event(MAIN, 1, "task.attempt", { after: "k1", attempt: 3, attempts: 2 }, undefined, "k1")] }),
+  oneAttemptAtATime: (history) => ({ ...history, events: [{ ...started(1, "t1", []), session: CHILD }, event(MAIN, 2, "task.attempt", { after: "k1", attempt: 2, attempts: 2, session: CHILD }, undefined, "k1")] }),
+  circuitsAreKept: (history) => ({
+    ...history,
+    events: [event(MAIN, 1, "task.ended", { session: CHILD, state: "failed" }, undefined, "k1"), event(MAIN, 2, "task.accepted", { session: OTHER }, undefined, "k2")],
+    tasks: ["k1", "k2"].map((taskId) => ({ ...history.tasks[0]!, taskId, category: "dig" })),
+  }),
+  waitsAreKept: (history) => ({
+    ...history,
+    events: [
+      event(MAIN, 1, "task.accepted", { session: CHILD }, undefined, "k1"),
+      event(MAIN, 2, "task.accepted", { session: OTHER }, undefined, "k2"),
+      event(MAIN, 3, "tool.started", { callId: "c", tool: "sessions_yield", input: '{"waitFor":"all"}' }, "t1"),
+      event(MAIN, 4, "turn.yielded", {}, "t1"),
+      event(MAIN, 5, "task.ended", { session: CHILD, state: "succeeded" }, undefined, "k1"),
+      event(MAIN, 6, "turn.started", { track: "main", attempt: 1, messageIds: [], digest: '1. "c" succeeded in 1.0 s (k1)' }, "t2"),
+    ],
+  }),
   claimsAreExclusive: (history) => ({
     ...history,
     events: [CHILD, OTHER].map((session, n) => ({ ...started(n + 1, `t${n}`, []), session })),
@@ -65,10 +82,12 @@ function good(): History {
     given: [{ session: MAIN, numbers: new Map(events.map((one) => [one.seq, eventText(one)])) }],
     accepted: [{ messageId: "m1", session: MAIN, channel: "api", sourceId: "s-m1", text: "hello" }],
     transcripts: new Map([[MAIN, [{ seq: 1, turnId: "t2", provenance: "child", content: { role: "user", text: '[result of a background task]\n1. "c" succeeded in 1.0 s (k1)\n> 1. (k1) is what it said' } }]]]),
-    tasks: [{ taskId: "k1", state: "succeeded", session: CHILD, parentSession: MAIN, delivery: "digest", claims: [], attempt: 1, attemptLast: 1, endedAt: 1 }],
+    tasks: [{ taskId: "k1", state: "succeeded", session: CHILD, parentSession: MAIN, delivery: "digest", claims: [], attempt: 1, attemptLast: 1, agent: "main", category: null, endedAt: 1 }],
     removed: new Set(),
     spawnedBy: new Map([["k1", "t1"]]),
     pools: [{ from: 0, sizes: { main: 1, side: 1, subagent: 1, acp: 1, timer: 1 } }],
+    clockWasSet: false,
+    circuit: { failures: 1, openMs: 1_000 },
     isOver: true,
   };
 }

@@ -15,6 +15,8 @@ import type { JsonObject } from "../../src/base/json.ts";
 /** An event as every reader gets it; in order of commit. */
 export interface SeenEvent {
   readonly seq: number;
+  /** Wall time, milliseconds. */
+  readonly at?: number;
   readonly session: string;
   readonly type: string;
   readonly turnId?: string;
@@ -47,6 +49,8 @@ export interface SeenTask {
   readonly claims: readonly string[];
   readonly attempt: number;
   readonly attemptLast: number;
+  readonly agent: string;
+  readonly category: string | null;
   readonly endedAt: number | null;
 }
 
@@ -64,6 +68,10 @@ export interface History {
   readonly spawnedBy: ReadonlyMap<string, string>;
   /** The size of each pool from an event on (an index of `events`); null = pools are not looked at. */
   readonly pools: readonly { readonly from: number; readonly sizes: Readonly<Record<PoolName, number>> }[] | null;
+  /** Somebody set the clock, so moments of events say nothing about how long something took. */
+  readonly clockWasSet: boolean;
+  /** Failures in a row that open a circuit, and how long it is open, milliseconds. */
+  readonly circuit: { readonly failures: number; readonly openMs: number };
   /** True once everything had time to end. */
   readonly isOver: boolean;
 }
@@ -85,6 +93,9 @@ export const CHECKERS: Readonly<Record<string, Checker>> = {
   stoppedStartNothing,
   parentsEndLast,
   attemptsAreCounted,
+  oneAttemptAtATime,
+  circuitsAreKept,
+  waitsAreKept,
   claimsAreExclusive,
   poolsAreKept,
   callsAreAnswered,
@@ -384,6 +395,102 @@ export function attemptsAreCounted({ events, tasks }: Pick<History, "events" | "
   }
   for (const { taskId, attempt } of tasks) if (last.has(taskId) && last.get(taskId) !== attempt) violations.push(`${taskId} is at attempt ${attempt}, and was told to be at ${last.get(taskId)}`);
   return violations;
+}
+
+/** The next attempt of a child begins when nothing of the one before runs any more. */
+export function oneAttemptAtATime({ events }: Pick<History, "events">): string[] {
+  const violations: string[] = [];
+  const running = new Map<string, Set<string>>();
+  for (const { type, session, turnId, taskId, data } of events) {
+    if (type === "turn.started") running.set(session, (running.get(session) ?? new Set()).add(turnId!));
+    else if (type === "turn.ended") running.get(session)?.delete(turnId!);
+    else if (type === "task.attempt" && data["after"] === taskId) {
+      for (const turn of running.get(String(data["session"])) ?? []) violations.push(`${taskId} began attempt ${String(data["attempt"])} while ${turn} ran`);
+    }
+  }
+  return violations;
+}
+
+/** What a circuit was told since its last success. */
+interface CircuitSeen {
+  failures: number;
+  /** Wall time; null = closed. */
+  openedAt: number | null;
+  /** The one child that tries while it is open. */
+  trial: string | null;
+  /** The child whose failure must be followed by the notice that it opened. */
+  opener: string | null;
+}
+
+/**
+ * A circuit opens with the last of so many failures in a row and not before; while it is open no child
+ * of its kind is accepted, then one at a time until one succeeds. What people start again passes.
+ */
+export function circuitsAreKept({ events, tasks, removed, clockWasSet, circuit }: Pick<History, "events" | "tasks" | "removed" | "clockWasSet" | "circuit">): string[] {
+  if (removed.size > 0) return []; // logs that were removed tell too little
+  const violations: string[] = [];
+  const kindOf = new Map(tasks.filter(({ category }) => category !== null).map(({ taskId, agent, category }) => [taskId, `${agent} ${category}`]));
+  const byHand = new Set(events.filter(({ type, taskId, data }) => type === "task.attempt" && data["after"] !== taskId).map(({ taskId }) => taskId));
+  const circuits = new Map<string, CircuitSeen>();
+  for (const { type, taskId, at = 0, data } of events) {
+    const kind = taskId === undefined ? undefined : kindOf.get(taskId);
+    if (taskId === undefined || kind === undefined) continue;
+    let seen = circuits.get(kind);
+    if (seen === undefined) circuits.set(kind, (seen = { failures: 0, openedAt: null, trial: null, opener: null }));
+    const isNotice = type === "notice" && data["code"] === "CIRCUIT_OPEN";
+    const isEnd = type === "task.ended" && data["state"] !== "cancelled";
+    if (isNotice) {
+      if (seen.opener !== taskId) violations.push(`the circuit of ${kind} opened after ${seen.failures} failures in a row`);
+      Object.assign(seen, { openedAt: at, trial: null, opener: null });
+      continue;
+    }
+    if (seen.opener !== null) {
+      violations.push(`${seen.failures} children of ${kind} failed in a row, and its circuit did not open`);
+      seen.opener = null;
+    }
+    if (type === "task.accepted" && seen.openedAt !== null) {
+      const openMs = at - seen.openedAt;
+      if (!byHand.has(taskId) && !clockWasSet && openMs < circuit.openMs) violations.push(`${taskId} was accepted ${openMs} ms after the circuit of ${kind} had opened`);
+      if (!byHand.has(taskId) && seen.trial !== null) violations.push(`${taskId} was accepted beside ${seen.trial}, which tries for ${kind}`);
+      seen.trial = taskId;
+    }
+    if (type === "task.ended" && seen.trial === taskId) seen.trial = null;
+    if (isEnd && data["state"] === "succeeded") circuits.delete(kind);
+    else if (isEnd || (type === "task.attempt" && data["after"] === taskId && data["by"] === "its policy")) {
+      if (++seen.failures >= circuit.failures) seen.opener = taskId;
+    }
+  }
+  return violations;
+}
+
+/** Who waits for all of its children is not woken while one of them runs; what else may end the wait is left out. */
+export function waitsAreKept({ events }: Pick<History, "events">): string[] {
+  const violations: string[] = [];
+  const active = new Map<string, Set<string>>();
+  /** By turn: the children that were there for sure when the wait was asked for; null = it is no plain wait. */
+  const asked = new Map<string, ReadonlySet<string> | null>();
+  const waits = new Map<string, ReadonlySet<string> | null>();
+  for (const { type, session, turnId, taskId, data } of events) {
+    if (type === "task.accepted" || data["handedUpTo"] === session) active.set(session, (active.get(session) ?? new Set()).add(taskId!));
+    else if (type === "task.ended" || data["handedUpTo"] !== undefined) active.get(session)?.delete(taskId!);
+    else if (type === "tool.started" && data["tool"] === "sessions_yield") asked.set(turnId!, isPlainWait(String(data["input"])) && !asked.has(turnId!) ? new Set(active.get(session)) : null);
+    else if (type === "turn.yielded") {
+      waits.set(session, waits.has(session) ? null : (asked.get(turnId!) ?? null));
+    } else if (type === "message.cancelled" || type === "session.reset" || type === "task.attempt" || (type === "turn.ended" && (data["outcome"] === "failed" || data["outcome"] === "cancelled"))) waits.set(session, null);
+    else if (type === "turn.started" && typeof data["digest"] === "string") {
+      const awaited = waits.get(session) ?? new Set();
+      const told = [...awaited].filter((id) => (data["digest"] as string).includes(`(${id})`));
+      const open = [...awaited].filter((id) => active.get(session)?.has(id));
+      if (told.length > 0 && open.length > 0) violations.push(`${session} was woken with ${told.join()} while it waited for ${open.join()} too`);
+      if (told.length > 0) waits.delete(session);
+    }
+  }
+  return violations;
+}
+
+function isPlainWait(input: string): boolean {
+  const { waitFor, timeoutSeconds, tasks } = JSON.parse(input) as JsonObject;
+  return waitFor === "all" && timeoutSeconds === undefined && tasks === undefined;
 }
 
 /** Two children at work never hold claims that overlap, unless one was spawned below the other. */

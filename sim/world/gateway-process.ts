@@ -7,6 +7,7 @@ import type { Log } from "../../src/base/log.ts";
 import type { CallTerms } from "../../src/model/budget.ts";
 import type { ModelClient } from "../../src/model/chat.ts";
 import type { Tool } from "../../src/model/tool.ts";
+import { Courier, type PostRequest } from "../../src/trees/courier.ts";
 import { wireConversations } from "../../src/main.ts";
 import type { Kernel } from "../../src/store/sqlite/kernel.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -18,6 +19,8 @@ import type { WorldSettings } from "./world-settings.ts";
 const DRAIN_MS = 5_000;
 /** There is no such folder: worlds have no files. */
 const WORKSPACE = "/nonexistent/workspace";
+/** Receivers of worlds do not look at signatures. */
+const SECRET = "a secret of no use";
 
 export interface ProcessDeps {
   readonly timeline: Timeline;
@@ -31,6 +34,8 @@ export interface ProcessDeps {
   readonly line: Omit<StoreLineDeps, "kernel" | "clock">;
   readonly model: (clock: ProcessClock) => ModelClient & { defaultModel(): string; terms(model: string): CallTerms };
   readonly tools: (clock: ProcessClock) => readonly Tool[];
+  /** How results reach web addresses. */
+  readonly post: (clock: ProcessClock) => PostRequest;
 }
 
 export class GatewayProcess {
@@ -39,6 +44,7 @@ export class GatewayProcess {
   readonly #line: StoreLine;
   readonly #hasJobs: boolean;
   readonly #parts: ReturnType<typeof wireConversations>;
+  readonly #courier: Courier;
   /** True from the moment at which it takes messages. */
   isReady = false;
 
@@ -58,6 +64,10 @@ export class GatewayProcess {
       commands: { endSession: async () => {}, endTurn: async () => {} },
       acp: null,
       harnesses: null,
+    });
+    this.#courier = new Courier({ store: this.store, settings: deps.settings, clock: this.clock, random: seededRandom(deps.randomSeed + 1), log: deps.log, ownSecret: () => SECRET, post: deps.post(this.clock) });
+    this.store.onEvents((events) => {
+      if (events.some((event) => event.type === "task.ended" && event.data["delivery"] === "webhook")) this.#courier.kick();
     });
   }
 
@@ -80,6 +90,7 @@ export class GatewayProcess {
     for (const turn of recovered.turns) this.#parts.runner.start(turn);
     this.#parts.scheduler.start();
     if (this.#hasJobs) await this.#parts.timekeeper.start();
+    await this.#courier.start();
     this.#parts.archivist.start();
     this.isReady = true;
   }
@@ -109,6 +120,7 @@ export class GatewayProcess {
     await this.#parts.runner.idle(bound.signal);
     disarm();
     if (this.#hasJobs) await this.#parts.timekeeper.stop();
+    void this.#courier.stop();
     this.#parts.archivist.stop();
     this.#parts.acknowledger.stop();
     this.isReady = false;

@@ -7,11 +7,13 @@
  */
 import type { Clock } from "../../src/base/clock.ts";
 import type { JsonObject } from "../../src/base/json.ts";
-import type { CallTerms } from "../../src/model/budget.ts";
-import { NO_USAGE, type AssistantPart, type ChatMessage, type ModelAnswer, type ModelClient, type ModelFrame, type ModelRequest, type ToolCallPart } from "../../src/model/chat.ts";
+import { inputTokensBound, type CallTerms } from "../../src/model/budget.ts";
+import { NO_USAGE, type AssistantPart, type ChatMessage, type ModelAnswer, type ModelClient, type ModelFrame, type ModelRequest, type ToolCallPart, type Usage } from "../../src/model/chat.ts";
 import { Fault } from "../../src/model/faults.ts";
 import { conversationProblem } from "./checkers.ts";
 import { Dice, hashOf } from "./dice.ts";
+import { childBudget, PRICE, type SpendingPlan } from "./spending.ts";
+import { DENIED_BELOW } from "./world-settings.ts";
 
 /** Rounds of tools after which the model always comes to an end. */
 const ROUNDS_MAX = 4;
@@ -19,6 +21,8 @@ const ROUNDS_MAX = 4;
 const HEALED_MS_MAX = 900;
 /** How long the process lives after it began to work on a poisoned message. */
 const POISON_AFTER_MS = 3_000;
+/** The longest answer, tokens. */
+const OUTPUT_TOKENS_MAX = 1_000;
 /** What children claim: some of it overlaps. */
 const CLAIMS = ["src", "src/auth/**", "src/auth/login.ts", "src/*/index.ts", "docs", "name:deploy"];
 export const POISON = "poison";
@@ -34,6 +38,11 @@ export interface WorldModelDeps {
   /** Kills the process that asks. */
   readonly crash: () => void;
   readonly report: (violation: string) => void;
+  readonly spending: SpendingPlan | null;
+  /** The provider counts a call of a session, whatever becomes of the answer. */
+  readonly counted: (session: string, usage: Usage) => void;
+  /** How deep a session stands below a person's; 0 = a person's. */
+  readonly depthOf: (session: string) => number;
 }
 
 /** One for the whole life of a world; processes come and go. */
@@ -58,7 +67,7 @@ export class WorldModel {
   client(clock: Clock, hasItsPlace: () => boolean): ModelClient & { defaultModel(): string; terms(): CallTerms } {
     return {
       call: (request, onFrame) => this.#call(clock, hasItsPlace(), request, onFrame),
-      terms: () => ({ outputTokensMax: 1_000, price: null }),
+      terms: () => ({ outputTokensMax: OUTPUT_TOKENS_MAX, price: this.#deps.spending === null ? null : PRICE }),
       contextWindow: () => 100_000,
       knownModels: () => ["sim/one", "sim/two"],
       defaultModel: () => "sim/one",
@@ -90,10 +99,13 @@ export class WorldModel {
     const attempt = (this.#asked.get(question) ?? 0) + 1;
     this.#asked.set(question, attempt);
 
+    this.#lookAtTools(request);
+    const usage = this.#usageOf(request, question, attempt);
     const dice = new Dice(this.#deps.seed, "model", question, attempt);
     return new Promise((resolve, reject) => {
       if (request.signal.aborted) return reject(request.signal.reason);
-      const behaviour = this.#behaviour(dice, request, question, attempt, clock.monotonic());
+      const behaviour = this.#behaviour(dice, { request, question, attempt, usage, nowMs: clock.monotonic() });
+      if (behaviour.isCounted && request.cacheKey !== undefined) this.#deps.counted(request.cacheKey, usage);
       const disarm = behaviour.afterMs === null ? () => {} : clock.after(behaviour.afterMs, () => {
         request.signal.removeEventListener("abort", onAbort);
         behaviour.settle(resolve, reject, onFrame);
@@ -106,36 +118,50 @@ export class WorldModel {
     });
   }
 
-  #behaviour(dice: Dice, request: ModelRequest, question: string, attempt: number, nowMs: number): Behaviour {
+  /** Without budgets always the same; with them, any part of what a provider could count at most. */
+  #usageOf(request: ModelRequest, question: string, attempt: number): Usage {
+    if (this.#deps.spending === null) return { ...NO_USAGE, input: 10, output: 5, calls: 1 };
+    // A prompt that grows is counted as before, and what is new besides.
+    const ofSession = new Dice(this.#deps.seed, "tokenizer", request.cacheKey ?? "");
+    const input = Math.floor(inputTokensBound(request) * (ofSession.chance(0.3) ? 1 : 0.2 + 0.8 * ofSession.next()));
+    const dice = new Dice(this.#deps.seed, "usage", question, attempt);
+    const outputMax = Math.min(request.maxOutputTokens ?? OUTPUT_TOKENS_MAX, OUTPUT_TOKENS_MAX);
+    const output = dice.chance(0.3) ? outputMax : dice.whole(1, Math.max(1, outputMax));
+    return { ...NO_USAGE, input, output, calls: 1, costMicros: input * PRICE.input + output * PRICE.output + PRICE.call };
+  }
+
+  /** A child never has a tool that somebody above it has not. */
+  #lookAtTools({ cacheKey, tools }: ModelRequest): void {
+    if (cacheKey === undefined) return;
+    const depth = this.#deps.depthOf(cacheKey);
+    for (const [from, denied] of DENIED_BELOW) if (depth >= from && tools.some(({ name }) => name === denied)) this.#deps.report(`a child of depth ${depth} has the tool ${denied}`);
+  }
+
+  #behaviour(dice: Dice, { request, question, attempt, usage, nowMs }: Asked): Behaviour {
     const isPoisoned = lastText(request.messages).includes(POISON);
-    if (isPoisoned) return { afterMs: POISON_AFTER_MS, settle: () => this.#deps.crash() };
-    if (nowMs < this.#wall.untilMs && !this.healed) return { afterMs: dice.whole(0, 500), settle: (_resolve, reject) => reject(wallFault(this.#wall.status)) };
+    if (isPoisoned) return { afterMs: POISON_AFTER_MS, isCounted: true, settle: () => this.#deps.crash() };
+    if (nowMs < this.#wall.untilMs && !this.healed) return { afterMs: dice.whole(0, 500), isCounted: false, settle: (_resolve, reject) => reject(wallFault(this.#wall.status)) };
     const round = roundOf(request.messages);
     const mood: Mood = this.healed ? "text" : dice.weighted<Mood>(this.#deps.moods);
     const afterMs = this.healed ? dice.whole(0, HEALED_MS_MAX) : mood === "slow" ? dice.whole(5_000, 90_000) : dice.chance(0.3) ? 0 : dice.spread(1, 8_000);
     switch (mood) {
       case "hang":
-        return { afterMs: null, settle: () => {} };
+        return { afterMs: null, isCounted: true, settle: () => {} };
       case "refuse":
         // A stream that is cut has said a part of its answer.
-        return {
-          afterMs,
-          settle(_resolve, reject, onFrame) {
-            if (dice.chance(0.5)) onFrame({ type: "text", text: "half an ans" });
-            reject(refusal(dice));
-          },
-        };
+        return refusing(dice, afterMs);
       case "garbage":
-        return { afterMs, settle: (resolve, reject) => (dice.chance(0.5) ? resolve(answerOf(dice.chance(0.5) ? [] : [{ type: "text", text: " \n" }])) : reject(new SyntaxError("Unexpected token < in JSON"))) };
+        return { afterMs, isCounted: true, settle: (resolve, reject) => (dice.chance(0.5) ? resolve(answerOf(dice.chance(0.5) ? [] : [{ type: "text", text: " \n" }], usage)) : reject(new SyntaxError("Unexpected token < in JSON"))) };
       default: {
         const callable = request.tools.length > 0 && round < ROUNDS_MAX && !this.healed;
         const text = `answer to ${JSON.stringify(lastText(request.messages).slice(0, 60))}, round ${round}`;
         const parts = callable && (mood === "tools" || dice.chance(0.2)) ? this.#toolCalls(dice, request, question, attempt) : [{ type: "text" as const, text }];
         return {
           afterMs,
+          isCounted: true,
           settle(resolve, _reject, onFrame) {
             onFrame({ type: "text", text: text.slice(0, 8) });
-            resolve(answerOf(parts));
+            resolve(answerOf(parts, usage));
           },
         };
       }
@@ -169,6 +195,7 @@ export class WorldModel {
       ...(dice.chance(0.4) ? { claims: [dice.pick(CLAIMS), dice.pick(CLAIMS)].slice(0, dice.whole(1, 2)) } : {}),
       ...(dice.chance(0.2) ? { onConflict: "refuse" } : {}),
       ...(dice.chance(0.2) ? { category: dice.pick(["dig", "sow"]) } : {}),
+      ...childBudget(this.#deps.seed, this.#deps.spending, name),
     };
   }
 
@@ -202,7 +229,17 @@ export class WorldModel {
   }
 }
 
+interface Asked {
+  readonly request: ModelRequest;
+  readonly question: string;
+  readonly attempt: number;
+  readonly usage: Usage;
+  readonly nowMs: number;
+}
+
 interface Behaviour {
+  /** Whether the provider counts it, also when nobody hears the answer. */
+  readonly isCounted: boolean;
   /** Null = never. */
   readonly afterMs: number | null;
   readonly settle: (resolve: (answer: ModelAnswer) => void, reject: (cause: unknown) => void, onFrame: (frame: ModelFrame) => void) => void;
@@ -211,6 +248,20 @@ interface Behaviour {
 function wallFault(status: number): Fault {
   const provider = "sim";
   return status === 429 ? new Fault("PROVIDER_RATE_LIMITED", { provider, waitedMs: 60_000 }) : new Fault("PROVIDER_OVERLOADED", { provider, status });
+}
+
+/** A stream that is cut has said a part of its answer. */
+function refusing(dice: Dice, afterMs: number): Behaviour {
+  const saysHalf = dice.chance(0.5);
+  const fault = refusal(dice);
+  return {
+    afterMs,
+    isCounted: fault.code === "PROVIDER_BROKEN_STREAM",
+    settle(_resolve, reject, onFrame) {
+      if (saysHalf) onFrame({ type: "text", text: "half an ans" });
+      reject(fault);
+    },
+  };
 }
 
 function refusal(dice: Dice): Fault {
@@ -223,9 +274,9 @@ function refusal(dice: Dice): Fault {
   ])();
 }
 
-function answerOf(parts: readonly AssistantPart[]): ModelAnswer {
+function answerOf(parts: readonly AssistantPart[], usage: Usage): ModelAnswer {
   const stop = parts.some(({ type }) => type === "tool-call") ? "tools" : "end";
-  return { parts, stop, usage: { ...NO_USAGE, input: 10, output: 5, calls: 1 }, model: "sim/one" };
+  return { parts, stop, usage, model: "sim/one" };
 }
 
 function lastText(messages: readonly ChatMessage[]): string {

@@ -34,7 +34,7 @@ export type Action =
   | { readonly kind: "reset"; readonly session: number }
   | { readonly kind: "remove"; readonly session: number }
   | { readonly kind: "queue-mode"; readonly session: number; readonly mode: QueueMode | null }
-  | { readonly kind: "spawn"; readonly parent: number | null; readonly text: string; readonly label?: string; readonly deadlineSeconds: number | null }
+  | { readonly kind: "spawn"; readonly parent: number | null; readonly text: string; readonly label?: string; readonly deadlineSeconds: number | null; readonly isPosted?: boolean }
   | { readonly kind: "steer-task"; readonly which: number; readonly text: string }
   | { readonly kind: "retry-task"; readonly which: number }
   | { readonly kind: "send-to-child"; readonly which: number; readonly text: string; readonly sourceId: string }
@@ -174,7 +174,7 @@ function actionOf(dice: Dice, n: number, kind: ActionKind, sessions: number): Ac
     case "queue-mode":
       return { kind, session, mode: dice.chance(0.2) ? null : dice.pick(QUEUE_MODES) };
     case "spawn":
-      return { kind, parent: dice.chance(0.5) ? null : session, text: `spawned ${n}`, deadlineSeconds: dice.chance(0.4) ? dice.whole(1, 120) : null };
+      return { kind, parent: dice.chance(0.5) ? null : session, text: `spawned ${n}`, deadlineSeconds: dice.chance(0.4) ? dice.whole(1, 120) : null, isPosted: dice.chance(0.4) };
     case "steer-task":
       return { kind, which, text: `steered ${n}` };
     case "send-to-child":

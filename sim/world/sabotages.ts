@@ -62,6 +62,27 @@ export const SABOTAGES: readonly Sabotage[] = [
   { name: "claims are never given back", breaks: "a claim ends with its child", invariants: [], tamper: without("DELETE FROM claim WHERE task_id = ?") },
   { name: "an orchestrator ends before its children", breaks: "parents end last", invariants: [33], tamper: instead("SELECT 1 FROM barrier WHERE session = ?1 AND state = 'open' UNION SELECT 1 FROM task WHERE parent_session = ?1 AND ended_at IS NULL", "SELECT 1 FROM barrier WHERE session = ?1 AND state = 'open'") },
   { name: "attempts are counted twice", breaks: "attempts are bounded and numbered", invariants: [], tamper: instead("UPDATE task SET state = 'queued', attempt = ?,", "UPDATE task SET state = 'queued', attempt = 1 + ?,") },
+  { name: "an attempt begins beside the one before", breaks: "attempts are one at a time", invariants: [], tamper: attemptBeside },
+  { name: "a budget is three times what was said", breaks: "budgets are kept", invariants: [], tamper: instead("SELECT * FROM budget WHERE scope = 'task' AND name = ? AND unit = ? AND closed = 0", "SELECT id, scope, name, unit, parent_id, max * 3, used, reserved, closed FROM budget WHERE scope = 'task' AND name = ? AND unit = ? AND closed = 0") },
+  { name: "what the provider counted is forgotten", breaks: "accounts know of all that was spent", invariants: [], tamper: instead("UPDATE budget SET used = used + ?, reserved = reserved - ? WHERE id = ?", "UPDATE budget SET used = used + 0 * ?, reserved = reserved - ? WHERE id = ?") },
+  { name: "calls that a crash cut off are free", breaks: "what may have been answered is spent", invariants: [], tamper: freeCutCalls },
+  { name: "children are not counted", breaks: "budgets of children are kept", invariants: [], tamper: without("UPDATE budget SET used = used + 1 WHERE id = ?") },
+  { name: "what a child spent is not its parent's", breaks: "a budget holds for everything below", invariants: [], tamper: instead("UPDATE budget SET reserved = reserved - ? + ?, used = used + ? WHERE id = ?", "UPDATE budget SET reserved = reserved - ? + ?, used = used + 0 * ? WHERE id = ?") },
+  { name: "an open circuit lets children through", breaks: "an open circuit refuses", invariants: [], tamper: without("SELECT * FROM circuit WHERE agent = ? AND category = ? AND open_until IS NOT NULL") },
+  { name: "a success does not close a circuit", breaks: "a circuit counts failures in a row", invariants: [], tamper: without("DELETE FROM circuit WHERE agent = ? AND category = ?") },
+  { name: "failures are not counted", breaks: "failures in a row open a circuit", invariants: [], tamper: instead("DO UPDATE SET failures = failures + 1", "DO UPDATE SET failures = failures") },
+  { name: "a wait for all is over with the first", breaks: "a barrier waits for what it was told", invariants: [33], tamper: instead("VALUES (?,?,?,?,?,'open',?)", "VALUES (?,?,?,?,min(?, 1),'open',?)") },
+  { name: "a wait for children that were stopped never ends", breaks: "a barrier on what cannot finish resolves", invariants: [10, 33], tamper: instead("SELECT count(*) AS n, count(t.ended_at) AS ended FROM barrier_task b", "SELECT count(*) AS n, sum(t.state = 'succeeded') AS ended FROM barrier_task b") },
+  { name: "a result that was on its way at a crash is forgotten", breaks: "every result is delivered or told", invariants: [], tamper: without("UPDATE delivery SET state = 'prepared', next_at = ?, in_doubt = 1") },
+  {
+    name: "what was delivered is posted again after a crash",
+    breaks: "delivered once",
+    invariants: [],
+    tamper: instead("in_doubt = 1 WHERE id IN (SELECT id FROM delivery WHERE ended_at IS NULL) AND state = 'dispatching'", "in_doubt = 1, ended_at = NULL WHERE state IN ('dispatching','delivered')"),
+  },
+  { name: "every answer of a receiver counts as delivered", breaks: "what is said of a delivery is true", invariants: [], tamper: () => (statement) => (statement.sql.startsWith("UPDATE delivery SET state = ?, ended_at") ? { ...statement, values: statement.values.with(0, "delivered") } : statement) },
+  { name: "a child is not bound by its parent's claims", breaks: "authority only shrinks", invariants: [], tamper: () => (statement) => (isChildOfBound(statement) ? { ...statement, values: statement.values.with(9, '{"lineage":["main"],"fences":[]}') } : statement) },
+  { name: "a grandchild has the tools of a child", breaks: "authority only shrinks", invariants: [], tamper: () => (statement) => (statement.sql.startsWith("INSERT INTO session (") && Number(statement.values[5]) > 1 ? { ...statement, values: statement.values.with(5, 1) } : statement) },
   { name: "tool results are left out of the transcript", breaks: "every call has its result", invariants: [40], tamper: () => (statement) => (isEntry(statement, '{"role":"tool"') ? null : statement) },
   { name: "a side turn does not say where it belongs", breaks: "causal position of folds", invariants: [], tamper: () => (statement) => (isEntry(statement, "started before #") ? null : statement) },
   { name: "a tool begins before its intent is saved", breaks: "intent before effect", invariants: [14], tamper: () => (statement) => (isToolIntent(statement) ? null : statement) },
@@ -176,6 +197,28 @@ function repeatHour(database: Database): Tamper {
 function notEnded(database: Database): Tamper {
   const columns = database.prepare("SELECT name FROM pragma_table_info('task')").all().map(({ name }) => (name === "ended_at" ? "NULL" : String(name)));
   return instead("SELECT * FROM task WHERE label = ? ORDER BY n DESC LIMIT 1", `SELECT ${columns.join(", ")} FROM task WHERE label = ? ORDER BY n DESC LIMIT 1`)();
+}
+
+/** The turn that stands still is not stopped when the next attempt begins; other stops are as they should be. */
+function attemptBeside(database: Database): Tamper {
+  return (statement) => {
+    const isStop = statement.sql.startsWith("SELECT * FROM turn WHERE session = ? AND state = 'running' ORDER BY handle DESC");
+    if (!isStop) return statement;
+    const stalled = database.prepare("SELECT 1 FROM task WHERE session = ? AND ended_at IS NULL AND attempt < attempt_last AND progress_due_at IS NOT NULL AND state = 'running'").get(statement.values[0]!);
+    return stalled === undefined ? statement : null;
+  };
+}
+
+function freeCutCalls(database: Database): Tamper {
+  return (statement) => {
+    if (!statement.sql.startsWith("SELECT DISTINCT call FROM budget_hold")) return statement;
+    database.exec("UPDATE budget SET reserved = reserved - (SELECT coalesce(sum(amount), 0) FROM budget_hold h WHERE h.budget_id = budget.id); DELETE FROM budget_hold");
+    return { ...statement };
+  };
+}
+
+function isChildOfBound({ sql, values }: Statement): boolean {
+  return sql.startsWith("INSERT INTO session (") && typeof values[9] === "string" && values[3] !== null;
 }
 
 function isAnnouncement({ sql, values }: Statement): boolean {

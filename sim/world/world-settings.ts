@@ -2,7 +2,7 @@
 import type { Setting, Settings } from "../../src/base/setting.ts";
 import { mainSlots, sideSlots, subagentSlots } from "../../src/lanes/settings.ts";
 import { foregroundMs, messageWaitMs, parallelJudge, queueCap, queueMode, sideTools, sideTurnsMax } from "../../src/sessions/settings.ts";
-import { gatherMs, maxChildrenPerAgent, maxSpawnDepth } from "../../src/trees/settings.ts";
+import { circuitFailures, circuitOpenSeconds, gatherMs, maxChildrenPerAgent, maxSpawnDepth, toolsByDepth } from "../../src/trees/settings.ts";
 import { contextEntriesMax, progressTimeoutSeconds, staleHours, turnTimeoutSeconds } from "../../src/turns/settings.ts";
 import type { WorldPlan } from "./plan.ts";
 
@@ -34,6 +34,9 @@ export class WorldSettings implements Settings {
   }
 }
 
+/** Tools that no child has from a depth on. */
+export const DENIED_BELOW: readonly (readonly [depth: number, tool: string])[] = [[2, "put"]];
+
 export function applyPlan(settings: WorldSettings, plan: WorldPlan): void {
   settings.set(mainSlots, plan.slots.main);
   settings.set(sideSlots, plan.slots.side);
@@ -52,4 +55,7 @@ export function applyPlan(settings: WorldSettings, plan: WorldPlan): void {
   settings.set(parallelJudge, plan.judge);
   settings.set(sideTools, plan.sideTools);
   settings.set(staleHours, plan.staleHours);
+  settings.set(circuitFailures, 2);
+  settings.set(circuitOpenSeconds, 30);
+  settings.set(toolsByDepth, Object.fromEntries(DENIED_BELOW.map(([depth, tool]) => [String(depth), { deny: [tool] }])));
 }

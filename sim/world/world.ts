@@ -17,6 +17,7 @@ import { Fault } from "../../src/model/faults.ts";
 import type { PoolName } from "../../src/model/lane.ts";
 import { DEFAULT_AGENT, directSession, mainSession } from "../../src/model/session.ts";
 import type { NewSpawn } from "../../src/model/task.ts";
+import type { TurnRef } from "../../src/model/turn.ts";
 import type { BatchAnswer, VerbCall } from "../../src/store/sqlite/batch.ts";
 import { INVARIANTS, checkIntegrity } from "../../src/store/sqlite/integrity.ts";
 import { Kernel } from "../../src/store/sqlite/kernel.ts";
@@ -30,8 +31,11 @@ import { GatewayProcess } from "./gateway-process.ts";
 import { checkJobs, overdueJobs, type PlannedJob } from "./jobs.ts";
 import { WorldModel } from "./model.ts";
 import { CHANNEL, Reader, Senders, type PeopleDeps } from "./people.ts";
+import { circuitFailures, circuitOpenSeconds } from "../../src/trees/settings.ts";
 import { planOf, type Action, type WorldPlan } from "./plan.ts";
+import { Receiver } from "./receiver.ts";
 import type { Sabotage } from "./sabotages.ts";
+import { applySpending, Spending, spendingPlan } from "./spending.ts";
 import { Tables } from "./tables.ts";
 import { Timeline } from "./timeline.ts";
 import { Ledger, worldTools } from "./tools.ts";
@@ -99,6 +103,8 @@ class World {
   readonly #disk: Disk;
   readonly #model: WorldModel;
   readonly #ledger: Ledger;
+  readonly #spending: Spending;
+  readonly #receiver: Receiver;
   readonly #senders: Senders;
   readonly #everyone: Reader;
   readonly #readers: readonly Reader[];
@@ -138,7 +144,18 @@ class World {
     this.#disk = new Disk(this.#tables, options.sabotage?.liesAboutCommits);
     this.#observer = new Kernel(this.#disk.connect(null), this.#timeline.clock, () => new Uint8Array(16));
     const report = (violation: string): void => this.#report(violation);
-    this.#model = new WorldModel({ seed, moods: this.#plan.moods, spawning: this.#plan.spawning, crash: () => this.#crash(0), report });
+    this.#spending = new Spending(this.#observer, spendingPlan(seed));
+    this.#receiver = new Receiver({ seed, observer: this.#observer, report });
+    this.#model = new WorldModel({
+      seed,
+      moods: this.#plan.moods,
+      spawning: this.#plan.spawning,
+      crash: () => this.#crash(0),
+      report,
+      spending: this.#spending.plan,
+      counted: (session, usage) => this.#spending.counted(session, usage),
+      depthOf: (session) => this.#observer.count("WITH RECURSIVE up(key, depth) AS (SELECT ?, 0 UNION ALL SELECT s.parent, up.depth + 1 FROM up JOIN session s ON s.key = up.key WHERE s.parent IS NOT NULL) SELECT max(depth) FROM up", session),
+    });
     this.#ledger = new Ledger(report);
     const people: PeopleDeps = { timeline: this.#timeline, dice: new Dice(seed, "people"), gateway: () => this.#gateway, report };
     this.#senders = new Senders(people);
@@ -146,6 +163,7 @@ class World {
     this.#everyone = new Reader(null, people, (event) => this.#learn(event));
     this.#readers = this.#sessions.map((session) => new Reader(session, people));
     applyPlan(this.#settings, this.#plan);
+    applySpending(this.#settings, this.#spending.plan);
     options.sabotage?.settings?.(this.#settings);
   }
 
@@ -211,6 +229,7 @@ class World {
       },
       model: (clock) => this.#model.client(clock, () => this.#gateway?.clock === clock),
       tools: (clock) => worldTools(seed, clock, this.#ledger),
+      post: (clock) => this.#receiver.post(clock),
     });
     this.#gateway = gateway;
     this.#note(`process ${number} starts`);
@@ -282,11 +301,12 @@ class World {
     this.#disk.prepare(null);
     this.#batches++;
     this.#note(`batch ${calls.map(({ verb }, index) => verb + ("value" in answers[index]! ? "" : "!")).join()}`);
-    for (const { session, seq, type, data } of events) {
+    for (const { session, seq, type, taskId, data } of events) {
       this.#note(`  ${session} ${seq} ${type}`);
       // A further attempt begins with nothing but its task, and may ask the same.
       // A job says the same again and again.
       if (type === "task.attempt" || type === "job.fired") this.#model.forget(String(data["session"]));
+      if (type === "task.accepted") this.#spending.spawned(taskId!);
     }
     calls.forEach(({ verb, input }, index) => {
       const answer = answers[index]!;
@@ -298,6 +318,7 @@ class World {
         const { turnId } = (input as { spawn: NewSpawn }).spawn;
         if (created && turnId !== null) this.#spawnedBy.set(task.taskId, turnId);
       }
+      if (verb === "reserveCall" && "value" in answer) this.#spending.granted((input as { turn: TurnRef }).turn.session, this.#timeline.wallMs);
       if (verb === "setRules") this.#poolsMayBe((input as Rules).pools, events[0]?.cursor, "value" in answer);
       if (verb === "deleteSession") this.#forget(input as { key: SessionKey });
     });
@@ -458,6 +479,7 @@ class World {
   #heal(): void {
     this.#note("healed");
     this.#model.healed = true;
+    this.#receiver.healed = true;
     this.#diskFaults = [];
     this.#diskFullUntil = 0;
     this.#slow = { untilMs: 0, workMs: 0 };
@@ -493,6 +515,7 @@ class World {
       if (this.#timeline.nowMs < this.#plan.healAtMs + JOBS_GO_ON_MS || VERBS.openRuns(this.#observer).length > 0) return false;
       if (VERBS.jobs(this.#observer, { states: ["active"], limit: 1 }).jobs.length > 0) return false;
     }
+    if (this.#observer.get("SELECT 1 FROM delivery WHERE ended_at IS NULL") !== undefined) return false;
     const totals = VERBS.totals(this.#observer);
     return ["messages_waiting", "messages_held", "messages_taken", "turns_running", "tasks_queued", "tasks_running", "tasks_waiting"].every((name) => (totals[name] ?? 0) === 0);
   }
@@ -500,7 +523,7 @@ class World {
   #judge(wasOver: boolean, lastCursor: number): void {
     for (const problem of checkIntegrity(this.#observer)) this.#report(`tables: ${problem}`);
     const history = this.#history(wasOver);
-    for (const violation of checkHistory(history)) this.#report(violation);
+    for (const violation of [...checkHistory(history), ...this.#spending.violations(), ...this.#receiver.violations(wasOver)]) this.#report(violation);
     const { jobs } = VERBS.jobs(this.#observer, { limit: EVENTS_READ_MAX });
     const runs = jobs.flatMap(({ id }) => VERBS.jobRuns(this.#observer, { id, limit: EVENTS_READ_MAX }).runs);
     for (const violation of checkJobs({ jobs, runs, events: history.events })) this.#report(`jobs: ${violation}`);
@@ -533,6 +556,8 @@ class World {
       removed: this.#removed,
       spawnedBy: this.#spawnedBy,
       pools,
+      clockWasSet: this.#plan.actions.some(({ kind }) => kind === "wall-jump"),
+      circuit: { failures: this.#settings.get(circuitFailures), openMs: this.#settings.get(circuitOpenSeconds) * 1_000 },
       isOver,
     };
   }

@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import type { SessionKey, TaskId } from "../base/ids.ts";
 import type { ScopeBudgets } from "../model/budget.ts";
+import type { AttemptEnd } from "../model/delivery.ts";
 import { NO_USAGE } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
 import type { Job, JobSpec, Run, RunRules, Schedule } from "../model/job.ts";
@@ -236,6 +237,27 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     assert.deepEqual(await figures(), [0, 707]);
     await bench.spawn(rootTurn, "second");
     await assert.rejects(bench.spawn(rootTurn, "third"), fault("BUDGET_EXHAUSTED"));
+  });
+
+  promise("a child that is started again counts against the limit of children of its tree, whoever asks", async (bench) => {
+    const first = await bench.spawn(null, "first", { tree: { children: 2 } });
+    await bench.failed(await bench.start());
+    await bench.store.retryTask({ task: first.taskId, by: "you" });
+    await bench.failed(await bench.start());
+    await assert.rejects(bench.store.retryTask({ task: first.taskId, by: "you" }), fault("BUDGET_EXHAUSTED"));
+  });
+
+  promise("a watchdog that may not start its target again leaves nothing of the try behind", async (bench) => {
+    const root = await bench.spawn(null, "root", { budget: { tokens: 10_000, calls: 5 } });
+    const rootTurn = await bench.start();
+    const child = await bench.spawn(rootTurn, "child", { budget: { tokens: 2_000, calls: 3 } });
+    const { id } = await addJob(bench);
+    const at = bench.clock.now();
+    const plan = { kind: "watchdog", target: { task: child.taskId }, action: "retry", text: null } as const;
+    const run = await bench.store.fireJob({ jobId: id, expected: at, passed: [], run: { scheduledFor: at, source: null, plan, queue: false }, next: { nextFor: at + 60_000, dueAt: at + 60_000 }, rules: RUN_RULES });
+    assert.deepEqual([run?.state, run?.fault?.code], ["failed", "BUDGET_TOO_LARGE"]);
+    assert.deepEqual((await bench.store.task(root.taskId))!.budget!.reserved, { tokens: 2_000, calls: 3 });
+    assert.equal((await bench.store.tasks({ limit: 9 })).tasks.length, 2);
   });
 
   promise("after a crash the calls that were on their way are spent, because the provider may have counted them", async (bench) => {
@@ -649,6 +671,18 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     assert.deepEqual(deliveries.map(({ state }) => state).toSorted(), ["rejected", "unknown"]);
     const unknown = deliveries.find(({ state }) => state === "unknown")!;
     assert.deepEqual(await bench.store.retryDelivery(unknown.deliveryId), { ...unknown, state: "prepared", attempts: 0, nextAt: bench.clock.now(), endedAt: null });
+  });
+
+  promise("a receiver that refuses what it may have taken before did not refuse it for sure, and that is what is said", async (bench) => {
+    await bench.spawn(null, "child", { delivery: "webhook", callback: "https://example.org/hook" });
+    await bench.drain();
+    const attempt = async (end: AttemptEnd): Promise<void> => {
+      const { delivery } = (await bench.store.claimDeliveries({ limit: 1 })).claimed[0]!;
+      await bench.store.settleDelivery({ id: delivery.deliveryId, attempt: delivery.attempts, end });
+    };
+    await attempt({ outcome: "later", nextAt: bench.clock.now(), httpStatus: null, problem: "the connection was lost", inDoubt: true });
+    await attempt({ outcome: "rejected", httpStatus: 410, problem: "the receiver answered 410" });
+    assert.deepEqual((await bench.store.deliveries({ limit: 9 })).deliveries.map(({ state }) => state), ["unknown"]);
   });
 
   promise("a cancelled child's callback hears of it, also when its whole tree is stopped", async (bench) => {

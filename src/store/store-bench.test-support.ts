@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import type { ManualClock } from "../base/clock.ts";
 import type { BarrierId, SessionKey, TaskId } from "../base/ids.ts";
+import type { Budget } from "../model/budget.ts";
 import { NO_USAGE, type AssistantPart, type Usage } from "../model/chat.ts";
 import type { Claim, Rules } from "../model/claim.ts";
 import type { YardEvent } from "../model/event.ts";
@@ -36,7 +37,7 @@ export interface OpenedStore {
 }
 
 export type Sent = Partial<Omit<NewMessage, "session" | "text" | "queueMode">> & { mode?: MessageMode; defaultMode?: QueueMode; waitMs?: number; independence?: "rules" | "independent" | "dependent" };
-export type Spawned = Partial<Omit<NewSpawn, "parent" | "turnId">> & { childrenMax?: number; depthMax?: number };
+export type Spawned = Partial<Omit<NewSpawn, "parent" | "turnId">> & { childrenMax?: number; depthMax?: number; tree?: Budget };
 
 export class StoreBench {
   #opened: OpenedStore;
@@ -111,14 +112,14 @@ export class StoreBench {
   }
 
   async spawn(parent: StartedTurn | SessionKey | null, label: string, spawned: Spawned = {}): Promise<Task> {
-    const { childrenMax = 5, depthMax = 5, ...more } = spawned;
+    const { childrenMax = 5, depthMax = 5, tree = {}, ...more } = spawned;
     const turn = parent !== null && typeof parent === "object" ? parent : null;
     const { task } = await this.store.admitSpawn({
       spawn: {
         task: `do ${label}`, label, parent: turn === null ? (parent as SessionKey | null) : turn.session, turnId: turn?.turnId ?? null, agent: "main", kind: "subagent", model: null, context: "isolated",
         cwd: null, deadlineSeconds: null, delivery: "digest", cleanup: "keep", claims: [], idempotencyKey: null, ...more,
       },
-      limits: { depthMax, childrenMax },
+      limits: { depthMax, childrenMax, tree },
     });
     return task;
   }

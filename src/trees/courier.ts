@@ -40,7 +40,11 @@ export interface CourierDeps {
   /** The secret when the settings name none. */
   readonly ownSecret: () => string;
   readonly resolve?: Resolve;
+  /** How a request leaves; worlds have receivers of their own. */
+  readonly post?: PostRequest;
 }
+
+export type PostRequest = typeof pinnedRequest;
 
 export class Courier {
   readonly #deps: CourierDeps;
@@ -150,7 +154,7 @@ export class Courier {
       const addresses = await checkedAddresses(url, { allowed: settings.get(webhookAllowPrivate), setting: webhookAllowPrivate.key, resolve: this.#deps.resolve ?? systemResolve, signal });
       const body = resultBody(claimed);
       const headers = this.#headers(delivery.deliveryId, body);
-      const response = await pinnedRequest(url, addresses, { method: "POST", headers, body: Buffer.from(body), signal, onSent: () => void (mayHaveArrived = true) });
+      const response = await (this.#deps.post ?? pinnedRequest)(url, addresses, { method: "POST", headers, body: Buffer.from(body), signal, onSent: () => void (mayHaveArrived = true) });
       response.destroy(); // nothing in the body matters
       const retryAfter = Number(response.headers["retry-after"]);
       return this.#judge(delivery.attempts, response.statusCode ?? 0, Number.isFinite(retryAfter) ? Math.min(retryAfter, RETRY_AFTER_MAX_SECONDS) * 1000 : 0);

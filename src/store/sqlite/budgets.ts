@@ -68,6 +68,12 @@ export function limitsOf(k: Kernel, taskId: TaskId): Budget {
   return Object.fromEntries(k.all("SELECT unit, max FROM budget WHERE scope = 'task' AND name = ?", taskId).map((row) => [row["unit"], row["max"]]));
 }
 
+/** The limit on the children of a tree that held when one was last spawned: one that is started again counts too. */
+export function treeChildrenLimit(k: Kernel, flow: FlowId): Budget {
+  const account = k.get("SELECT max FROM budget WHERE scope = 'tree' AND name = ? AND unit = 'children'", flow);
+  return account === undefined ? {} : { children: account["max"] };
+}
+
 export function budgetView(k: Kernel, scope: BudgetScope, name: string): BudgetView | null {
   const rows = k.all("SELECT * FROM budget WHERE scope = ? AND name = ? ORDER BY id", scope, name);
   if (rows.length === 0) return null;

@@ -36,6 +36,12 @@ export function isCircuitOpen(k: Kernel, task: Row): boolean {
   return task["category"] !== null && k.get("SELECT 1 FROM circuit WHERE agent = ? AND category = ? AND open_until > ?", task["agent"], task["category"], k.now()) !== undefined;
 }
 
+/** Whether a failure of this child is one too many. */
+export function opensCircuit(k: Kernel, { agent, category, circuit_failures: failuresMax }: Row): boolean {
+  if (category === null || failuresMax === 0) return false;
+  return k.count("SELECT coalesce((SELECT failures FROM circuit WHERE agent = ? AND category = ?), 0) + 1", agent, category) >= failuresMax;
+}
+
 /** An attempt of a child with a category is over. */
 export function tellCircuit(k: Kernel, task: Row, state: TaskState): void {
   const { agent, category, circuit_failures: failuresMax } = task;

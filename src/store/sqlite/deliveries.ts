@@ -51,8 +51,8 @@ export function settleDelivery(k: Kernel, { id, attempt, end }: { id: string; at
     k.run("UPDATE delivery SET state = 'prepared', next_at = ?, http_status = ?, problem = ?, in_doubt = max(in_doubt, ?) WHERE id = ?", end.nextAt, end.httpStatus, problem, end.inDoubt ? 1 : 0, id);
     return true;
   }
-  const inDoubt = end.outcome === "given up" && (end.inDoubt || row["in_doubt"] === 1);
-  const state: DeliveryState = end.outcome === "given up" ? (inDoubt ? "unknown" : "rejected") : end.outcome;
+  const inDoubt = end.outcome !== "delivered" && ((end.outcome === "given up" && end.inDoubt) || row["in_doubt"] === 1);
+  const state: DeliveryState = end.outcome === "delivered" ? "delivered" : inDoubt ? "unknown" : "rejected";
   k.run("UPDATE delivery SET state = ?, ended_at = ?, http_status = ?, problem = ?, in_doubt = ? WHERE id = ?", state, k.now(), end.httpStatus, problem, inDoubt ? 1 : 0, id);
   if (row["run_id"] !== null) {
     settleRunDelivery(k, row, { state, attempts: attempt, problem });

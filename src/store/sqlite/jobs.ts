@@ -244,7 +244,7 @@ function launch(k: Kernel, id: RunId, spec: JobSpec, rules: RunRules): void {
 function launchWatchdog(k: Kernel, row: Row, spec: JobSpec, plan: RunPlan & { kind: "watchdog" }, rules: RunRules): void {
   const jobId = row["job_id"] as JobId;
   try {
-    const { reason, text } = runWatchdog(k, plan, `watchdog ${spec.name}`);
+    const { reason, text } = k.wholly(() => runWatchdog(k, plan, `watchdog ${spec.name}`));
     if (text === null) return finishRun(k, row, spec, { state: "ran", reason }, rules);
     const session = targetOf(k, jobId, spec, plan);
     const messageId = say(k, session, { text, sourceId: `${row["id"]}.${row["attempt"]}`, jobId, rules });

@@ -157,6 +157,22 @@ export class Kernel {
     return { events: this.#events.length, stopped: this.#stopped.length };
   }
 
+  /** A part of a verb that may fail by itself: what it wrote and told is taken back then, and the verb can go on. */
+  wholly<T>(part: () => T): T {
+    const mark = this.newsMark();
+    this.db.exec("SAVEPOINT part");
+    try {
+      const value = part();
+      this.db.exec("RELEASE part");
+      return value;
+    } catch (cause) {
+      if (this.db.isTransaction) this.db.exec("ROLLBACK TO part; RELEASE part");
+      this.forgetNewsSince(mark);
+      this.forget();
+      throw cause;
+    }
+  }
+
   forgetNewsSince(mark: { events: number; stopped: number }): void {
     this.#events.length = mark.events;
     this.#stopped.length = mark.stopped;

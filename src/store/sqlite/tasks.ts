@@ -17,8 +17,8 @@ import type { Cancelled } from "../store.ts";
 import { SCHEMA_REQUEST, beginNextAttempt, hasStalled, mayTryAgain, taskText } from "./attempts.ts";
 import { barriersFor, cancelBarriers, checkBarrier } from "./barriers.ts";
 import { tellBound } from "./bindings.ts";
-import { budgetChild, budgetView, closeBudget, limitsOf } from "./budgets.ts";
-import { enterCircuit, passCircuit, tellCircuit } from "./circuits.ts";
+import { budgetChild, budgetView, closeBudget, limitsOf, treeChildrenLimit } from "./budgets.ts";
+import { enterCircuit, opensCircuit, passCircuit, tellCircuit } from "./circuits.ts";
 import { markDelivered, prepareDelivery } from "./deliveries.ts";
 import { deliverQuietly } from "./digests.ts";
 import { appendEntry } from "./entries.ts";
@@ -191,7 +191,7 @@ export function startAgain(k: Kernel, old: Row, by: string): Task {
     },
   };
   k.run("UPDATE flow SET cancelled_at = NULL WHERE id = ?", old["flow_id"]);
-  const limits = { depthMax: old["depth"], childrenMax: old["siblings_max"] };
+  const limits = { depthMax: old["depth"], childrenMax: old["siblings_max"], tree: treeChildrenLimit(k, old["flow_id"]) };
   const task = insertTask(k, { spawn, parent, limits, depth: old["depth"], parentTask: old["parent_task"], flowId: old["flow_id"], attempt: old["attempt"] + 1, person: old["person"] });
   k.emit(spawn.parent ?? task.session, { type: "task.attempt", taskId: task.taskId, data: { label: task.label, session: task.session, attempt: task.attempt, after: id, by } });
   return task;
@@ -238,14 +238,17 @@ function askForCorrection(k: Kernel, task: Row, problems: readonly string[]): vo
 
 /** An attempt came to nothing: the child has failed, or the next one begins. */
 function failAttempt(k: Kernel, task: Row, fault: FaultRecord, result: string | null = null): void {
-  if (fault.code === "BUDGET_EXHAUSTED" || !mayTryAgain(k, task)) return finishTask(k, task, { state: "failed", result, fault });
-  nextAttempt(k, task, fault);
+  if (fault.code !== "BUDGET_EXHAUSTED" && mayTryAgain(k, task) && nextAttempt(k, task, fault)) return;
+  finishTask(k, task, { state: "failed", result, fault });
 }
 
-function nextAttempt(k: Kernel, task: Row, fault: FaultRecord): void {
+/** @returns false, and nothing has begun, when this failure is the one that opens the circuit. */
+function nextAttempt(k: Kernel, task: Row, fault: FaultRecord): boolean {
+  if (opensCircuit(k, task)) return false;
   stopAttempt(k, task, "the end of its attempt");
   tellCircuit(k, task, "failed");
   beginAgain(k, task, { fault, by: "its policy" });
+  return true;
 }
 
 function beginAgain(k: Kernel, task: Row, why: { fault: FaultRecord; by: string; delayMs?: number }): void {
@@ -391,8 +394,8 @@ export function expireTasks(k: Kernel, now: number): void {
 
 function endStalled(k: Kernel, task: Row): void {
   const fault = new Fault("CHILD_STALLED", { seconds: task["progress_ms"] / 1000 }).toRecord();
-  if (mayTryAgain(k, task)) nextAttempt(k, task, fault);
-  else stopTask(k, task, { state: "timed_out", fault, by: "its watch over progress", announce: "message" });
+  if (mayTryAgain(k, task) && nextAttempt(k, task, fault)) return;
+  stopTask(k, task, { state: "timed_out", fault, by: "its watch over progress", announce: "message" });
 }
 
 /** Ends a child and everything below it, the youngest first. */
