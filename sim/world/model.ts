@@ -194,7 +194,7 @@ export class WorldModel {
       ...(dice.chance(0.3) ? { onEnd: "handUp" } : {}),
       ...(dice.chance(0.4) ? { claims: [dice.pick(CLAIMS), dice.pick(CLAIMS)].slice(0, dice.whole(1, 2)) } : {}),
       ...(dice.chance(0.2) ? { onConflict: "refuse" } : {}),
-      ...(dice.chance(0.2) ? { category: dice.pick(["dig", "sow"]) } : {}),
+      ...(dice.chance(0.5) ? { category: dice.pick(["dig", "sow"]) } : {}),
       ...childBudget(this.#deps.seed, this.#deps.spending, name),
     };
   }

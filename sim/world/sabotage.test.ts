@@ -18,6 +18,9 @@ const QUICK = [
   "a slot is held while its turn waits for children",
   "recovery forgets the model's answers",
   "a child is announced twice",
+  "a budget is three times what was said",
+  "what the provider counted is forgotten",
+  "a success does not close a circuit",
 ];
 const SEEDS_MAX = 60;
 

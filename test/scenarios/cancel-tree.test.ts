@@ -1,17 +1,13 @@
 /** Stopping a tree leaves no process of it, however stubborn. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import type { ApiTask, CancelResult, FlowDetail, SpawnAccepted } from "../../src/api/wire.ts";
-import { MARK_VARIABLE } from "../../src/base/process-table.ts";
 import { startGateway, standinConfig } from "../support/gateway.ts";
 import { startModel } from "../support/model.ts";
+import { endMarked, marked, STUBBORN } from "../support/processes.ts";
 
 /** What the contract allows. */
 const GONE_AFTER_MAX_MS = 10_000;
-/** Ignores SIGTERM, and has a child of its own in another group that does so too. */
-const STUBBORN = `trap '' TERM; setsid sh -c "trap '' TERM; while :; do sleep 1; done" & while :; do sleep 1; done`;
-
 const noProc = process.platform === "linux" ? false : "needs /proc";
 
 test("cancel of a flow ends its commands within ten seconds, also those that ignore SIGTERM and leave their group", { skip: noProc }, async (t) => {
@@ -74,33 +70,6 @@ for (const isKilled of [false, true]) {
     assert.match(await gateway.waitReply(messageId), /You said/, "the person is answered: what they asked for was stopped");
     assert.deepEqual((await gateway.api<CancelResult>("POST", `/api/flows/${flowId}/cancel`, {})).tasks, [], "a second cancel has nothing left to stop");
   });
-}
-
-/** Process ids whose command line holds the mark, or that such a process started. */
-function marked(mark: string): number[] {
-  const owned = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && read(`/proc/${name}/environ`).includes(`${MARK_VARIABLE}=`));
-  const tokens = new Set(owned.filter((pid) => read(`/proc/${pid}/cmdline`).includes(mark)).map(tokenOf));
-  for (const token of tokens) seenTokens.add(`${mark} ${token}`);
-  return owned.filter((pid) => seenTokens.has(`${mark} ${tokenOf(pid)}`) && !/^\S+ \(.*\) Z/.test(read(`/proc/${pid}/stat`))).map(Number);
-}
-
-const seenTokens = new Set<string>();
-
-function tokenOf(pid: string): string {
-  return read(`/proc/${pid}/environ`).split("\0").find((entry) => entry.startsWith(`${MARK_VARIABLE}=`)) ?? "";
-}
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, "latin1");
-  } catch {
-    return "";
-  }
-}
-
-/** When a test fails, nothing of it may be left either. */
-function endMarked(mark: string): void {
-  for (const pid of marked(mark)) process.kill(pid, "SIGKILL");
 }
 
 async function until(isTrue: () => boolean, maxMs: number): Promise<void> {
