@@ -471,6 +471,8 @@ export function waitsAreKept({ events }: Pick<History, "events">): string[] {
   const asked = new Map<string, ReadonlySet<string> | null>();
   const waits = new Map<string, ReadonlySet<string> | null>();
   for (const { type, session, turnId, taskId, data } of events) {
+    // One without a parent is told of in its own log.
+    if (data["session"] === session && type.startsWith("task.")) continue;
     if (type === "task.accepted" || data["handedUpTo"] === session) active.set(session, (active.get(session) ?? new Set()).add(taskId!));
     else if (type === "task.ended" || data["handedUpTo"] !== undefined) active.get(session)?.delete(taskId!);
     else if (type === "tool.started" && data["tool"] === "sessions_yield") asked.set(turnId!, isPlainWait(String(data["input"])) && !asked.has(turnId!) ? new Set(active.get(session)) : null);

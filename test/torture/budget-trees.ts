@@ -72,7 +72,7 @@ export async function runBudgetTrees(options: BudgetTreesOptions): Promise<Budge
 async function runAll(gateway: Gateway, model: SpawnedStandin, { trees, seed, tokens, kills = 0, unlimited = false }: BudgetTreesOptions): Promise<BudgetTreesReport> {
   const spent = new Map<number, number>();
   const open = new Map<number, string>();
-  const used = new Map<number, number>();
+  const roots = new Map<number, string>();
   const sum = { exhausted: 0, children: 0, calls: 0, kills: 0, lastId: 0 };
   const notEnded: number[] = [];
   let next = 1;
@@ -90,7 +90,7 @@ async function runAll(gateway: Gateway, model: SpawnedStandin, { trees, seed, to
       if (task.endedAt === null) continue;
       open.delete(tree);
       stuckSince = performance.now();
-      used.set(tree, task.budget?.used.tokens ?? 0);
+      roots.set(tree, taskId);
       if (task.fault?.code === "BUDGET_EXHAUSTED") sum.exhausted++;
     }
     await count(model, spent, sum);
@@ -99,12 +99,18 @@ async function runAll(gateway: Gateway, model: SpawnedStandin, { trees, seed, to
     break;
   }
   await count(model, spent, sum);
+  // Calls that a stop cut off are settled a moment after the end of their tree.
+  const undercounted: number[] = [];
+  for (const [tree, taskId] of unlimited ? [] : roots) {
+    const { used, reserved } = (await gateway.api<ApiTask>("GET", `/api/tasks/${taskId}`)).budget!;
+    if (used.tokens! + reserved.tokens! < (spent.get(tree) ?? 0)) undercounted.push(tree);
+  }
   const { groups } = await gateway.api<{ groups: { count: number }[] }>("GET", "/api/tasks?limit=1&group=kind");
   return {
     trees,
     overspent: [...spent].filter(([, cost]) => cost > tokens).map(([tree, cost]) => ({ tree, tokens: cost })),
     notEnded,
-    undercounted: unlimited ? [] : [...used].filter(([tree, known]) => known < (spent.get(tree) ?? 0)).map(([tree]) => tree),
+    undercounted,
     mostSpent: Math.max(0, ...spent.values()),
     exhausted: sum.exhausted,
     children: groups.reduce((total, group) => total + group.count, 0) - trees,
@@ -140,11 +146,12 @@ function taskOf(seed: number, tree: number, place: string, depth: number): strin
   return `! ${[...steps, end].join(" then ")}`;
 }
 
-/** Adds up what the provider logged since the last look. */
+/** Adds up what the provider logged since the last look. What it refused is logged and costs nothing. */
 async function count(model: SpawnedStandin, spent: Map<number, number>, sum: { calls: number; lastId: number }): Promise<void> {
-  for (const { id, model: name, usage } of await model.log(sum.lastId)) {
+  for (const { id, model: name, usage, status } of await model.log(sum.lastId)) {
     sum.lastId = Math.max(sum.lastId, id);
     sum.calls++;
+    if (status !== 200) continue;
     const tree = Number(/^t(\d+)$/.exec(name)?.[1] ?? 0);
     spent.set(tree, (spent.get(tree) ?? 0) + (usage?.input ?? 0) + (usage?.output ?? 0));
   }
