@@ -34,8 +34,8 @@ export interface ProcessDeps {
   readonly line: Omit<StoreLineDeps, "kernel" | "clock">;
   readonly model: (clock: ProcessClock) => ModelClient & { defaultModel(): string; terms(model: string): CallTerms };
   readonly tools: (clock: ProcessClock) => readonly Tool[];
-  /** How results reach web addresses. */
-  readonly post: (clock: ProcessClock) => PostRequest;
+  /** How results reach web addresses; without it nothing may be posted. */
+  readonly post?: (clock: ProcessClock) => PostRequest;
 }
 
 export class GatewayProcess {
@@ -65,7 +65,7 @@ export class GatewayProcess {
       acp: null,
       harnesses: null,
     });
-    this.#courier = new Courier({ store: this.store, settings: deps.settings, clock: this.clock, random: seededRandom(deps.randomSeed + 1), log: deps.log, ownSecret: () => SECRET, post: deps.post(this.clock) });
+    this.#courier = new Courier({ store: this.store, settings: deps.settings, clock: this.clock, random: seededRandom(deps.randomSeed + 1), log: deps.log, ownSecret: () => SECRET, ...(deps.post === undefined ? {} : { post: deps.post(this.clock) }) });
     this.store.onEvents((events) => {
       if (events.some((event) => event.type === "task.ended" && event.data["delivery"] === "webhook")) this.#courier.kick();
     });
