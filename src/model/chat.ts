@@ -90,6 +90,8 @@ export interface ModelRequest {
   readonly cacheKey?: string;
   /** Whose turn it is for, where traces want to know. */
   readonly turn?: TurnId;
+  /** Of the first call of a turn that goes on after a restart: when it began, wall time. Such calls go first, in that order. */
+  readonly began?: number;
   /** A person waits for the answer: it goes before background work when a provider's limit is reached. */
   readonly person?: boolean;
   readonly signal: AbortSignal;

@@ -17,6 +17,7 @@ interface Row {
   readonly api: Api;
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
+  /** JSON; a text is the body as it is, of an answer that begins well. */
   readonly body: unknown;
   readonly leadsTo: Outcome;
 }
@@ -71,6 +72,22 @@ const ROWS: readonly Row[] = [
   google(503, "UNAVAILABLE", "The model is overloaded. Please try again later.", { retry: 250 }),
 ];
 
+/** Errors that come as an event of an answer that had begun with 200. */
+const inStream = (api: Api, leadsTo: Outcome, ...events: readonly Readonly<Record<string, unknown>>[]): Row => ({ api, status: 200, headers: { "content-type": "text/event-stream" }, body: sse(...events), leadsTo });
+const STREAMS: readonly Row[] = [
+  inStream("anthropic-messages", { next: "account" }, { type: "error", error: { type: "overloaded_error", message: "Overloaded" } }),
+  inStream("anthropic-messages", { next: "account" }, { type: "message_start", message: { id: "m", type: "message", role: "assistant", model: "m", content: [], stop_reason: null, usage: { input_tokens: 1, output_tokens: 1 } } }, { type: "error", error: { type: "overloaded_error", message: "Overloaded" } }),
+  inStream("anthropic-messages", { next: "account" }, { type: "error", error: { type: "rate_limit_error", message: "This request would exceed your rate limit" } }),
+  inStream("anthropic-messages", { retry: 250 }, { type: "error", error: { type: "api_error", message: "Internal server error" } }),
+  inStream("anthropic-messages", { fault: "PROVIDER_REJECTED" }, { type: "error", error: { type: "invalid_request_error", message: "messages: bad" } }),
+  inStream("openai-completions", { retry: 250 }, { error: { message: "The server had an error while processing your request", type: "server_error", param: null, code: null } }),
+  inStream("openai-completions", { next: "account" }, { error: { message: "Rate limit reached", type: "requests", param: null, code: "rate_limit_exceeded" } }),
+  inStream("openai-responses", { next: "account" }, { type: "response.created", response: { id: "r", created_at: 1, model: "m" } }, { type: "response.failed", sequence_number: 2, response: { id: "r", status: "failed", error: { code: "rate_limit_exceeded", message: "Rate limit reached" }, incomplete_details: null, usage: null } }),
+  inStream("openai-responses", { retry: 250 }, { type: "error", sequence_number: 1, error: { type: "server_error", code: "server_error", message: "The server had an error" } }),
+  inStream("google-generative-ai", { retry: 250 }, { error: { code: 503, message: "The model is overloaded. Please try again later.", status: "UNAVAILABLE" } }),
+  inStream("google-generative-ai", { next: "account" }, { error: { code: 429, message: "Resource has been exhausted", status: "RESOURCE_EXHAUSTED" } }),
+];
+
 const SAID: Readonly<Record<Api, string>> = {
   "anthropic-messages": sse({ type: "message_start", message: { id: "m", type: "message", role: "assistant", model: "m", content: [], stop_reason: null, usage: { input_tokens: 1, output_tokens: 1 } } }, { type: "content_block_start", index: 0, content_block: { type: "text", text: "" } }, { type: "content_block_delta", index: 0, delta: { type: "text_delta", text: "well" } }, { type: "content_block_stop", index: 0 }, { type: "message_delta", delta: { stop_reason: "end_turn", stop_sequence: null }, usage: { output_tokens: 1 } }, { type: "message_stop" }),
   "openai-completions": `${sse({ id: "c", created: 1, model: "m", choices: [{ index: 0, delta: { role: "assistant", content: "well" }, finish_reason: "stop" }] })}data: [DONE]\n\n`,
@@ -99,14 +116,14 @@ function provider(row: Row, accounts: number, fallbacks: readonly string[] = [])
       const key = (headers.get("x-api-key") ?? headers.get("x-goog-api-key") ?? headers.get("authorization") ?? "").replace("Bearer ", "");
       const model = /models\/([^:/]+):/.exec(String(input))?.[1] ?? String((JSON.parse(String(init?.body)) as { model: string }).model);
       asked.push({ key, model });
-      if (asked.length === 1) return Promise.resolve(Response.json(row.body, { status: row.status, headers: row.headers ?? {} }));
+      if (asked.length === 1) return Promise.resolve(typeof row.body === "string" ? new Response(row.body, { headers: row.headers! }) : Response.json(row.body, { status: row.status, headers: row.headers ?? {} }));
       return Promise.resolve(new Response(SAID[row.api], { headers: { "content-type": "text/event-stream" } }));
     },
   });
   return { providers, clock, asked };
 }
 
-for (const row of ROWS) {
+for (const row of [...ROWS, ...STREAMS]) {
   const said = JSON.stringify(row.body).slice(0, 110);
   test(`${row.api} ${row.status} ${said} leads to ${JSON.stringify(row.leadsTo)}`, async () => {
     const call = (setup: ReturnType<typeof provider>) => setup.providers.call(ask("hello", { model: "p/first" }), () => {});
@@ -167,4 +184,28 @@ test("a refused credential while the other account stands before a wall makes th
   const answer = await providers.call(ask("hello", { model: "p/m" }), () => {});
   assert.equal(textOf(answer.parts), "well");
   assert.ok(asked.filter((key) => key === "bad-key-2").length >= 3, asked.join());
+});
+
+test("with the settings as they come a model behind a wall that does not say when it ends is answered for by the next within half a minute", async () => {
+  const row = ROWS.find(({ status }) => status === 529)!;
+  const clock = new HurriedClock();
+  const asked: string[] = [];
+  const providers = makeProviders({
+    settings: settingsOf({ "models.providers": { p: { api: row.api, baseUrl: "http://127.0.0.1:9", apiKey: "key" } }, "agents.defaults.fallbackModels": ["p/second"] }),
+    clock,
+    book: allowanceBook(clock),
+    random: seededRandom(1),
+    log: silentLog,
+    environment: () => undefined,
+    rehearsal: { call: () => Promise.reject(new Error("not asked")) },
+    fetch: (_input, init) => {
+      const { model } = JSON.parse(String(init?.body)) as { model: string };
+      asked.push(model);
+      return Promise.resolve(model === "first" ? Response.json(row.body, { status: 529 }) : new Response(SAID[row.api], { headers: { "content-type": "text/event-stream" } }));
+    },
+  });
+  const before = clock.monotonic();
+  await providers.call(ask("hello", { model: "p/first" }), () => {});
+  assert.equal(asked.at(-1), "second");
+  assert.ok(clock.monotonic() - before < 30_000, `${clock.monotonic() - before} ms`);
 });

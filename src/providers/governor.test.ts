@@ -6,7 +6,7 @@ import { silentLog } from "../base/log.ts";
 import type { AllowanceBook } from "../model/allowance.ts";
 import { Fault } from "../model/faults.ts";
 import type { Parking } from "../model/parking.ts";
-import { CLOSED_MS, Governor, type Admission, type CallAsk, type CallEnd } from "./governor.ts";
+import { CLOSED_MS, Governor, orderOfResumed, type Admission, type CallAsk, type CallEnd } from "./governor.ts";
 import { NOTHING_LIMITED, type Account, type AccountLimits } from "./settings.ts";
 
 const MINUTE = 60_000;
@@ -187,6 +187,28 @@ test("the limit that a refusal names is kept from then on", async () => {
   assert.ok(asked.at(-1)!.at < 3.6 * MINUTE, `the last at ${asked.at(-1)!.at}`);
 });
 
+test("a limit that an answer names is kept to when little of it is left, so that nobody is refused first", async () => {
+  const { call, pass, asked, answerWith, clock, governor } = world();
+  const taken: number[] = [];
+  answerWith(() => {
+    const now = clock.now();
+    const inMinute = taken.filter((at) => at > now - MINUTE).length;
+    if (inMinute >= 15) return { is: "limited", headers: {}, waitMs: null };
+    taken.push(now);
+    return { is: "ok", headers: { "x-ratelimit-limit-requests": "15", "x-ratelimit-remaining-requests": String(14 - inMinute) }, tokens: null };
+  });
+  const all: Promise<void>[] = [];
+  for (let n = 0; n < 60; n++) {
+    all.push(call(`call ${n}`));
+    await pass(2_000);
+    if (n === 5) assert.equal(governor.lanes().accounts[0]?.requestsPerMinute, null, "nobody writes anything down while there is plenty");
+  }
+  await pass(4 * MINUTE);
+  await Promise.all(all);
+  assert.equal(asked.length, 60, "not one came twice");
+  assert.equal(governor.lanes().accounts[0]?.requestsPerMinute, 15);
+});
+
 test("a limit that nobody names is learned from what went through before the second refusal", async () => {
   const { call, pass, asked, answerWith, clock, governor } = world();
   const taken: number[] = [];
@@ -324,4 +346,31 @@ test("tokens are counted before by estimate and corrected after, so that small a
   second.end({ is: "ok", headers: {}, tokens: 9_000 });
   await pass(40_000);
   assert.equal(third, true);
+});
+
+test("calls that a restart cut off go before those that came since, in the order in which their work began", async () => {
+  const { call, pass, asked, answerWith } = world({ limits: { requestsPerMinute: 30 } });
+  let first = true;
+  answerWith(() => {
+    if (!first) return OK;
+    first = false;
+    return { is: "limited", headers: {}, waitMs: 5_000 };
+  });
+  const all = [call("first"), call("new")];
+  await pass(500);
+  all.push(call("began later", { order: orderOfResumed(2_000) }), call("began earlier", { order: orderOfResumed(1_000) }));
+  await pass(MINUTE);
+  await Promise.all(all);
+  assert.deepEqual(asked.slice(1).map(({ who }) => who), ["began earlier", "began later", "first", "new"]);
+});
+
+test("refusals that ask for less than a place of the limit teach nothing, or a provider that refuses every other call would be asked once a minute", async () => {
+  const { call, pass, answerWith, governor, asked } = world();
+  let n = 0;
+  answerWith(() => (n++ % 2 === 0 ? { is: "limited", headers: {}, waitMs: 100 } : OK));
+  const agents = Array.from({ length: 30 }, (_, agent) => call(`agent ${agent}`));
+  await pass(3 * MINUTE);
+  await Promise.all(agents);
+  assert.equal(asked.length, 60);
+  assert.equal(governor.lanes().accounts[0]?.requestsPerMinute, null);
 });

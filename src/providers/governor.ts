@@ -10,7 +10,7 @@
  *
  * There is one line for each model of a provider, and each account of the provider serves it as far
  * as its limits go: calls under way, requests and tokens a minute. Limits come from settings, from
- * headers, or from what the provider took before it refused twice.
+ * headers of refusals and of answers that leave little, or from what the provider took before it refused twice.
  *
  * Always true:
  *   - a call that nothing limits costs no wait, no timer and no write
@@ -26,7 +26,7 @@ import { NO_LIMITS, SentMeter, takenIn, type AllowanceBook, type RateLimits } fr
 import { Fault } from "../model/faults.ts";
 import type { LaneToProvider, ParkedCall, Parking, ParkingReason, ProviderLanes } from "../model/parking.ts";
 import type { Account, AccountLimits } from "./settings.ts";
-import { limitsIn } from "./rate-headers.ts";
+import { isNearlyUsedUp, limitsIn } from "./rate-headers.ts";
 
 /** How long a refused credential is not tried again. */
 export const CLOSED_MS = 60_000;
@@ -48,6 +48,7 @@ const LEARN_FROM_CALLS = 3;
 /** A limit that was guessed grows after each minute without a refusal: by one, two, four a minute. */
 const GROW_AFTER_MS = 61_000;
 const SHRINK_TO_PART = 0.9;
+const MINUTE_MS = 60_000;
 /** A pause before the book is asked again, when it could not answer (a full disk). */
 const BOOK_RETRY_MS = 1_000;
 const LINES_MAX = 2_000;
@@ -61,7 +62,7 @@ export interface CallAsk {
   /** Input and output, estimated; asked only when tokens are limited. */
   tokens(): number;
   readonly signal: AbortSignal;
-  /** Its place in line, from an earlier `Admission` of the same call that ended in a refusal; without it, the end. */
+  /** Its place in line, from an earlier `Admission` of the same call that ended in a refusal, or of {@link orderOfResumed}; without it, the end. */
   readonly order?: number;
   /** A wall that ends later than this from now is not waited for. */
   readonly patienceMs: number;
@@ -129,6 +130,8 @@ interface Way {
   /** No need to ask the book before. */
   notBefore: { person: number; background: number };
   readonly sent: SentMeter;
+  /** Those of them that came back with a refusal. */
+  readonly refused: SentMeter;
   learned: RateLimits;
   /** What headers say is the limit; a guess never grows over it. */
   told: RateLimits;
@@ -149,6 +152,11 @@ interface Line {
 }
 
 type Pick = { readonly account: Account; readonly way: Way } | { readonly reason: ParkingReason; readonly at: number };
+
+/** The place in line of a call that a restart cut off: before all that came since, in the order in which their work began. */
+export function orderOfResumed(beganAt: number): number {
+  return beganAt - Number.MAX_SAFE_INTEGER;
+}
 
 export class Governor {
   readonly #deps: GovernorDeps;
@@ -452,6 +460,7 @@ export class Governor {
   #wall(way: Way, end: { is: "limited" | "overloaded"; headers: Readonly<Record<string, string>>; waitMs: number | null }, sideBySide: number, startedAt: number): number {
     const { chance } = this.#deps;
     const now = this.#now();
+    way.refused.add(now);
     // Calls that were on their way when the wall went up tell of the same wall.
     const isSame = startedAt < way.wallAt;
     if (!isSame) {
@@ -460,7 +469,7 @@ export class Governor {
       way.wallAt = now;
       way.doublesTo = Math.max(1, end.is === "overloaded" ? Math.floor(sideBySide / 2) : sideBySide);
       way.window = 1;
-      if (end.is === "limited") this.#learn(way, end.headers, sinceLast);
+      if (end.is === "limited") this.#learn(way, end, sinceLast);
     }
     const backoff = Math.min(WALL_LONGEST_MS, WALL_FIRST_MS * 2 ** Math.min(way.walls - 1, 16));
     const waitMs = end.waitMs === null ? backoff / 2 + (chance() * backoff) / 2 : Math.max(end.waitMs, WALL_FIRST_MS / 2) + chance() * Math.min(WALL_JITTER_MS_MAX, end.waitMs / 4);
@@ -475,23 +484,27 @@ export class Governor {
   // ── limits that nobody set ──────────────────────────────────────────────────────────────────
 
   /** After a refusal: the limit that the headers name, or as much as went through in the last minute. */
-  #learn(way: Way, headers: Readonly<Record<string, string>>, sinceLastMs: number): void {
+  #learn(way: Way, { headers, waitMs }: { headers: Readonly<Record<string, string>>; waitMs: number | null }, sinceLastMs: number): void {
     const now = this.#now();
+    // Who is asked to wait for less than a place did not meet a limit of that many places a minute.
+    const mayBe = (perMinute: number): boolean => waitMs === null || waitMs >= MINUTE_MS / perMinute / 2;
     const named = limitsIn(headers);
     const sent = way.sent.meter(now);
-    const passed = takenIn(sent, now) - 1;
+    const passed = takenIn(sent, now) - takenIn(way.refused.meter(now), now);
     let { requestsPerMinute } = way.learned;
     if (named.requestsPerMinute !== null && named.requestsPerMinute !== requestsPerMinute) requestsPerMinute = named.requestsPerMinute;
-    else if (requestsPerMinute !== null) requestsPerMinute = Math.max(1, Math.floor(requestsPerMinute * SHRINK_TO_PART));
-    else if (named.tokensPerMinute === null && sinceLastMs < AGAIN_WITHIN_MS && passed >= LEARN_FROM_CALLS) requestsPerMinute = passed;
+    else if (requestsPerMinute !== null) {
+      // Once a minute at most: what was refused since the last time was sent under the old limit.
+      if (now - way.learnedAt >= GROW_AFTER_MS && mayBe(requestsPerMinute)) requestsPerMinute = Math.max(1, Math.floor(requestsPerMinute * SHRINK_TO_PART));
+    } else if (named.tokensPerMinute === null && sinceLastMs < AGAIN_WITHIN_MS && passed >= LEARN_FROM_CALLS && mayBe(passed)) requestsPerMinute = passed;
     way.told = named;
     this.#setLearned(way, { requestsPerMinute, tokensPerMinute: named.tokensPerMinute ?? way.learned.tokensPerMinute });
     way.growBy = 1;
   }
 
-  /** An answer's headers may name a limit that was raised or lowered. */
+  /** An answer's headers may name a limit that was raised or lowered, or one that is nearly used up and refuses somebody soon. */
   #hear(way: Way, headers: Readonly<Record<string, string>>): void {
-    if (way.learned.requestsPerMinute === null && way.learned.tokensPerMinute === null) return;
+    if (!isLimited(way.learned) && !isNearlyUsedUp(headers)) return;
     const named = limitsIn(headers);
     const requestsPerMinute = named.requestsPerMinute === null || named.requestsPerMinute === way.told.requestsPerMinute ? way.learned.requestsPerMinute : named.requestsPerMinute;
     const tokensPerMinute = named.tokensPerMinute ?? way.learned.tokensPerMinute;
@@ -621,6 +634,7 @@ export class Governor {
         doublesTo: WINDOW_FORGOTTEN_AT,
         notBefore: { person: 0, background: 0 },
         sent: new SentMeter(),
+        refused: new SentMeter(),
         learned: NO_LIMITS,
         told: NO_LIMITS,
         learnedAt: 0,

@@ -28,7 +28,7 @@ import { attempt } from "./attempt.ts";
 import { callEndOf } from "./call-end.ts";
 import { Catalogue, OLLAMA_URL, type ProviderSource, type Route } from "./catalogue.ts";
 import { readFailure } from "./failure.ts";
-import { Governor, type Admission } from "./governor.ts";
+import { Governor, orderOfResumed, type Admission } from "./governor.ts";
 import { makeHttpFetch } from "./http-fetch.ts";
 import { guardedFetch, streamsOnly } from "./http.ts";
 import type { LocalModel } from "./local-model.ts";
@@ -155,7 +155,7 @@ export function makeProviders(deps: ProvidersDeps): Providers {
     const failures: Partial<Record<FailureKind, number>> = {};
     let waitedMs = 0;
     let maxOutputTokens = request.maxOutputTokens;
-    let order: number | undefined;
+    let order = request.began === undefined ? undefined : orderOfResumed(request.began);
     let rotations = 0;
     for (let attempts = 1; ; attempts++) {
       const admission = await admit(request, route, order, patienceMs - waitedMs, onFrame);

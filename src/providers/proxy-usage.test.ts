@@ -43,3 +43,17 @@ test("a line without an end is let go at its bound, and what follows is read aga
   meter.take(bytes('\n\ndata: {"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n'));
   assert.equal(meter.end()!.output, 2);
 });
+
+test("an error that comes as an event of the stream is told, and the word in an answer is none", () => {
+  const errorIn = (text: string): unknown => {
+    const meter = new PassingUsage(true);
+    meter.take(bytes(text));
+    meter.end();
+    return meter.error;
+  };
+  const overloaded = { type: "error", error: { type: "overloaded_error", message: "Overloaded" } };
+  assert.deepEqual(errorIn(`event: error\ndata: ${JSON.stringify(overloaded)}\n\n`), overloaded);
+  assert.notEqual(errorIn('data: {"type":"response.failed","response":{"error":{"code":"rate_limit_exceeded"}}}\n\n'), null);
+  assert.notEqual(errorIn('data: {"error":{"code":503,"status":"UNAVAILABLE"}}\n\n'), null);
+  assert.equal(errorIn(`data: ${JSON.stringify({ type: "response.created", response: { error: null } })}\n\ndata: ${JSON.stringify({ delta: 'say "error": {}' })}\n\n`), null);
+});

@@ -19,6 +19,8 @@ export class PassingUsage {
   #held = "";
   #isTooLong = false;
   #counts: TokenCounts | null = null;
+  /** An error that came as an event of the stream; null = none did. */
+  error: JsonObject | null = null;
 
   constructor(isStream: boolean) {
     this.#isStream = isStream;
@@ -32,8 +34,8 @@ export class PassingUsage {
     const lines = this.#isTooLong ? text.slice(text.indexOf("\n"), end) : this.#held + text.slice(0, end);
     this.#isTooLong = false;
     this.#held = text.slice(end + 1);
-    if (!lines.includes('"usage')) return;
-    for (const line of lines.split("\n")) if (line.startsWith("data:") && line.includes('"usage')) this.#read(line.slice(5));
+    if (!lines.includes('"usage') && !lines.includes('"error"')) return;
+    for (const line of lines.split("\n")) if (line.startsWith("data:") && (line.includes('"usage') || line.includes('"error"'))) this.#read(line.slice(5));
   }
 
   /** What the answer said, once it has passed; null when it said nothing of tokens. */
@@ -60,6 +62,7 @@ export class PassingUsage {
       return;
     }
     if (!isJsonObject(value)) return;
+    if (value["type"] === "error" || isJsonObject(value["error"]) || (isJsonObject(value["response"]) && isJsonObject(value["response"]["error"]))) this.error ??= value;
     const holder = [value["message"], value["response"], value].find((each) => isJsonObject(each) && (isJsonObject(each["usage"]) || isJsonObject(each["usageMetadata"])));
     if (!isJsonObject(holder)) return;
     this.#counts = countsOf((holder["usage"] ?? holder["usageMetadata"]) as JsonObject, this.#counts);

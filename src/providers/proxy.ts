@@ -29,6 +29,7 @@ import { Fault } from "../model/faults.ts";
 import type { Parking } from "../model/parking.ts";
 import { callEndOf } from "./call-end.ts";
 import type { Catalogue } from "./catalogue.ts";
+import { ErrorInStream, readFailure } from "./failure.ts";
 import type { Admission, Governor } from "./governor.ts";
 import { limitConnect } from "./http-fetch.ts";
 import { costMicros, priceBound, priceOf } from "./prices.ts";
@@ -252,7 +253,8 @@ export function makeProxy(deps: ProxyDeps): Proxy {
     });
     const isWhole = await passed;
     const counts = meter.end();
-    admission.end({ is: "ok", headers: textHeaders(answer), tokens: counts === null ? null : counts.input + counts.output });
+    if (meter.error === null) admission.end({ is: "ok", headers: textHeaders(answer), tokens: counts === null ? null : counts.input + counts.output });
+    else admission.end(callEndOf(readFailure(new ErrorInStream("in the stream", { cause: meter.error })), course.target.setup.accounts.length, deps.clock.now()));
     const cost = counts === null ? null : costMicros(call.provider, call.model, counts, deps.settings.get(prices));
     const usage: Usage = counts === null ? { ...NO_USAGE, calls: 1 } : { ...counts, calls: 1, costMicros: cost ?? 0, ...(cost === null ? { unpriced: 1 } : {}) };
     // What a broken stream told of its tokens is not all of them.

@@ -8,8 +8,8 @@
  *     node test/harnesses/fleet.ts [--agents 50]
  *
  * Each provider allows 15 requests a minute, then 60, then answers 529 to everything for three minutes.
- * Last result (two cores that seven others used as well, 2026-11-29): 52 of 52 succeeded in 411 s, at most 15
- * in the fullest minute of the slow phase; the two that were spawned into the wall waited it out in 217 and 213 s.
+ * Last result (two cores that seven others used as well, 2026-11-29): 52 of 52 succeeded in 421 s, the
+ * coding agents with four calls each; the two that were spawned into the wall waited it out in 227 s.
  *
  * Installs the coding agents first, unless they are there (`YARD_HARNESSES` names the folder).
  */

@@ -107,3 +107,42 @@ test("fifty children under a limit and a wall: none fails, and none comes while 
   const during = log.filter(({ arrivedAt }) => arrivedAt > wall.arrivedAt + 500 && arrivedAt < wall.arrivedAt + 3000);
   assert.deepEqual(during.map(({ arrivedAt }) => arrivedAt - wall.arrivedAt), []);
 });
+
+test("a provider that refuses every other call fails nobody: twenty agents with three calls each", async (t) => {
+  const standin = await startStandin({ faults: [{ step: "fail 429 after 100ms times 1000000", probability: 0.5 }] });
+  t.after(() => standin.close());
+  const gateway = await startGateway(t, { config: { "models.providers": { p: provider(standin.url) }, "agents.defaults.model": "p/m", "agents.defaults.subagents.maxConcurrent": 20, "messages.messageWaitMs": 0 } });
+  const task = '! call list {"path":"."} then call list {"path":"."} then say done';
+  const spawned = await Promise.all(Array.from({ length: 20 }, (_, n) => gateway.api<{ taskId: string }>("POST", "/api/spawns", { task: `agent ${n}\n${task}`, label: `agent-${n}` })));
+  for (const { taskId } of spawned) await gateway.waitEvent((event) => event.type === "task.ended" && event.taskId === taskId, { timeoutMs: 120_000 });
+  const tasks = await Promise.all(spawned.map(({ taskId }) => gateway.api<{ state: string }>("GET", `/api/tasks/${taskId}`)));
+  assert.deepEqual(new Set(tasks.map(({ state }) => state)), new Set(["succeeded"]));
+  assert.ok(standin.log().filter(({ status }) => status === 429).length > 20, "it did refuse");
+});
+
+test("twelve parked children and a kill in the middle of the wall: afterwards they go on in the order in which they began, one first and then more, none before its end", async (t) => {
+  const standin = await startStandin({ firstByteMs: 200, totalMs: 300, faults: [{ step: "fail 529 after 8s times 1" }] });
+  t.after(() => standin.close());
+  const gateway = await startGateway(t, { config: { "models.providers": { p: provider(standin.url) }, "agents.defaults.model": "p/m", "agents.defaults.subagents.maxConcurrent": 12 } });
+  const names: string[] = [];
+  for (let n = 0; n < 12; n++) {
+    const { taskId } = await gateway.api<{ taskId: string }>("POST", "/api/spawns", { task: `child ${n}`, label: `child-${n}` });
+    await gateway.waitEvent((event) => event.type === "turn.started" && event.taskId === taskId);
+    if (n === 0) while (standin.stats().requests < 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    names.push(taskId);
+  }
+  while ((await gateway.api<LanesAnswer>("GET", "/api/lanes")).parked.length < 12) await new Promise((resolve) => setTimeout(resolve, 20));
+  await gateway.kill9();
+  await gateway.start();
+  for (const taskId of names) await gateway.waitEvent((event) => event.type === "task.ended" && event.taskId === taskId, { timeoutMs: 60_000 });
+  const [refused, ...answered] = standin.log();
+  assert.equal(refused!.status, 529);
+  const came = answered.map(({ userTexts, arrivedAt }) => ({ child: Number(/child (\d+)/.exec(userTexts.join())![1]), arrivedAt }));
+  assert.deepEqual(came.map(({ child }) => child).sort((a, b) => a - b), names.map((_, n) => n), "each once");
+  // Those that are let through together may overtake each other on their way.
+  const wrong = came.flatMap((early, n) => came.slice(n + 1).filter((late) => late.child < early.child && late.arrivedAt - early.arrivedAt > 200).map((late) => `${late.child} after ${early.child}`));
+  assert.deepEqual(wrong, [], "in their order");
+  assert.ok(answered[0]!.arrivedAt - refused!.arrivedAt >= 8_000);
+  assert.deepEqual(answered.slice(0, 2).map(({ inFlight }) => inFlight), [1, 1], "one goes first, and is awaited");
+  for (const [n, { inFlight }] of answered.entries()) assert.ok(inFlight <= 1 + n, "and each that comes back lets one more in");
+});

@@ -49,6 +49,7 @@ async function work(turn: AgentTurn, deps: NativeDeps): Promise<AgentEnd> {
   const said: string[] = [];
   let usage = NO_USAGE;
   const called = new Set<string>();
+  let asked = 0;
   /** What was denied in this turn is offered from then on, also when it is rare. */
   const denied = new Set<string>();
   /** The tool that the next answer must call. */
@@ -97,7 +98,7 @@ async function work(turn: AgentTurn, deps: NativeDeps): Promise<AgentEnd> {
     await turn.journal.flush();
     const request = {
       model: turn.model, system: turn.system, now: turn.now, messages, tools: listedTools(turn.tools, messages, denied), ...(toolChoice === null ? {} : { toolChoice: { tool: toolChoice } }),
-      cacheKey: turn.started.session, turn: turn.started.turnId, person: isForPerson(turn.started), signal: turn.signal,
+      cacheKey: turn.started.session, turn: turn.started.turnId, ...(asked++ === 0 && turn.started.attempt > 1 ? { began: turn.started.startedAt } : {}), person: isForPerson(turn.started), signal: turn.signal,
     };
     const onFrame = (frame: ModelFrame): void => turn.onFrame(frame);
     const { answer: given, last } = turn.budgeted === null ? { answer: await deps.models.call(request, onFrame), last: undefined } : await turn.budgeted(request, onFrame);
