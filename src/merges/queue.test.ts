@@ -317,6 +317,9 @@ test("the radar warns both sides of a conflict to come once, and tells who has r
   await radar.look();
   assert.deepEqual(heard.map(({ kind, workspace, other, paths }) => [kind, workspace, other, paths]).toSorted(), [["overlap", one!.id, two!.id, ["add.ts"]], ["overlap", two!.id, one!.id, ["add.ts"]]].toSorted());
   assert.equal(git(one!.dir, "status", "--porcelain"), " M add.ts");
+  const objects = git(yard.repository, "count-objects");
+  await radar.look();
+  assert.equal(git(yard.repository, "count-objects"), objects, "a look at work that rests leaves nothing in the repository");
   heard.length = 0;
   await land(yard, one!);
   while (heard.length < 2) await new Promise(setImmediate);

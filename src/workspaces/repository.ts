@@ -209,9 +209,13 @@ export class Repository {
     });
   }
 
-  /** @param author  whose work it is; ours when absent. */
-  async commitTree(tree: string, parents: readonly string[], message: string, author?: { readonly name: string; readonly email: string; readonly date: string }): Promise<string> {
-    const env = author === undefined ? {} : { GIT_AUTHOR_NAME: author.name || "unknown", GIT_AUTHOR_EMAIL: author.email, GIT_AUTHOR_DATE: author.date };
+  /**
+   * @param author  whose work it is; ours when absent.
+   * @param date    when it is committed, as git writes it; now when absent.
+   */
+  async commitTree(tree: string, parents: readonly string[], message: string, author?: { readonly name: string; readonly email: string; readonly date: string }, date?: string): Promise<string> {
+    const committed = date === undefined ? {} : { GIT_COMMITTER_DATE: date };
+    const env = author === undefined ? committed : { ...committed, GIT_AUTHOR_NAME: author.name || "unknown", GIT_AUTHOR_EMAIL: author.email, GIT_AUTHOR_DATE: author.date };
     return this.git.text(this.place, ["commit-tree", tree, ...parents.flatMap((parent) => ["-p", parent])], { input: message.endsWith("\n") ? message : `${message}\n`, env });
   }
 

@@ -14,7 +14,7 @@ import type { Settings } from "../base/setting.ts";
 import { asFault, Fault } from "../model/faults.ts";
 import type { TestCommand, TestEvidence } from "../model/merge.ts";
 import { claimProblem, claimsOverlap, mayChange } from "../model/path-claims.ts";
-import type { ChangedFile, Commit, NewWorkspace, Workspace, WorkspaceState, WorkspaceStatus } from "../model/workspace.ts";
+import { GATEWAY_AUTHOR, type ChangedFile, type Commit, type NewWorkspace, type Workspace, type WorkspaceState, type WorkspaceStatus } from "../model/workspace.ts";
 import { copyIgnored } from "./copy-ignored.ts";
 import type { Git } from "./git.ts";
 import { NO_OBJECT, Repository } from "./repository.ts";
@@ -27,6 +27,7 @@ const BACKUPS = "refs/yard/backup";
 const BENCH_PREFIX = "merge_";
 /** Folders that are on their way out; none outlives the next start for long. */
 const GONE_PREFIX = "gone_";
+const GATEWAY = { name: GATEWAY_AUTHOR, email: "yard@localhost" };
 const OUTPUT_MAX_BYTES = 65_536;
 /** One that failed holds no ports; it goes without the step between. */
 const GOING: readonly WorkspaceState[] = ["removing", "failed"];
@@ -407,7 +408,8 @@ export class Worktrees implements Workspaces {
   async #snapshotOf(repository: Repository, dir: string): Promise<string> {
     const place = repository.placeOf(dir);
     const head = await repository.head(place);
-    return repository.commitTree(await repository.treeOfFiles(place), [head], "yard: a snapshot of unfinished work");
+    // Without a time of its own, so that the radar's looks at work that rests leave nothing new in the repository.
+    return repository.commitTree(await repository.treeOfFiles(place), [head], "yard: a snapshot of unfinished work", { ...GATEWAY, date: "@0 +0000" }, "@0 +0000");
   }
 
   /** Keeps a commit for ever. @returns the ref. */
