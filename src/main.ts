@@ -13,6 +13,7 @@ import { makeAcpAgent } from "./agents/acp/acp-agent.ts";
 import { makeCatalogue } from "./agents/acp/catalogue.ts";
 import { examineHarnesses } from "./agents/acp/doctor.ts";
 import { HarnessHost } from "./agents/acp/harness-host.ts";
+import { makeSandbox } from "./agents/acp/sandbox.ts";
 import { makePrograms } from "./agents/acp/programs.ts";
 import type { Agent } from "./agents/agent.ts";
 import { makeNativeAgent } from "./agents/native/native.ts";
@@ -270,6 +271,7 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
   const catalogue = makeCatalogue(config, (command) => programs.find(command));
   let swept: Promise<void> = Promise.resolve();
   const tokens = makeTokenMint({ store, clock, random });
+  const sandbox = makeSandbox({ clock, log, random, processes, installation, environment: inherited, stateDir: config.home });
   const lender = makeToolLender({ tokens, address: listening, program: { command: process.execPath, args: [fileURLToPath(new URL("../bin/yard.mjs", import.meta.url)), "mcp"] }, log });
   const harnesses = new HarnessHost({
     clock,
@@ -294,6 +296,7 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
     availableMb: availableMemoryMb,
     swept: () => swept,
     lendTools: (session) => lender.lend(session),
+    sandbox,
   });
   const acp = makeAcpAgent({
     host: harnesses,
@@ -305,7 +308,8 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
     tell: (session, text, code) => store.notice({ session, text, level: "warn", code, entry: true }),
     place: { fences: (cwd, fences) => currentFences(worktrees, cwd, fences), read: (cwd, path) => agentNews.read(cwd, path), takeNews: (cwd) => agentNews.take(cwd) },
   });
-  const harnessReport = () => examineHarnesses({ catalogue, harnesses, programs, settings: config, credential, home: inherited["HOME"], availableMb: availableMemoryMb });
+  const harnessReport = () => examineHarnesses({ catalogue, harnesses, programs, settings: config, credential, home: inherited["HOME"], availableMb: availableMemoryMb, sandbox: sandbox.state });
+  const harnessDoctor = async () => (await sandbox.tried(), harnessReport());
   const endings = {
     endSession: async (session: SessionKey) => void (await Promise.all([commands.endSession(session), harnesses.close(session)])),
     endTurn: (turn: TurnId) => commands.endTurn(turn),
@@ -321,7 +325,7 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
     folder: join(config.home, "mcp"),
     version: packageVersion(),
   });
-  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: { catalogue, harnesses, report: harnessReport }, mask: (text) => makeMask(config.secrets())(text), projects: (session) => plans.toldTo(session) });
+  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: { catalogue, harnesses, report: harnessReport, doctor: harnessDoctor }, mask: (text) => makeMask(config.secrets())(text), projects: (session) => plans.toldTo(session) });
   const { frontDoor, grove, runner, besideCalls, scheduler, timekeeper, model, outsideTools, allTools } = conversations;
   const plans: PlanRunner = new PlanRunner({ store, trees: grove, workspaces: worktrees, merges, settings: config, clock, random, log });
   const courier = new Courier({ store, settings: config, clock, random, log, ownSecret: () => webhookSecretFrom(config.token()) });
@@ -358,6 +362,7 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
     commands: () => conversations.slashCommands,
     toolServers: () => toolServers.views(),
     harnessReport,
+    harnessDoctor,
     settings: config,
     clock,
     random,
@@ -411,7 +416,7 @@ export interface ConversationParts {
   readonly commands: Pick<Commands, "endSession" | "endTurn">;
   /** Who works on turns of harness sessions, and the harnesses there are; null where there are no processes. */
   readonly acp: Agent | null;
-  readonly harnesses: { readonly catalogue: HarnessCatalogue; readonly harnesses: Harnesses; readonly report: () => HarnessReport } | null;
+  readonly harnesses: { readonly catalogue: HarnessCatalogue; readonly harnesses: Harnesses; readonly report: () => HarnessReport; readonly doctor: () => Promise<HarnessReport> } | null;
   /** Takes secrets out of what tools say. */
   readonly mask?: (text: string) => string;
   /** The plans of a conversation; none where there is no git. */

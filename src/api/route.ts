@@ -65,6 +65,8 @@ export interface RouteDeps {
   readonly files?: Pick<StoreFiles, "check" | "backups"> & { backup(): Promise<Backup> };
   /** What is known of coding agents on this machine; absent = there are no such routes. */
   readonly harnessReport?: () => HarnessReport;
+  /** The same, after trying what can be tried. */
+  readonly harnessDoctor?: () => Promise<HarnessReport>;
   /**
    * Answers how long people would wait, off this thread; absent = there is no such route.
    * @throws {Fault} BAD_REQUEST, SIMULATION_BUSY, SIMULATION_TOO_LONG; the signal's reason.

@@ -516,6 +516,11 @@ export const FAULTS = {
     httpStatus: 403,
     text: ({ agent, cwd, files }) => `${cwd} holds ${files}, by which ${agent} would run commands or change its settings; look at them, then add the folder to acp.trustedWorkspaces, or remove them`,
   }),
+  ACP_SANDBOX_MISSING: fault<{ agent: string; why: string }>({
+    kind: "outside",
+    httpStatus: 424,
+    text: ({ agent, why }) => `${agent} is not started: acp.sandbox is required, and there is none (${why}); "yard acp doctor" says what is missing`,
+  }),
   ACP_NO_MEMORY: fault<{ agent: string; needsMb: number; availableMb: number }>({
     kind: "busy",
     httpStatus: 503,

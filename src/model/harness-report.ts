@@ -22,7 +22,7 @@ export interface HarnessFinding {
   readonly isCustom: boolean;
 }
 
-export type HarnessProblemCode = "ACP_DISABLED" | "ACP_BACKEND_MISSING" | "ACP_LOGIN_MISSING" | "ACP_NO_MEMORY" | "ACP_UNSANDBOXED";
+export type HarnessProblemCode = "ACP_DISABLED" | "ACP_BACKEND_MISSING" | "ACP_LOGIN_MISSING" | "ACP_NO_MEMORY" | "ACP_UNSANDBOXED" | "ACP_SANDBOX_MISSING";
 
 export interface HarnessReport {
   /** At least one harness is here, may be started, and is not known to lack a login. */

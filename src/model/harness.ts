@@ -23,6 +23,10 @@ export interface HarnessQuirks {
   readonly loadOnlyAfterMinute?: boolean;
   /** A rejected permission ends the turn as cancelled, although nobody cancelled it. */
   readonly rejectionEndsTurn?: boolean;
+  /** It puts the commands that it runs into a sandbox of its own, which does not work inside of another. */
+  readonly ownSandbox?: boolean;
+  /** Where an update says that the turn has failed although it will end as if it were done, and what stands there then. */
+  readonly failureAt?: { readonly path: readonly string[]; readonly value: string };
 }
 
 /** A tool of a harness that only reads: which argument is the path, and which others it may have. */
@@ -60,6 +64,8 @@ export interface HarnessSpec {
   readonly mode: string | null;
   /** Modes in which it acts without asking; refused unless everything is approved anyway. */
   readonly unaskedModes: readonly string[];
+  /** The same for options: the values with which it acts without asking. */
+  readonly unaskedOptions: Readonly<Record<string, readonly (string | boolean)[]>>;
   readonly quirks: HarnessQuirks;
   /** Where a tool call carries the tool's own name, e.g. ["_meta", "claudeCode", "toolName"]; never its title. Null: nowhere. */
   readonly toolNameAt: readonly string[] | null;
@@ -67,6 +73,9 @@ export interface HarnessSpec {
   readonly readingTools: Readonly<Record<string, ReadingTool>>;
   /** What one session of it takes, megabytes of proportional memory. */
   readonly memoryMb: number;
+  /** Hosts that it cannot work without, and folders below the home folder that it writes to: what a sandbox lets through. */
+  readonly hosts: readonly string[];
+  readonly writes: readonly string[];
   /** Files or folders in a workspace that make it run commands or change its settings by themselves. */
   readonly projectFiles: readonly string[];
   /** What a login of its own leaves behind below the home folder, where every session finds it. */
@@ -82,6 +91,12 @@ export interface HarnessCatalogue {
   find(id: string): HarnessSpec | null;
   list(): readonly HarnessSpec[];
 }
+
+export const SANDBOX_MODES = ["off", "auto", "required"] as const;
+export type SandboxMode = (typeof SANDBOX_MODES)[number];
+
+/** Whether harnesses can be put into a sandbox here; known once it was tried. */
+export type SandboxState = { readonly at: "untried" } | { readonly at: "works" } | { readonly at: "broken"; readonly why: string };
 
 export const HARNESS_STATES = ["starting", "ready", "running", "closed", "lost"] as const;
 export type HarnessState = (typeof HARNESS_STATES)[number];

@@ -5,7 +5,7 @@
  * operator's own conversations reach all. What a name means is never guessed.
  */
 import { isAbsolute } from "node:path";
-import { acpEnabled, allowUnsandboxed, permissionMode } from "../agents/acp/settings.ts";
+import { acpEnabled, allowUnsandboxed, permissionMode, sandboxMode } from "../agents/acp/settings.ts";
 import type { Clock } from "../base/clock.ts";
 import type { SessionKey } from "../base/ids.ts";
 import type { Log } from "../base/log.ts";
@@ -35,6 +35,8 @@ export interface AcpCommandDeps {
   readonly harnesses: Harnesses;
   readonly catalogue: HarnessCatalogue;
   readonly report: () => HarnessReport;
+  /** The same, after trying what can be tried. */
+  readonly doctor: () => Promise<HarnessReport>;
   readonly settings: Settings;
   readonly clock: Clock;
   readonly log: Log;
@@ -51,7 +53,7 @@ export function acpCommand(deps: AcpCommandDeps): Command {
       const [action = "", rest] = cutFirst(text);
       switch (action) {
         case "doctor":
-          return reportText(deps.report());
+          return reportText(await deps.doctor());
         case "spawn":
           return spawn(session, rest);
         case "steer":
@@ -213,7 +215,7 @@ export function acpCommand(deps: AcpCommandDeps): Command {
     const standing = await store.standingApprovals(session);
     const { approvals } = await store.approvals({ state: "pending", place: session, limit: SESSIONS_MAX });
     return [
-      `Ceiling: ${mode}${mode === "approve-all" && !settings.get(allowUnsandboxed) ? " (acts as approve-reads: acp.allowUnsandboxed is off)" : ""}.`,
+      `Ceiling: ${mode}${mode === "approve-all" && !settings.get(allowUnsandboxed) ? ` (acts as approve-reads outside of a sandbox; acp.sandbox is ${settings.get(sandboxMode)})` : ""}.`,
       ...approvals.map(({ id, holder, tool, what }) => `waits: ${id} · ${holder} · ${tool}: ${oneLine(what)}`),
       ...standing.map(({ holder, tool, what, cwd: folder }) => `approved for good: ${holder} · ${tool}: ${oneLine(what)} · in ${folder}`),
       ...(standing.length > 0 ? ["/acp permissions reset forgets them."] : []),

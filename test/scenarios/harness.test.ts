@@ -347,6 +347,81 @@ test("words for a running harness go in by its own method, or become its next tu
   assert.equal((await cannot.ended(later)).result, "echo: left!");
 });
 
+// ── the tools that it is lent ──────────────────────────────────────────────────────────────
+
+test("a harness is lent the session tools: it hands work to another below its own session, and the token dies with its process", async (t) => {
+  const cwd = workFolder(t);
+  const gateway = await startGateway(t, { config: harnessConfig(cwd, {}, { "agents.defaults.subagents.maxSpawnDepth": 2 }) });
+  const child = JSON.stringify([{ say: "found it" }]);
+  const steps: readonly Step[] = [
+    { attempt: "tool", at: "" },
+    { attempt: "tool", at: "sessions_spawn", input: { task: child, runtime: "acp", agent: "scripted", label: "helper" } },
+    { attempt: "tool", at: "sessions_yield", input: { timeoutSeconds: 60 } },
+    { attempt: "tool", at: "board" },
+    { attempt: "tool", at: "claims" },
+  ];
+  const { task } = await gateway.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent: "scripted", cwd, task: JSON.stringify(steps), wait: true, waitSeconds: 60 });
+  const [list, spawned, yielded, board, claims] = task!.result!.trimEnd().split("\n");
+  assert.match(list!, /board,claims,.*memory,.*sessions_send,sessions_spawn,sessions_yield/);
+  assert.match(spawned!, /accepted/);
+  assert.match(yielded!, /found it/);
+  assert.match(board!, /"column":"done".*helper/);
+  assert.match(claims!, /"yours":\[\]/);
+  const { flows } = await gateway.api<{ flows: { flowId: string }[] }>("GET", "/api/flows");
+  const { tasks } = await gateway.api<{ tasks: { label: string; flowId: string }[] }>("GET", "/api/tasks");
+  assert.equal(tasks.find(({ label }) => label === "helper")!.flowId, task!.flowId, `one tree, of ${flows.length}`);
+  await allGone(cwd);
+  for (const until = Date.now() + 10_000; ; await new Promise((resolve) => setTimeout(resolve, 50))) {
+    const { tokens } = await gateway.api<{ tokens: { scope: string; revokedAt: number | null }[] }>("GET", "/api/tokens");
+    if (tokens.length === 2 && tokens.every(({ revokedAt }) => revokedAt !== null)) break;
+    assert.ok(Date.now() < until, `each process had one, and it is taken back: ${JSON.stringify(tokens)}`);
+  }
+});
+
+test("a harness that speaks no HTTP gets the session tools as a program, and with acp.sessionTools off there are none", async (t) => {
+  const { gateway, run, cwd } = await bench(t, { tools: "program" });
+  assert.equal((await run("hello")).state, "succeeded");
+  const [server] = heardBy(cwd).find(({ method }) => method === "session/new")!.params.mcpServers;
+  assert.deepEqual([server.name, server.args.at(-1), server.env.map(({ name }: { name: string }) => name)], ["yardmaster", "mcp", ["YARD_TOKEN", "YARD_PORT"]]);
+  await gateway.api("PATCH", "/api/config", { "acp.sessionTools": false });
+  await run("hello again");
+  assert.deepEqual(heardBy(cwd).findLast(({ method }) => method === "session/new")!.params.mcpServers, []);
+  await allGone(cwd);
+});
+
+test("what a harness says between two prompts is in the next turn's log, and what it says before its session has a name is not lost", async (t) => {
+  const cwd = workFolder(t);
+  const gateway = await startGateway(t, { config: harnessConfig(cwd, { early: true }) });
+  const say = async (text: string): Promise<string> => (await gateway.send(text, { session: "agent:main:api:direct:ann" })).commandReply ?? "";
+  await say(`/acp spawn scripted --bind here --cwd ${cwd}`);
+  await gateway.ask(JSON.stringify([{ say: "one" }, { afterwards: [{ sleep: 50 }, { update: { sessionUpdate: "from_the_future", n: 1 } }] }]), { session: "agent:main:api:direct:ann" });
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await gateway.ask("two", { session: "agent:main:api:direct:ann" });
+  const { sessions } = await gateway.api<{ sessions: { key: string }[] }>("GET", "/api/sessions?kind=acp");
+  const event = await gateway.waitEvent(({ type, data }) => type === "harness.update" && JSON.stringify(data).includes("from_the_future"), { session: sessions[0]!.key });
+  assert.equal(event.data["kind"], "stray");
+  assert.match(await say("/acp status"), /context 77 of 100 tokens/, "told before session/new was answered");
+});
+
+test("a harness that ends as if it were done although it says that it failed has failed", async (t) => {
+  const cwd = workFolder(t);
+  const gateway = await startGateway(t, { config: harnessConfig(cwd, {}, { "acp.agents": { codex: scripted(cwd) } }) });
+  const failing = [{ update: { sessionUpdate: "session_info_update", _meta: { codex: { threadStatus: { type: "systemError" } } } } }, { say: "We are experiencing high demand." }];
+  const run = async (steps: readonly object[]): Promise<ApiTask> => (await gateway.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent: "codex", cwd, task: JSON.stringify(steps), wait: true, waitSeconds: 60 })).task!;
+  assert.match((await run(failing)).fault!.message, /could not go on: We are experiencing high demand/);
+  assert.equal((await run([...failing, { update: { sessionUpdate: "session_info_update", _meta: { codex: { threadStatus: { type: "active" } } } } }])).state, "succeeded", "it came round");
+});
+
+test("a harness that switches its questions off by an option is ended, as by a mode", async (t) => {
+  const cwd = workFolder(t);
+  const gateway = await startGateway(t, { config: harnessConfig(cwd, {}, { "acp.agents": { copilot: scripted(cwd) } }) });
+  const option = { id: "allow_all", name: "Allow all", category: "permissions", type: "select", currentValue: "on", options: [{ value: "on" }, { value: "off" }] };
+  const steps = [{ update: { sessionUpdate: "config_option_update", configOptions: [option] } }, { sleep: 2_000 }, { say: "done as I like" }];
+  const { task } = await gateway.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent: "copilot", cwd, task: JSON.stringify(steps), wait: true, waitSeconds: 60 });
+  assert.match(task!.fault!.message, /allow_all=on, in which it asks nobody/);
+  await allGone(cwd);
+});
+
 // ── where and how it starts ─────────────────────────────────────────────────────────────────
 
 test("a harness that is not there, a folder that is not there and a name that nobody knows are said at once, with what to do", async (t) => {

@@ -7,6 +7,7 @@
  */
 import { spawn } from "node:child_process";
 import { appendFileSync, closeSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
@@ -18,6 +19,10 @@ export interface Manner {
   readonly load?: boolean;
   readonly resume?: boolean;
   readonly steer?: boolean;
+  /** Tells of its session before it has answered with its name. */
+  readonly early?: boolean;
+  /** `program`: it takes tool servers over standard streams only. */
+  readonly tools?: "program";
   /** Updates sent while a session is loaded. */
   readonly replay?: number;
   readonly modes?: readonly string[];
@@ -45,6 +50,8 @@ export type Step =
   | { readonly call: string; readonly params: object }
   | { readonly write: { readonly path: string; readonly text: string } }
   | { readonly misdeed: Misdeed }
+  /** Does something with a file, a port of this machine or a tool of the server that it was lent, and says how that went. */
+  | { readonly attempt: "read" | "write" | "connect" | "tool"; readonly at: string; readonly input?: object }
   | { readonly child: "setsid" | "plain" }
   | { readonly flood: { readonly lines: number; readonly to: "stdout" | "stderr" } }
   /** Steps that are done the first time only; the file remembers. */
@@ -58,6 +65,7 @@ const ANSWER_EVER = 1 << 30;
 
 let nextId = 1000;
 let sessionId = "";
+let lent: { url: string; headers: readonly { name: string; value: string }[] } | null = null;
 let cancelled: PromiseWithResolvers<void> = Promise.withResolvers();
 let steering: PromiseWithResolvers<string> = Promise.withResolvers();
 const waiting = new Map<number, (answer: { result?: any; error?: any }) => void>();
@@ -93,19 +101,21 @@ async function hear(message: { id?: number; method?: string; params?: any; resul
   appendFileSync(join(STATE, "heard"), `${JSON.stringify({ pid: process.pid, method, params })}\n`);
   const misdeed = manner.at?.[method];
   if (misdeed !== undefined && (await misbehave(misdeed, id))) return;
+  if (params?.mcpServers?.[0] !== undefined) lent = params.mcpServers[0];
   switch (method) {
     case "initialize":
       return send({
         id,
         result: {
           protocolVersion: 1,
-          agentCapabilities: { loadSession: manner.load ?? false, sessionCapabilities: { close: {}, ...(manner.resume ? { resume: {} } : {}) } },
+          agentCapabilities: { mcpCapabilities: { http: manner.tools !== "program" }, loadSession: manner.load ?? false, sessionCapabilities: { close: {}, ...(manner.resume ? { resume: {} } : {}) } },
           ...(manner.steer ? { _meta: { steering: true } } : {}),
         },
       });
     case "session/new":
       sessionId = `s${process.pid}-${nextId++}`;
       writeFileSync(join(STATE, sessionId), "[]");
+      if (manner.early) update({ sessionUpdate: "usage_update", used: 77, size: 100 });
       return send({ id, result: { sessionId, ...traits() } });
     case "session/load":
     case "session/resume": {
@@ -224,7 +234,33 @@ async function take(step: Step): Promise<"cancelled" | void> {
     return say(`${step.call}: ${JSON.stringify(error === undefined ? result : { code: error.code, message: error.message })}\n`);
   }
   if ("write" in step) return writeFileSync(step.write.path, step.write.text);
+  if ("attempt" in step) return say(`${step.attempt} ${step.at}: ${await attempted(step)}\n`);
   if ("misdeed" in step) await misbehave(step.misdeed, undefined);
+}
+
+async function attempted({ attempt, at, input }: Extract<Step, { attempt: string }>): Promise<string> {
+  try {
+    switch (attempt) {
+      case "read":
+        return readFileSync(at, "utf8");
+      case "write":
+        writeFileSync(at, "x");
+        return "written";
+      case "connect":
+        return await new Promise((resolve) => connect(Number(at), "127.0.0.1").once("connect", () => resolve("connected")).once("error", () => resolve("refused")));
+      case "tool": {
+        const response = await fetch(lent!.url, {
+          method: "POST",
+          headers: { "content-type": "application/json", ...Object.fromEntries(lent!.headers.map(({ name, value }) => [name, value])) },
+          body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: at === "" ? "tools/list" : "tools/call", params: at === "" ? {} : { name: at, arguments: input ?? {} } }),
+        });
+        const { result } = (await response.json()) as any;
+        return at === "" ? result.tools.map(({ name }: any) => name).sort().join(",") : result.content[0].text;
+      }
+    }
+  } catch (cause) {
+    return `failed ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`;
+  }
 }
 
 /** @returns false when the answer comes all the same. */

@@ -25,7 +25,7 @@ import { shortenMiddle } from "../shorten.ts";
 import type { HarnessFiles } from "./files.ts";
 import type { HarnessHost } from "./harness-host.ts";
 import { HarnessGone, type HarnessProcess, type PermissionChoice, type PromptEnd, type PromptSink } from "./harness-process.ts";
-import { judge, pathsChangedBy, pathsReadBy } from "./permissions.ts";
+import { judge, pathsChangedBy, pathsReadBy, textAt } from "./permissions.ts";
 import { approvalSeconds } from "./settings.ts";
 import { TurnRecord, usageOf } from "./turn-record.ts";
 import { textIn } from "./traits.ts";
@@ -77,6 +77,8 @@ class HarnessTurn {
   #usage: Usage = NO_USAGE;
   /** What is waited for besides the harness itself. */
   #waits = 0;
+  /** It said that it failed, and will end all the same as if it were done. */
+  #hasFailed = false;
   /** Why the harness had to be started again in this turn. */
   #lost: string | null = null;
   /** Files that the harness was allowed to change in this turn, as it named them. */
@@ -116,9 +118,10 @@ class HarnessTurn {
     this.#record ??= new TurnRecord(this.#turn, harness.spec, () => this.#deps.clock.now());
     const isFresh = !harness.wasPrompted;
     if (isFresh) journal.event({ type: "harness.state", turnId: started.turnId, data: { harness: harness.spec.id, state: "started", pid: harness.pid, how: this.#howItGoesOn(harness) } });
-    if (this.#deps.host.mustLeaveMode(harness)) throw new Fault("ACP_MODE_REFUSED", { mode: harness.traits.mode! });
+    const unasked = this.#deps.host.unaskedIn(harness);
+    if (unasked !== null) throw new Fault("ACP_MODE_REFUSED", { mode: unasked });
     if (isFresh) await this.#tellOfLoss(harness);
-    if (isFresh && this.#deps.host.ceiling === "approve-all") {
+    if (isFresh && !harness.isSandboxed && this.#deps.host.ceilingOf(harness) === "approve-all") {
       await this.#deps.tell(started.session, `${harness.spec.id} may do everything without being asked about, with all rights of the user that runs the gateway (acp.permissionMode is approve-all).`, "HARNESS_UNSANDBOXED");
     }
     await this.#record.flush();
@@ -197,6 +200,7 @@ class HarnessTurn {
     this.#usage = addUsage(this.#usage, used);
     await this.#record.flush();
     const failed = (problem: string): Fault => new Fault("ACP_TURN_FAILED", { agent: harness.spec.id, problem });
+    if (this.#hasFailed) throw failed(`could not go on${text.trim() === "" ? "" : `: ${text.trim().slice(0, WHAT_MAX_CHARS)}`}`);
     if (stopReason === "refusal") throw failed(`refused to go on${text === "" ? "" : `: ${text.slice(0, WHAT_MAX_CHARS)}`}`);
     if (stopReason === "cancelled" && text === "") throw failed("stopped because something that it asked for was denied");
     if (text.trim() === "") throw failed(`ended (${stopReason}) without a word`);
@@ -210,7 +214,11 @@ class HarnessTurn {
         record.update(update);
         for (const path of pathsReadBy(update)) this.#deps.place.read(harness.cwd, path);
         // It gave itself leave to act without asking.
-        if (this.#deps.host.mustLeaveMode(harness)) harness.fail(`it went into the mode ${harness.traits.mode}, in which it asks nobody`);
+        const unasked = this.#deps.host.unaskedIn(harness);
+        if (unasked !== null) harness.fail(`it went into the mode ${unasked}, in which it asks nobody`);
+        const { failureAt } = harness.spec.quirks;
+        const said = failureAt === undefined ? null : textAt(update, failureAt.path);
+        if (said !== null) this.#hasFailed = said === failureAt!.value;
       },
       stray: (params) => record.keep({ sessionUpdate: "stray", params }),
       permission: (call, options, signal) => this.#decide(harness, call, options, signal),
@@ -221,7 +229,7 @@ class HarnessTurn {
   async #decide(harness: HarnessProcess, asked: JsonObject, options: readonly PermissionKind[], signal: AbortSignal): Promise<PermissionChoice> {
     const { host, files } = this.#deps;
     const call = this.#record.asked(asked);
-    const { verdict, tool, path, isRead } = await judge(call, { spec: harness.spec, mode: host.ceiling, cwd: harness.cwd, files });
+    const { verdict, tool, path, isRead } = await judge(call, { spec: harness.spec, mode: host.ceilingOf(harness), cwd: harness.cwd, files });
     const what = textIn(call, "title") ?? tool ?? "something";
     // Ours is the word on what only reads; everything else that names a file may change it.
     const outside = verdict === "deny" || isRead ? null : await this.#outside(harness, pathsChangedBy(call));
@@ -236,7 +244,7 @@ class HarnessTurn {
   }
 
   async #allows(harness: HarnessProcess, { tool, input, path }: { tool: string; input: JsonObject; path: string | null }, signal: AbortSignal): Promise<boolean> {
-    const mode = this.#deps.host.ceiling;
+    const mode = this.#deps.host.ceilingOf(harness);
     if (tool === "fs/read_text_file" && path !== null) this.#deps.place.read(harness.cwd, path);
     if (tool === "fs/write_text_file" && path !== null && (await this.#outside(harness, [path])) !== null) {
       this.#record.keep({ sessionUpdate: "permission", tool, path, verdict: "outside", choice: "deny" });

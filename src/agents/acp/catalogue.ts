@@ -25,9 +25,9 @@ export function makeCatalogue(settings: Settings, locate: (command: string) => s
 }
 
 const UNKNOWN: Omit<HarnessSpec, "id" | "title" | "command"> = {
-  args: [], env: {}, envFrom: [], proxied: false, proxyEnv: {}, configDirs: {}, cwd: null, modes: [], unaskedModes: [], mode: null, quirks: {}, toolNameAt: null, readingTools: {}, memoryMb: MEMORY_MB, projectFiles: [], loginFiles: [], keepsLoginElsewhere: false, loginHint: "", install: [],
+  args: [], env: {}, envFrom: [], proxied: false, proxyEnv: {}, configDirs: {}, cwd: null, modes: [], unaskedModes: [], unaskedOptions: {}, mode: null, quirks: {}, toolNameAt: null, readingTools: {}, memoryMb: MEMORY_MB, hosts: [], writes: [], projectFiles: [], loginFiles: [], keepsLoginElsewhere: false, loginHint: "", install: [],
 };
 
-function specOf(id: string, { env, envFrom, proxy = false, ...changes }: CustomHarness, base: Omit<HarnessSpec, "id" | "title" | "command"> & Partial<HarnessSpec>): HarnessSpec {
-  return { id, title: id, command: id, ...base, ...changes, proxied: proxy, env: { ...base.env, ...(proxy ? base.proxyEnv : {}), ...env }, envFrom: [...base.envFrom, ...(envFrom ?? [])] };
+function specOf(id: string, { env, envFrom, proxy = false, hosts, writes, ...changes }: CustomHarness, base: Omit<HarnessSpec, "id" | "title" | "command"> & Partial<HarnessSpec>): HarnessSpec {
+  return { id, title: id, command: id, ...base, ...changes, proxied: proxy, hosts: [...base.hosts, ...(hosts ?? [])], writes: [...base.writes, ...(writes ?? [])], env: { ...base.env, ...(proxy ? base.proxyEnv : {}), ...env }, envFrom: [...base.envFrom, ...(envFrom ?? [])] };
 }

@@ -18,7 +18,7 @@ function machine(t: TestContext, given: Readonly<Record<string, unknown>> = {}) 
   const settings: Settings = { get: <T>(setting: Setting<T>) => (given[setting.key] as T | undefined) ?? setting.fallback, isSet: () => false, onChange: () => () => {} };
   const programs = makePrograms({ path: bin, home });
   const examine = (environment: Readonly<Record<string, string>> = {}, availableMb = 8000) =>
-    examineHarnesses({ catalogue: makeCatalogue(settings, (command) => programs.find(command)), harnesses: { waiting: () => [] }, programs, settings, credential: (name) => environment[name], home, availableMb: () => availableMb });
+    examineHarnesses({ catalogue: makeCatalogue(settings, (command) => programs.find(command)), harnesses: { waiting: () => [] }, programs, settings, credential: (name) => environment[name], home, availableMb: () => availableMb, sandbox: { at: "untried" } });
   return { home, bin, programs, examine };
 }
 

@@ -7,10 +7,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Settings } from "../../base/setting.ts";
-import type { HarnessCatalogue, Harnesses, HarnessSpec } from "../../model/harness.ts";
+import type { HarnessCatalogue, Harnesses, HarnessSpec, SandboxMode, SandboxState } from "../../model/harness.ts";
 import type { HarnessFinding, HarnessReport } from "../../model/harness-report.ts";
 import { packageVersionOf, type Programs } from "./programs.ts";
-import { acpAgents, acpEnabled, allowUnsandboxed, memoryReserveMb, permissionMode } from "./settings.ts";
+import { acpAgents, acpEnabled, allowUnsandboxed, memoryReserveMb, permissionMode, sandboxMode } from "./settings.ts";
 
 export interface DoctorDeps {
   readonly catalogue: HarnessCatalogue;
@@ -21,6 +21,7 @@ export interface DoctorDeps {
   readonly credential: (name: string) => string | undefined;
   readonly home: string | undefined;
   readonly availableMb: () => number;
+  readonly sandbox: SandboxState;
 }
 
 export function examineHarnesses(deps: DoctorDeps): HarnessReport {
@@ -41,10 +42,12 @@ export function examineHarnesses(deps: DoctorDeps): HarnessReport {
   if (tooBig.length > 0) {
     problems.push({ code: "ACP_NO_MEMORY", text: `${memory.availableMb} MB are free; ${tooBig.map(({ agent, memoryMb }) => `${agent} needs ${memoryMb}`).join(", ")}, and ${memory.reserveMb} are kept back`, steps: ["a start waits for memory; close something, or lower acp.memoryReserveMb"] });
   }
-  if (mode === "approve-all" && !settings.get(allowUnsandboxed)) {
-    problems.push({ code: "ACP_UNSANDBOXED", text: "approve-all acts as approve-reads, for coding agents run without a sandbox", steps: ["yard config set acp.allowUnsandboxed true, if you want that"] });
+  const isSandboxed = settings.get(sandboxMode) !== "off" && deps.sandbox.at === "works";
+  if (mode === "approve-all" && !isSandboxed && !settings.get(allowUnsandboxed)) {
+    problems.push({ code: "ACP_UNSANDBOXED", text: "approve-all acts as approve-reads, for coding agents run without a sandbox", steps: ["yard config set acp.sandbox auto, where one works", "or yard config set acp.allowUnsandboxed true, if you want that"] });
   }
-  return { healthy: settings.get(acpEnabled) && usable.length > 0, problems, agents, permissionMode: mode, sandbox: sandboxOf(deps.programs), memory };
+  if (settings.get(sandboxMode) === "required" && deps.sandbox.at === "broken") problems.unshift({ code: "ACP_SANDBOX_MISSING", text: `acp.sandbox is required, and there is none: ${deps.sandbox.why}`, steps: [process.platform === "linux" ? "apt install bubblewrap socat ripgrep" : "see docs/guides/harnesses.md"] });
+  return { healthy: settings.get(acpEnabled) && usable.length > 0 && !problems.some(({ code }) => code === "ACP_SANDBOX_MISSING"), problems, agents, permissionMode: mode, sandbox: sandboxOf(deps.programs, deps.sandbox, settings.get(sandboxMode)), memory };
 }
 
 function findingOf(spec: HarnessSpec, { programs, credential, home, settings }: DoctorDeps): HarnessFinding {
@@ -73,12 +76,21 @@ function stepsToInstall(agents: readonly HarnessFinding[], programs: Programs): 
   return [...npm, ...agents.filter(({ install }) => install.length > 0).map(({ agent, install }) => `${agent}: ${install.join("; ")}`), "or name a command of your own in acp.agents"];
 }
 
-/** Whether one could be had; harnesses are not put into it. */
-function sandboxOf(programs: Programs): HarnessReport["sandbox"] {
+/** What trying it said; before that, whether what it is made of is here. */
+function sandboxOf(programs: Programs, state: SandboxState, mode: SandboxMode): HarnessReport["sandbox"] {
+  const use = mode === "off" ? "not used (acp.sandbox is off)" : `acp.sandbox is ${mode}`;
+  if (state.at === "works") return { available: true, text: `works: a canary could not get out of it; ${use}` };
+  if (state.at === "broken") return { available: false, text: `none: ${state.why}${missingParts(programs)}; ${use}` };
   const bubblewrap = programs.find("bwrap");
   if (bubblewrap === null) return { available: false, text: "none: bubblewrap (bwrap) is not on this machine, so coding agents run with all rights of the gateway's user" };
   if (readFlag("/proc/sys/kernel/unprivileged_userns_clone") === "0") return { available: false, text: `none: ${bubblewrap} is there, but this kernel lets nobody make the namespaces that it needs` };
-  return { available: true, text: `${bubblewrap} is there for coding agents that use it by themselves; the gateway puts none into it` };
+  return { available: true, text: `not tried yet; ${use}` };
+}
+
+/** What the sandbox is made of on Linux, as far as it is not here. */
+function missingParts(programs: Programs): string {
+  const missing = process.platform === "linux" ? ["bwrap", "socat", "rg"].filter((name) => programs.find(name) === null) : [];
+  return missing.length === 0 ? "" : ` (not on this machine: ${missing.join(", ")}; e.g. apt install bubblewrap socat ripgrep)`;
 }
 
 function readFlag(file: string): string | null {

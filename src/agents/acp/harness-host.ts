@@ -10,8 +10,8 @@
  *   - a process that nobody uses ends after `acp.idleMinutes`, or sooner when another start needs its memory
  *   - a harness is started only in a folder that is trusted, or that has no files by which it would act on its own
  */
-import { mkdir, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { abortable } from "../../base/abortable.ts";
 import type { Clock } from "../../base/clock.ts";
 import { IdMaker, type RandomBytes, type SessionKey } from "../../base/ids.ts";
@@ -24,11 +24,16 @@ import { Admission } from "./admission.ts";
 import { childEnvironment, type ProxyAccess, type Surroundings } from "./child-environment.ts";
 import type { HarnessFiles } from "./files.ts";
 import { HarnessGone, HarnessProcess, type ProcessDeps } from "./harness-process.ts";
-import { acpEnabled, allowUnsandboxed, cancelGraceSeconds, idleMinutes, memoryReserveMb, memoryWaitSeconds, permissionMode, sessionToolsLent, startTimeoutSeconds, trustedWorkspaces } from "./settings.ts";
+import type { Sandbox } from "./sandbox.ts";
+import { acpEnabled, allowUnsandboxed, cancelGraceSeconds, idleMinutes, memoryReserveMb, memoryWaitSeconds, permissionMode, sandboxMode, sessionToolsLent, startTimeoutSeconds, trustedWorkspaces } from "./settings.ts";
 
 /** Sessions that a listing shows. */
 const LISTED_MAX = 200;
 const MINUTE_MS = 60_000;
+/** Folders above the one that it works in which are looked at. */
+const FOLDERS_MAX = 30;
+/** What the sandbox keeps beside a session's folder. */
+const SANDBOX_FILES = /\.sandbox\.(json|made)$/;
 
 /** What is kept on disk. */
 export interface HarnessMemory {
@@ -63,6 +68,7 @@ export interface HostDeps {
   readonly swept: () => Promise<void>;
   /** Lends the session tools to a session's harness. */
   readonly lendTools: (session: SessionKey) => Promise<LentTools>;
+  readonly sandbox: Sandbox;
 }
 
 /** Which harness a session wants. */
@@ -113,10 +119,10 @@ export class HarnessHost implements Harnesses {
     });
   }
 
-  /** The ceiling that holds now: approve-all only where somebody said that no sandbox is needed. */
-  get ceiling(): PermissionMode {
+  /** The ceiling that holds for a harness now: approve-all only in a sandbox, or where somebody said that none is needed. */
+  ceilingOf({ isSandboxed }: Pick<HarnessProcess, "isSandboxed">): PermissionMode {
     const mode = this.#deps.settings.get(permissionMode);
-    return mode === "approve-all" && !this.#deps.settings.get(allowUnsandboxed) ? "approve-reads" : mode;
+    return mode === "approve-all" && !isSandboxed && !this.#deps.settings.get(allowUnsandboxed) ? "approve-reads" : mode;
   }
 
   /**
@@ -198,7 +204,7 @@ export class HarnessHost implements Harnesses {
   async tidy(): Promise<void> {
     const { folder, memory } = this.#deps;
     for (const name of await readdir(folder).catch(() => [])) {
-      if ((await memory.session(decodeURIComponent(name) as SessionKey)) === null) await rm(join(folder, name), { recursive: true, force: true });
+      if ((await memory.session(decodeURIComponent(name.replace(SANDBOX_FILES, "")) as SessionKey)) === null) await rm(join(folder, name), { recursive: true, force: true });
     }
   }
 
@@ -206,7 +212,7 @@ export class HarnessHost implements Harnesses {
     const { room, harness } = await this.#running(session);
     const { modes } = harness.traits;
     if (!modes.includes(mode)) throw new Fault("ACP_NO_SUCH_OPTION", { agent: room.spec.id, what: "mode", value: mode, known: modes.join(", ") });
-    if (this.#isUnasked(room.spec, mode)) throw new Fault("ACP_MODE_REFUSED", { mode });
+    if (this.#isUnasked(harness, mode)) throw new Fault("ACP_MODE_REFUSED", { mode });
     await asked(room.spec, harness.setMode(mode));
     if (room.record !== null) room.record = { ...room.record, mode };
     await this.#remember(room);
@@ -223,7 +229,8 @@ export class HarnessHost implements Harnesses {
     const { room, harness } = await this.#running(session);
     const known = harness.traits.options.find(({ id }) => id === option);
     if (known === undefined) throw new Fault("ACP_NO_SUCH_OPTION", { agent: room.spec.id, what: "option", value: option, known: harness.traits.options.map(({ id }) => id).join(", ") });
-    if (known.category === "mode" && typeof value === "string" && this.#isUnasked(room.spec, value)) throw new Fault("ACP_MODE_REFUSED", { mode: value });
+    if (known.category === "mode" && typeof value === "string" && this.#isUnasked(harness, value)) throw new Fault("ACP_MODE_REFUSED", { mode: value });
+    if (this.#isUnaskedOption(harness, option, value)) throw new Fault("ACP_MODE_REFUSED", { mode: `${option}=${String(value)}` });
     await asked(room.spec, harness.setOption(option, value));
     return viewOf(room);
   }
@@ -234,12 +241,24 @@ export class HarnessHost implements Harnesses {
 
   /** Whether a harness in this mode would act without asking, although it has to ask. */
   mustLeaveMode(harness: HarnessProcess): boolean {
-    const { mode } = harness.traits;
-    return mode !== null && this.#isUnasked(harness.spec, mode);
+    return this.unaskedIn(harness) !== null;
   }
 
-  #isUnasked(spec: HarnessSpec, mode: string): boolean {
-    return spec.unaskedModes.includes(mode) && this.ceiling !== "approve-all";
+  /** The mode, or the option, in which it would; null when there is none. */
+  unaskedIn(harness: HarnessProcess): string | null {
+    const { mode, options } = harness.traits;
+    if (mode !== null && this.#isUnasked(harness, mode)) return mode;
+    const option = options.find(({ id, current }) => this.#isUnaskedOption(harness, id, current));
+    return option === undefined ? null : `${option.id}=${String(option.current)}`;
+  }
+
+  #isUnaskedOption(harness: HarnessProcess, id: string, value: string | boolean | null): boolean {
+    const { unaskedOptions } = harness.spec;
+    return value !== null && Object.hasOwn(unaskedOptions, id) && unaskedOptions[id]!.includes(value) && this.ceilingOf(harness) !== "approve-all";
+  }
+
+  #isUnasked(harness: HarnessProcess, mode: string): boolean {
+    return harness.spec.unaskedModes.includes(mode) && this.ceilingOf(harness) !== "approve-all";
   }
 
   async #running(session: SessionKey): Promise<{ room: Room; harness: HarnessProcess }> {
@@ -288,6 +307,8 @@ export class HarnessHost implements Harnesses {
     const { spec, cwd, key } = room;
     const { surroundings, installation, swept, log } = this.#deps;
     const { signal } = room.closing;
+    const folder = join(this.#deps.folder, encodeURIComponent(key));
+    await this.#deps.sandbox.clean({ folder, cwd });
     await this.#checkFolder(spec, cwd);
     await abortable(signal, swept());
     const settle = await this.#admission.enter({ key, harness: spec.id, needsMb: spec.memoryMb, signal });
@@ -297,12 +318,13 @@ export class HarnessHost implements Harnesses {
     try {
       if (spec.proxied) proxy = await abortable(signal, this.#deps.proxyAccess(key));
       if (this.#deps.settings.get(sessionToolsLent)) tools = await abortable(signal, this.#deps.lendTools(key));
-      const folder = join(this.#deps.folder, encodeURIComponent(key));
       for (const dir of ["", ...Object.values(spec.configDirs)]) await mkdir(join(folder, dir), { recursive: true, mode: 0o700 });
+      const env = childEnvironment(spec, folder, surroundings, proxy);
+      const sandboxed = await abortable(signal, this.#sandboxed(spec, { cwd, env, folder, tools }));
       const mark = `${installation}.harness.${this.#ids.bare()}`;
       const { record } = room;
       const previous = record === null || record.cwd !== cwd ? null : { acpId: record.acpId, createdAt: record.createdAt };
-      const harness = await HarnessProcess.start(this.#process, { session: key, spec, cwd, env: childEnvironment(spec, folder, surroundings, proxy), mark, previous, tools }, signal);
+      const harness = await HarnessProcess.start(this.#process, { session: key, spec, cwd, env, mark, previous, tools, sandboxed }, signal);
       try {
         await this.#prepare(room, harness, model);
       } catch (cause) {
@@ -315,7 +337,7 @@ export class HarnessHost implements Harnesses {
       isUp = true;
       this.#track(harness.gone.then((reason) => {
         this.#gone(room, harness, reason);
-        return Promise.all([tools?.end(), proxy?.revoke()]);
+        return Promise.all([tools?.end(), proxy?.revoke(), sandboxed === null ? null : this.#deps.sandbox.clean({ folder, cwd })]);
       }));
       await this.#remember(room);
       return harness;
@@ -325,14 +347,30 @@ export class HarnessHost implements Harnesses {
     }
   }
 
+  /** @throws {Fault} ACP_SANDBOX_MISSING */
+  async #sandboxed(spec: HarnessSpec, { cwd, env, folder, tools }: { cwd: string; env: Readonly<Record<string, string>>; folder: string; tools: LentTools | null }): Promise<[string, ...string[]] | null> {
+    const { sandbox, settings } = this.#deps;
+    const mode = settings.get(sandboxMode);
+    if (mode === "off") return null;
+    if (spec.quirks.ownSandbox === true) {
+      if (mode === "required") throw new Fault("ACP_SANDBOX_MISSING", { agent: spec.id, why: "it puts its commands into a sandbox of its own, which does not work inside of another" });
+      return null;
+    }
+    const state = await sandbox.tried();
+    if (state.at === "works") return sandbox.around([spec.command, ...spec.args], { spec, cwd, env, folder, ports: tools === null ? [] : [Number(new URL(tools.url).port)] });
+    if (mode === "required") throw new Fault("ACP_SANDBOX_MISSING", { agent: spec.id, why: state.at === "broken" ? state.why : "it was not tried" });
+    return null;
+  }
+
   /** Mode and model as they should be, before anything is asked of it. */
   async #prepare(room: Room, harness: HarnessProcess, model: string | null): Promise<void> {
     const { spec, record } = room;
     const { traits } = harness;
-    const wanted = [record?.mode, spec.mode].find((mode) => typeof mode === "string" && traits.modes.includes(mode) && !this.#isUnasked(spec, mode));
-    const asking = this.mustLeaveMode(harness) ? (wanted ?? traits.modes.find((mode) => !this.#isUnasked(spec, mode))) : wanted;
+    const wanted = [record?.mode, spec.mode].find((mode) => typeof mode === "string" && traits.modes.includes(mode) && !this.#isUnasked(harness, mode));
+    const asking = this.mustLeaveMode(harness) ? (wanted ?? traits.modes.find((mode) => !this.#isUnasked(harness, mode))) : wanted;
     if (typeof asking === "string" && asking !== traits.mode) await harness.setMode(asking);
-    if (this.mustLeaveMode(harness)) throw new Fault("ACP_MODE_REFUSED", { mode: traits.mode! });
+    const unasked = this.unaskedIn(harness);
+    if (unasked !== null) throw new Fault("ACP_MODE_REFUSED", { mode: unasked });
     if (model !== null && model !== "") await useModel(harness, model);
   }
 
@@ -342,7 +380,15 @@ export class HarnessHost implements Harnesses {
     const isTrusted = (place: string): boolean => settings.get(trustedWorkspaces).some((folder) => place === folder || place.startsWith(`${folder.replace(/\/+$/, "")}/`));
     if (isTrusted(cwd)) return;
     const found: string[] = [];
-    for (const name of spec.projectFiles) if (await files.isInside(cwd, join(cwd, name))) found.push(name);
+    // Most look for their settings up to the folder that is the repository.
+    for (const folder of await foldersOf(cwd)) {
+      if (folder !== cwd && isTrusted(folder)) continue;
+      for (const name of spec.projectFiles) {
+        const path = join(folder, name);
+        // An empty file says nothing; a sandbox leaves such while another harness works in the folder.
+        if ((await files.isInside(folder, path)) && !(await isEmptyFile(path))) found.push(folder === cwd ? name : path);
+      }
+    }
     const like = found.length === 0 ? null : await this.#deps.likeness(cwd, found);
     if (like !== null && isTrusted(like)) return;
     if (found.length > 0) throw new Fault("ACP_WORKSPACE_UNTRUSTED", { agent: spec.id, cwd, files: found.join(", ") });
@@ -384,6 +430,22 @@ export class HarnessHost implements Harnesses {
     if (room.record === null) return;
     await this.#deps.memory.saveHarnessSession(room.record).catch((cause: unknown) => this.#deps.log.error("harness.not-remembered", { session: room.key, cause }));
   }
+}
+
+/** The folder and those above it, up to the one that is the root of its repository; without a repository, itself. */
+async function foldersOf(cwd: string): Promise<readonly string[]> {
+  const folders: string[] = [];
+  for (let at = cwd; folders.length < FOLDERS_MAX; at = dirname(at)) {
+    folders.push(at);
+    if ((await stat(join(at, ".git")).catch(() => null)) !== null) return folders;
+    if (dirname(at) === at) break;
+  }
+  return [cwd];
+}
+
+async function isEmptyFile(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => null);
+  return found?.isFile() === true && found.size === 0;
 }
 
 async function useModel(harness: HarnessProcess, model: string): Promise<void> {

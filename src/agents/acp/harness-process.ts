@@ -37,6 +37,8 @@ const REQUEST_MS = 30_000;
 /** How much of its standard error is kept for explaining why it could not start, characters. */
 const STDERR_MAX_CHARS = 4_000;
 const SHOWN_STDERR_CHARS = 300;
+/** Updates between two prompts that are kept for the next one's record. */
+const BETWEEN_MAX = 50;
 /** Permission requests of one prompt that may wait for somebody at once; further ones are denied. */
 const ASKS_MAX = 64;
 /** "You have to log in first", of the protocol. */
@@ -66,6 +68,8 @@ export interface StartPlan {
   readonly previous: { readonly acpId: string; readonly createdAt: number } | null;
   /** The session tools; null = it gets none. */
   readonly tools: LentTools | null;
+  /** The command line with the sandbox around it; null = it runs as it is. */
+  readonly sandboxed: readonly [string, ...string[]] | null;
 }
 
 type Protocol = typeof Acp;
@@ -110,6 +114,7 @@ export class HarnessProcess {
   readonly spec: HarnessSpec;
   readonly cwd: string;
   readonly pid: number;
+  readonly isSandboxed: boolean;
   /** Resolves with the reason when nothing of it is left to talk to. Never rejects. */
   readonly gone: Promise<string>;
   acpId = "";
@@ -127,10 +132,18 @@ export class HarnessProcess {
   #connection!: ClientConnection;
   #protocol!: Protocol;
   #stderr = "";
+  /** Updates that came before the session had a name. */
+  readonly #early: JsonObject[] = [];
+  /** Updates that came while nothing was asked. */
+  readonly #between: JsonObject[] = [];
   #prompt: Prompt | null = null;
   #paidMicros = 0;
   #idle: Promise<void> = Promise.resolve();
   #isGone = false;
+  /** Why it is being ended: what comes of that is no reason of its own. */
+  #reason: string | null = null;
+  /** Before it is, it repeats what was said long ago. */
+  #isOpen = false;
 
   private constructor(deps: ProcessDeps, plan: StartPlan, tree: OwnedTree) {
     this.#deps = deps;
@@ -139,6 +152,7 @@ export class HarnessProcess {
     this.spec = plan.spec;
     this.cwd = plan.cwd;
     this.pid = tree.child.pid!;
+    this.isSandboxed = plan.sandboxed !== null;
     this.gone = this.#goneWith.promise;
     this.#terminals = new Terminals(deps.processes, (id) => `${plan.mark}-${id}`);
   }
@@ -149,7 +163,7 @@ export class HarnessProcess {
    */
   static async start(deps: ProcessDeps, plan: StartPlan, signal: AbortSignal): Promise<HarnessProcess> {
     const { spec, cwd, env, mark } = plan;
-    const tree = await deps.processes.start({ mark, argv: [spec.command, ...spec.args], cwd, env, stdin: "pipe" }).catch((cause: unknown) => {
+    const tree = await deps.processes.start({ mark, argv: [...(plan.sandboxed ?? ([spec.command, ...spec.args] as const))], cwd, env, stdin: "pipe" }).catch((cause: unknown) => {
       const { code, message } = cause as NodeJS.ErrnoException;
       if (code === "ENOENT") throw new Fault("ACP_BACKEND_MISSING", { agent: spec.id, command: spec.command, install: spec.install.join("; ") });
       throw new Fault("ACP_SESSION_INIT_FAILED", { agent: spec.id, problem: code ?? message, hint: "" }, { cause });
@@ -192,6 +206,7 @@ export class HarnessProcess {
     const prompt: Prompt = { sink, over: new AbortController(), asks: 0, isAnswered: false };
     this.#prompt = prompt;
     this.wasPrompted = true;
+    for (const params of this.#between.splice(0)) sink.stray(params);
     const asked = this.#connection.agent.request<unknown, unknown>("session/prompt", { sessionId: this.acpId, prompt: [{ type: "text", text }] });
     let disarm = (): void => {};
     const onAbort = (): void => {
@@ -272,6 +287,7 @@ export class HarnessProcess {
     if (version !== acp.PROTOCOL_VERSION) throw new Error(`it speaks version ${String(version)} of the protocol; ${acp.PROTOCOL_VERSION} is needed`);
     this.abilities = abilitiesOf(initialized);
     await this.#openSession();
+    this.#isOpen = true;
   }
 
   async #openSession(): Promise<void> {
@@ -297,6 +313,7 @@ export class HarnessProcess {
     this.acpId = acpId;
     this.createdAt = this.#deps.clock.now();
     this.traits.hear(answer);
+    for (const params of this.#early.splice(0)) this.#onUpdate(params);
   }
 
   async #untilLoadable(createdAt: number): Promise<void> {
@@ -387,11 +404,13 @@ export class HarnessProcess {
   }
 
   #onUpdate(params: JsonObject): void {
+    // Some speak of a session before they have told its name.
+    if (this.acpId === "") return void (this.#early.length < BETWEEN_MAX && this.#early.push(params));
     const update = params["update"];
     const isOurs = params["sessionId"] === this.acpId && isJsonObject(update);
     if (isOurs) this.traits.update(update);
     const prompt = this.#prompt;
-    if (prompt === null) return;
+    if (prompt === null) return void (this.#isOpen && this.#between.length < BETWEEN_MAX && this.#between.push(params));
     if (isOurs && !prompt.isAnswered && !prompt.over.signal.aborted && textIn(update, "sessionUpdate") !== null) prompt.sink.update(update);
     else prompt.sink.stray(params);
   }
@@ -442,6 +461,7 @@ export class HarnessProcess {
   async #end(reason: string): Promise<void> {
     const first = !this.#isGone;
     this.#isGone = true;
+    this.#reason ??= reason;
     if (first) {
       this.#connection?.close();
       this.#prompt?.over.abort();
@@ -451,7 +471,7 @@ export class HarnessProcess {
     const { stdin, stdout, stderr } = this.#tree.child;
     for (const stream of [stdin, stdout, stderr]) stream?.destroy();
     if (survivors.length > 0) this.#deps.log.error("harness.survivors", { session: this.#plan.session, survivors });
-    this.#goneWith.resolve(reason);
+    this.#goneWith.resolve(this.#reason);
   }
 }
 

@@ -17,8 +17,8 @@ type Known = Pick<HarnessSpec, "id" | "title" | "command" | "args" | "loginHint"
 
 function known(harness: Known): HarnessSpec {
   return {
-    env: {}, envFrom: [], proxied: false, proxyEnv: {}, configDirs: {}, cwd: null, modes: [], mode: null, unaskedModes: [], quirks: {}, toolNameAt: null, readingTools: {},
-    memoryMb: UNMEASURED_MB, projectFiles: [], loginFiles: [], keepsLoginElsewhere: false, ...harness,
+    env: {}, envFrom: [], proxied: false, proxyEnv: {}, configDirs: {}, cwd: null, modes: [], mode: null, unaskedModes: [], unaskedOptions: {}, quirks: {}, toolNameAt: null, readingTools: {},
+    memoryMb: UNMEASURED_MB, hosts: [], writes: [], projectFiles: [], loginFiles: [], keepsLoginElsewhere: false, ...harness,
   };
 }
 
@@ -35,6 +35,7 @@ export const KNOWN_HARNESSES: readonly HarnessSpec[] = [
     modes: ["default", "plan", "acceptEdits", "bypassPermissions"],
     mode: "default",
     unaskedModes: ["acceptEdits", "auto", "bypassPermissions", "dontAsk"],
+    hosts: ["api.anthropic.com", "*.anthropic.com", "claude.ai", "platform.claude.com"],
     toolNameAt: ["_meta", "claudeCode", "toolName"],
     readingTools: { Read: { paths: ["file_path"], others: ["offset", "limit"] } },
     memoryMb: 300,
@@ -53,11 +54,12 @@ export const KNOWN_HARNESSES: readonly HarnessSpec[] = [
       CODEX_CONFIG: JSON.stringify({ model_provider: "gateway", model_providers: { gateway: { name: "gateway", base_url: "{proxy}/openai/v1", wire_api: "responses", env_key: "OPENAI_API_KEY", requires_openai_auth: false, stream_idle_timeout_ms: Number(PATIENCE_MS) } } }),
     },
     configDirs: { CODEX_HOME: "codex" },
+    hosts: ["api.openai.com", "chatgpt.com", "auth.openai.com"],
     modes: ["read-only", "agent"],
     // In its own default mode it writes without a question.
     mode: "read-only",
     unaskedModes: ["agent", "agent-full-access", "auto", "full-access"],
-    quirks: { rejectionEndsTurn: true },
+    quirks: { rejectionEndsTurn: true, ownSandbox: true, failureAt: { path: ["_meta", "codex", "threadStatus", "type"], value: "systemError" } },
     memoryMb: 230,
     projectFiles: [".codex/config.toml", ".codex/hooks.json"],
     loginHint: "set OPENAI_API_KEY or CODEX_API_KEY",
@@ -73,6 +75,8 @@ export const KNOWN_HARNESSES: readonly HarnessSpec[] = [
     modes: ["default", "autoEdit", "yolo"],
     mode: "default",
     unaskedModes: ["autoEdit", "auto-edit", "auto_edit", "yolo"],
+    hosts: ["generativelanguage.googleapis.com", "cloudcode-pa.googleapis.com", "oauth2.googleapis.com", "accounts.google.com"],
+    writes: [".gemini"],
     // Its own handling of files that are not there yet fails over the client's reading.
     quirks: { advertiseFsRead: false, loadOnlyAfterMinute: true },
     memoryMb: 360,
@@ -88,7 +92,10 @@ export const KNOWN_HARNESSES: readonly HarnessSpec[] = [
     args: ["--acp", "--stdio"],
     envFrom: ["COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"],
     proxyEnv: { COPILOT_OFFLINE: "true", COPILOT_PROVIDER_BASE_URL: "{proxy}/openai/v1", COPILOT_PROVIDER_TYPE: "openai", COPILOT_PROVIDER_API_KEY: "{token}" },
+    hosts: ["api.github.com", "github.com", "*.githubcopilot.com"],
+    writes: [".copilot", ".cache/copilot", ".cache/github-copilot"],
     unaskedModes: ["https://agentclientprotocol.com/protocol/session-modes#autopilot"],
+    unaskedOptions: { allow_all: ["on", true] },
     memoryMb: 280,
     projectFiles: [".github/copilot/settings.json", ".github/hooks", ".mcp.json", ".vscode/mcp.json"],
     keepsLoginElsewhere: true,
@@ -101,6 +108,8 @@ export const KNOWN_HARNESSES: readonly HarnessSpec[] = [
     command: "cursor-agent",
     args: ["acp"],
     envFrom: ["CURSOR_API_KEY"],
+    hosts: ["*.cursor.sh", "*.cursor.com"],
+    writes: [".cursor"],
     projectFiles: [".cursor/cli.json", ".cursor/hooks.json", ".cursor/mcp.json"],
     keepsLoginElsewhere: true,
     loginHint: "set CURSOR_API_KEY, or log in once with `cursor-agent login`",
@@ -128,6 +137,8 @@ export const KNOWN_HARNESSES: readonly HarnessSpec[] = [
       }),
     },
     configDirs: { XDG_CONFIG_HOME: "config" },
+    hosts: ["api.anthropic.com", "api.openai.com", "generativelanguage.googleapis.com", "openrouter.ai", "opencode.ai"],
+    writes: [".local/share/opencode", ".local/state/opencode", ".cache/opencode"],
     modes: ["build", "plan"],
     quirks: { rejectionEndsTurn: true },
     memoryMb: 500,

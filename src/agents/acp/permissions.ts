@@ -58,9 +58,13 @@ function isLentTool(tool: string | null): boolean {
 
 /** The tool's own name, from the place where this harness puts it. */
 export function toolNameOf(call: JsonObject, spec: HarnessSpec): string | null {
-  if (spec.toolNameAt === null) return null;
-  let at: Json | undefined = call;
-  for (const key of spec.toolNameAt) at = isJsonObject(at) && Object.hasOwn(at, key) ? at[key] : undefined;
+  return spec.toolNameAt === null ? null : textAt(call, spec.toolNameAt);
+}
+
+/** The text at the end of a path of keys; null when there is none. */
+export function textAt(object: JsonObject, path: readonly string[]): string | null {
+  let at: Json | undefined = object;
+  for (const key of path) at = isJsonObject(at) && Object.hasOwn(at, key) ? at[key] : undefined;
   return typeof at === "string" && at !== "" ? at : null;
 }
 

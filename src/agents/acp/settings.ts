@@ -1,6 +1,6 @@
 /** Settings of harnesses: which there are, what they may do, how long they are waited for. */
 import { BadValue, listOf, mapOf, oneOf, text, wholeNumber, yesNo, type Setting } from "../../base/setting.ts";
-import { PERMISSION_MODES, type PermissionMode } from "../../model/harness.ts";
+import { PERMISSION_MODES, SANDBOX_MODES, type PermissionMode, type SandboxMode } from "../../model/harness.ts";
 import { isName } from "../../model/session.ts";
 
 const PATH_LENGTH_MAX = 4096;
@@ -34,6 +34,15 @@ export const allowUnsandboxed: Setting<boolean> = {
   ...yesNo(),
   takesEffect: "at once",
   doc: "Whether approve-all may be used although the harness runs without a sandbox, with all rights of the user that runs the gateway. While this is false, approve-all acts as approve-reads.",
+};
+
+export const sandboxMode: Setting<SandboxMode> = {
+  key: "acp.sandbox",
+  unit: "choice",
+  fallback: "off",
+  ...oneOf(...SANDBOX_MODES),
+  takesEffect: "next turn",
+  doc: "Whether a harness is started in a sandbox: it writes only where it works, reads no credentials and reaches only the hosts that it needs. auto = where that works on this machine; required = else it is not started. A harness that runs keeps what it was started with.",
 };
 
 export const trustedWorkspaces: Setting<readonly string[]> = {
@@ -119,6 +128,8 @@ export interface CustomHarness {
   readonly cwd?: string;
   readonly mode?: string;
   readonly memoryMb?: number;
+  readonly hosts?: readonly string[];
+  readonly writes?: readonly string[];
 }
 
 const FIELDS: { readonly [Field in keyof CustomHarness]-?: (value: unknown) => CustomHarness[Field] } = {
@@ -130,6 +141,8 @@ const FIELDS: { readonly [Field in keyof CustomHarness]-?: (value: unknown) => C
   cwd: text({ max: PATH_LENGTH_MAX, pattern: /^\//, what: "an absolute path" }).parse,
   mode: text({ max: 200 }).parse,
   memoryMb: wholeNumber({ min: 1, max: 1_000_000 }).parse,
+  hosts: listOf(text({ max: 300, pattern: /^[A-Za-z0-9*.:[\]-]+$/, what: "a host, e.g. api.example.com or *.example.com:443" }), { max: ARGS_MAX }).parse,
+  writes: listOf(text({ max: PATH_LENGTH_MAX, pattern: /^(?!\/)(?!.*\.\.)./, what: "a folder below the home folder" }), { max: ARGS_MAX }).parse,
 };
 
 export const acpAgents: Setting<Readonly<Record<string, CustomHarness>>> = {
@@ -138,7 +151,7 @@ export const acpAgents: Setting<Readonly<Record<string, CustomHarness>>> = {
   fallback: {},
   bounds: `a map of at most ${AGENTS_MAX} names to {${Object.keys(FIELDS).join(", ")}}`,
   takesEffect: "next turn",
-  doc: "Harnesses of your own, or changes to known ones, by name: {command, args, env, envFrom (names of variables to hand on), proxy, cwd, mode, memoryMb}. With `proxy: true` its model calls go through the gateway's proxy, with a token of its session's own in the place of a key: limits, budgets and usage of the gateway hold for them. In `env`, `{proxy}` then stands for the proxy's address and `{token}` for that token; known harnesses are told by themselves.",
+  doc: "Harnesses of your own, or changes to known ones, by name: {command, args, env, envFrom (names of variables to hand on), proxy, cwd, mode, memoryMb, and for the sandbox hosts and writes (folders below the home folder)}. With `proxy: true` its model calls go through the gateway's proxy, with a token of its session's own in the place of a key: limits, budgets and usage of the gateway hold for them. In `env`, `{proxy}` then stands for the proxy's address and `{token}` for that token; known harnesses are told by themselves.",
   aliases: ["plugins.entries.acpx.config.agents"],
   secret: true,
   parse(value) {
@@ -163,5 +176,5 @@ function parseHarness(id: string, value: unknown): CustomHarness {
 }
 
 export const SETTINGS = [
-  acpEnabled, permissionMode, allowUnsandboxed, trustedWorkspaces, sessionToolsLent, startTimeoutSeconds, approvalSeconds, cancelGraceSeconds, idleMinutes, memoryReserveMb, memoryWaitSeconds, acpAgents,
+  acpEnabled, permissionMode, allowUnsandboxed, sandboxMode, trustedWorkspaces, sessionToolsLent, startTimeoutSeconds, approvalSeconds, cancelGraceSeconds, idleMinutes, memoryReserveMb, memoryWaitSeconds, acpAgents,
 ] as readonly Setting<unknown>[];

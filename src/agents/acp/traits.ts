@@ -64,7 +64,11 @@ export class SessionTraits {
       this.mode = textIn(modes, "currentModeId");
       this.modes = listIn(modes, "availableModes").flatMap((mode) => textIn(mode, "id") ?? []);
     }
-    if (Array.isArray(answer["configOptions"])) this.options = listIn(answer, "configOptions").flatMap(optionOf);
+    if (!Array.isArray(answer["configOptions"])) return;
+    this.options = listIn(answer, "configOptions").flatMap(optionOf);
+    // Some tell of a change of mode in this way only.
+    const mode = this.options.find(({ category }) => category === "mode")?.current;
+    if (typeof mode === "string" && this.modes.includes(mode)) this.mode = mode;
   }
 
   /** A session update; the rest is not about the session's traits. */

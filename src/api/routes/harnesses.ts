@@ -3,7 +3,7 @@ import type { HarnessReport } from "../../model/harness-report.ts";
 import { ok, route, type Route, type RouteDeps } from "../route.ts";
 import { toApiHarness, toHarnessHealth } from "../shapes.ts";
 
-export function harnessRoutes({ harnessReport }: RouteDeps): readonly Route[] {
+export function harnessRoutes({ harnessReport, harnessDoctor }: RouteDeps): readonly Route[] {
   if (harnessReport === undefined) return [];
   const report: () => HarnessReport = harnessReport;
   return [
@@ -21,7 +21,7 @@ export function harnessRoutes({ harnessReport }: RouteDeps): readonly Route[] {
       rpc: "acp.doctor",
       doc: "Whether coding agents can work here, and what to do. Starts none of them.",
       answer: "HarnessHealth",
-      run: async () => ok(toHarnessHealth(report())),
+      run: async () => ok(toHarnessHealth(await (harnessDoctor?.() ?? report()))),
     }),
   ];
 }
