@@ -252,7 +252,8 @@ function sendFault(log: Log, thrown: unknown, request: FastifyRequest, reply: Fa
   if (fault.retryAfterMs !== undefined) reply.header("retry-after", Math.ceil(fault.retryAfterMs / 1000));
   // What is left of a body is read and dropped, so that the caller gets to read this answer: a
   // connection closed over unread bytes is reset. Only what would take too long is cut off.
-  if (announcedBytes(request) > DRAIN_BYTES_MAX) reply.header("connection", "close");
+  // One that asked for a socket is closed by Node in any case.
+  if (announcedBytes(request) > DRAIN_BYTES_MAX || request.headers.upgrade !== undefined) reply.header("connection", "close");
   else reply.removeHeader("connection");
   if (fault.code === "UNAUTHORIZED") reply.header("www-authenticate", "Bearer");
   const shape = errorShapeOf(request.url);

@@ -1,5 +1,8 @@
 /** What a program that nobody here wrote meets first: keys, peers, commands and streams, as the contract names them. */
 import assert from "node:assert/strict";
+import { chmodSync, readdirSync, statSync } from "node:fs";
+import { request } from "node:http";
+import { join } from "node:path";
 import { test } from "node:test";
 import type { JsonObject } from "../../src/base/json.ts";
 import { readOutput } from "../../src/model/output-schema.ts";
@@ -112,4 +115,27 @@ test("the OpenAPI document is true: what the routes and the stream answer has ev
     if (event.type === "task.ended" && types.has("reply")) break;
   }
   assert.ok(types.size >= 9, [...types].join(", "));
+});
+
+test("no file of the gateway's own can be read by other users, also one that could before", async (t) => {
+  const gateway = await startGateway(t, { config: NO_WAIT });
+  const open = (): string[] => readdirSync(gateway.home, { withFileTypes: true }).filter((one) => (statSync(join(gateway.home, one.name)).mode & 0o077) !== 0).map(({ name }) => name);
+  await gateway.ask("say hi");
+  assert.deepEqual(open(), []);
+  await gateway.stop();
+  for (const name of ["yard.sqlite", "gateway.lock"]) chmodSync(join(gateway.home, name), 0o644);
+  await gateway.start();
+  await gateway.ask("say hi");
+  assert.deepEqual(open(), []);
+});
+
+test("a refused socket says that its connection ends, so that a client with a pool does not ask on it again", async (t) => {
+  const gateway = await startGateway(t);
+  const headers = { authorization: `Bearer ${gateway.token}`, origin: "http://evil.example", connection: "Upgrade", upgrade: "websocket", "sec-websocket-version": "13", "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==" };
+  const answer = await new Promise<{ status: number | undefined; connection: string | undefined }>((resolve, reject) => {
+    request(`${gateway.url}/api/socket`, { headers }, (response) => {
+      response.resume().on("end", () => resolve({ status: response.statusCode, connection: response.headers.connection }));
+    }).on("error", reject).end();
+  });
+  assert.deepEqual(answer, { status: 403, connection: "close" });
 });

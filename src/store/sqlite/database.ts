@@ -2,6 +2,7 @@
 import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { Fault } from "../../model/faults.ts";
+import { keepPrivate } from "./private-file.ts";
 import { migrate, MIGRATIONS } from "./schema.ts";
 import { storeFault } from "./storage-fault.ts";
 
@@ -22,6 +23,7 @@ export function openDatabase(file: string): DatabaseSync {
   let db: DatabaseSync | undefined;
   try {
     checkLength(file);
+    if (file !== ":memory:") keepPrivate(file);
     db = new DatabaseSync(file);
     checkLibrary(db);
     // Before anything is written: a damaged file is left as it was found.

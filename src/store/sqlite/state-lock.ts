@@ -6,6 +6,7 @@
  * so that the real one stays readable for other programs.
  */
 import { DatabaseSync } from "node:sqlite";
+import { keepPrivate } from "./private-file.ts";
 import { storeFault } from "./storage-fault.ts";
 
 const SQLITE_BUSY = 5;
@@ -15,6 +16,7 @@ const SQLITE_BUSY = 5;
  * @throws {Fault} DISK_FULL, STORE_CORRUPT, STORE_IO, STORE_FAILED  nobody holds it, and it cannot be had.
  */
 export function holdStateLock(file: string): (() => void) | null {
+  keepPrivate(file);
   const db = new DatabaseSync(file);
   try {
     db.exec("PRAGMA busy_timeout = 0; PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE");
