@@ -1,7 +1,7 @@
 /** Asks once for the token; the gateway then sets a cookie that no script can read. */
 import type { VNode } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { problemOf } from "./api.ts";
+import { problemOf, Refusal } from "./api.ts";
 import type { Gateway } from "./gateway.ts";
 
 export function Login({ gateway }: { gateway: Gateway }): VNode {
@@ -19,7 +19,8 @@ export function Login({ gateway }: { gateway: Gateway }): VNode {
     try {
       await gateway.login(token);
     } catch (thrown) {
-      setProblem(problemOf(thrown));
+      const isWrong = thrown instanceof Refusal && thrown.fault.code === "UNAUTHORIZED";
+      setProblem(isWrong ? "This is not the gateway's token. The command above prints it." : problemOf(thrown));
       setBusy(false);
       field.current?.select();
     }

@@ -178,7 +178,6 @@ export class FakeYard {
     plans: async () => ({ plans: [], next: null }),
     report: async ({ since }: { since: number }) => ({ since, total: NO_REPORT, batches: [], flows: [], jobs: [], days: [], health: NO_HEALTH }),
     deliveries: async () => ({ deliveries: [], next: null }),
-    plans: async () => ({ plans: [], next: null }),
     usage: async () => ({ rows: [{ name: "test/m", usage: { ...NO_USAGE, input: 10, output: 2, calls: 1, unpriced: 1 } }], total: { ...NO_USAGE, input: 10, output: 2, calls: 1, unpriced: 1 }, more: false }),
   } as unknown as Store;
 

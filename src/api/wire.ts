@@ -42,7 +42,7 @@ export interface MessageAccepted {
   duplicate: boolean;
   /**
    * Set when the text was a command (`/help`): it was carried out at once, without a turn. The same text is in
-   * the events as the reply to `messageId`; that of `/bg TEXT` is a notice, since the answer to TEXT is the reply.
+   * the events as the reply to `messageId`; with `/bg TEXT` the reply to it is the answer to TEXT.
    */
   commandReply?: string;
 }

@@ -21,6 +21,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   acp: () => import("./commands/acp.ts"),
   plan: () => import("./commands/plan.ts"),
   lanes: () => import("./commands/lanes.ts"),
+  top: () => import("./commands/top.ts"),
   usage: () => import("./commands/usage.ts"),
   simulate: () => import("./commands/simulate.ts"),
   status: () => import("./commands/status.ts"),

@@ -1,7 +1,7 @@
 /** Commands against a stand-in that answers as the gateway's HTTP contract says. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -83,7 +83,7 @@ async function yard(home: string, words: readonly string[], options: { clock?: C
 test("wrong use exits 2 with one line that says what is wrong", async (t) => {
   const home = await stateDir(t);
   for (const [words, problem] of [
-    [["nope"], /^yard: WRONG_USE: unknown command 'nope'\n$/],
+    [["gibberish"], /^yard: WRONG_USE: unknown command 'gibberish'\n$/],
     [["lanes", "--nope"], /^yard: WRONG_USE: unknown option '--nope'.*\n$/],
     [["send"], /^yard: WRONG_USE: missing required argument 'text'\n$/],
     [["sessions"], /^yard: WRONG_USE: say which.*\n$/],

@@ -152,10 +152,8 @@ export class FrontDoor implements Sessions {
     const { store } = this.#deps;
     const command = this.#deps.commands().find((one) => one.name === name);
     const told = command === undefined ? `There is no command /${name}. /help lists them.` : await run(command);
-    if (typeof told !== "string") {
-      await store.notice({ session, text: told.text, level: "info", code: "COMMAND", entry: false });
-      return { ...told.message, commandReply: told.text };
-    }
+    // A text that went in line has a notice when its turn begins, and its own reply.
+    if (typeof told !== "string") return { ...told.message, commandReply: told.text };
     const messageId = await store.answerCommand({ session, text: told });
     return { messageId, session, queuedAhead: 0, etaMs: 0, duplicate: false, commandReply: told };
 

@@ -14,6 +14,7 @@ import { checkStateDir, configFileIn } from "../../config/state-dir.ts";
 import { asJson, type Cli } from "../command.ts";
 import { Fault } from "../../model/faults.ts";
 import { faultOf, wrongUse } from "../failure.ts";
+import { securityFindings, type Finding } from "../security-findings.ts";
 import { duration, sayTable, size } from "../table.ts";
 import { isInteractive, say, sayJson } from "../terminal.ts";
 import { isRehearsal, modelText } from "./status.ts";
@@ -24,16 +25,10 @@ const NODE_MAJOR_MIN = 24;
 /** Older ones have a bug in WAL mode that can damage a database. */
 const SQLITE_MIN = [3, 51, 3] as const;
 
-interface Finding {
-  readonly check: string;
-  readonly level: "ok" | "note" | "bad";
-  /** What was found, and for anything but `ok` what to do. */
-  readonly text: string;
-}
-
 interface DoctorOptions {
   readonly json?: boolean;
   readonly model?: string;
+  readonly security?: boolean;
   readonly repair?: boolean;
   readonly yes?: boolean;
 }
@@ -41,12 +36,13 @@ interface DoctorOptions {
 export function register(parent: Command, cli: Cli): void {
   asJson(parent.command("doctor").description("look at this installation and say what to mend"))
     .option("--model <model>", "instead, measure how well this model delegates; it is asked about eight times")
+    .option("--security", "instead, look at who can read and reach this installation, and which doors its settings open")
     .option("--repair", "put the last good backup in the place of a damaged database")
     .option("--yes", "with --repair: do it without asking")
-    .action(async ({ json, model, repair: isRepair, yes }: DoctorOptions) => {
+    .action(async ({ json, model, security, repair: isRepair, yes }: DoctorOptions) => {
       if (model !== undefined) return rate(cli, model, json === true);
       if (isRepair) return repair(cli, { json: json === true, yes: yes === true });
-      const findings = [node(), sqlite(), await stateDir(cli), await settings(cli), ...(await gateway(cli))];
+      const findings = security ? await securityFindings(cli) : [node(), sqlite(), await stateDir(cli), await settings(cli), ...(await gateway(cli))];
       if (json) sayJson(cli.terminal, { findings });
       else sayTable(cli.terminal, ["", "check", "found"], findings.map(({ level, check, text }) => [level, check, text]), "");
       if (findings.some(({ level }) => level === "bad")) cli.fail();
