@@ -178,7 +178,7 @@ export async function runGateway({ config, host, log, file, unlock }: Home, stor
         const bound = await yard.api.listen({ host, port: options.port ?? config.get(gatewayPort) });
         url = bound.url;
         listening.resolve(bound);
-        await writeGatewayFile(config.home, { url, pid: process.pid, generation });
+        await writeGatewayFile(config.home, { url, pid: process.pid, generation }, config.givenToken);
       },
       async stop() {
         await yard.api.close();

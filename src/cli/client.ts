@@ -8,8 +8,7 @@ import type { ApiEvent, ApiFault } from "../api/wire.ts";
 import { sleep, type Clock } from "../base/clock.ts";
 import { tokenFrom } from "../config/config.ts";
 import type { Environment } from "../config/environment.ts";
-import { readGatewayFile } from "../config/gateway-file.ts";
-import { readIfThere, tokenFileIn } from "../config/state-dir.ts";
+import { readGatewayFile, readGatewayToken } from "../config/gateway-file.ts";
 import { Fault } from "../model/faults.ts";
 import { AnsweredFault } from "./failure.ts";
 import { eventsIn } from "./sse.ts";
@@ -117,7 +116,7 @@ export async function findGateway(options: { home: string; environment: Environm
   const running = await readGatewayFile(home);
   const port = Number(environment["YARD_PORT"]) || DEFAULT_PORT;
   const url = running?.url ?? `http://127.0.0.1:${port}`;
-  const token = tokenFrom(environment) ?? (await readIfThere(tokenFileIn(home)))?.trim();
+  const token = tokenFrom(environment) ?? (await readGatewayToken(home));
   // Without its file no gateway of this directory runs; whoever else has the port must not get the token.
   if (token === undefined || (running === null && !environment["YARD_PORT"])) throw new Fault("GATEWAY_NOT_THERE", { url });
   return new GatewayClient({ url, token, clock });

@@ -60,7 +60,7 @@ async function standIn(t: TestContext, answers: Record<string, Answer>, streams:
   });
   const home = await stateDir(t);
   await writeFile(join(home, "token"), "secret-token\n", { mode: 0o600 });
-  await writeGatewayFile(home, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, pid: process.pid, generation: 1 });
+  await writeGatewayFile(home, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, pid: process.pid, generation: 1 }, null);
   return { home, requests, streaming };
 }
 

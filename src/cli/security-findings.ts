@@ -7,12 +7,9 @@
  */
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { allowUnsandboxed, permissionMode, trustedWorkspaces } from "../agents/acp/settings.ts";
 import { openConfig, type Config } from "../config/config.ts";
 import { gatewayAllowNetwork, gatewayHost } from "../config/settings.ts";
 import { checkStateDir } from "../config/state-dir.ts";
-import { execEnabled, webAllowPrivate } from "../tools/settings.ts";
-import { webhookAllowPrivate } from "../trees/settings.ts";
 import type { Cli } from "./command.ts";
 import { faultOf } from "./failure.ts";
 
@@ -84,16 +81,19 @@ function network(config: Config): Finding {
 function openedBySettings(config: Config): readonly Finding[] {
   const findings: Finding[] = [];
   const note = (check: string, text: string): void => void findings.push({ check, level: "note", text });
-  if (config.get(execEnabled)) note("commands", "agents may run commands with the gateway's rights; tools.exec.enabled false takes that away");
-  if (config.get(permissionMode) === "approve-all") {
-    if (config.get(allowUnsandboxed)) note("coding agents", "acp.permissionMode is approve-all and acp.allowUnsandboxed is true: they do everything without being asked about");
-    else note("coding agents", "acp.permissionMode is approve-all, which acts as approve-reads while acp.allowUnsandboxed is false");
+  const values = new Map(config.all().map(({ key, value }) => [key, value]));
+  const isOn = (key: string): boolean => values.get(key) === true;
+  const listOf = (key: string): string => (values.get(key) as readonly string[]).join(", ");
+  if (isOn("tools.exec.enabled")) note("commands", "agents may run commands with the gateway's rights; tools.exec.enabled false takes that away");
+  if (values.get("acp.permissionMode") === "approve-all") {
+    const acts = isOn("acp.allowUnsandboxed") ? "and acp.allowUnsandboxed is true: they do everything without being asked about" : "which acts as approve-reads while acp.allowUnsandboxed is false";
+    note("coding agents", `acp.permissionMode is approve-all, ${acts}`);
   }
-  const trusted = config.get(trustedWorkspaces);
-  if (trusted.length > 0) note("trusted folders", `coding agents follow the settings and hooks of ${trusted.join(", ")} (acp.trustedWorkspaces)`);
-  const web = config.get(webAllowPrivate);
-  if (web.length > 0) note("web_fetch", `agents may fetch from ${web.join(", ")} inside your network (tools.web.allowPrivate)`);
-  const hooks = config.get(webhookAllowPrivate);
-  if (hooks.length > 0) note("callbacks", `results may be posted to ${hooks.join(", ")} inside your network (deliveries.webhook.allowPrivate)`);
+  const doors: readonly (readonly [key: string, check: string, text: (list: string) => string])[] = [
+    ["acp.trustedWorkspaces", "trusted folders", (list) => `coding agents follow the settings and hooks of ${list}`],
+    ["tools.web.allowPrivate", "web_fetch", (list) => `agents may fetch from ${list} inside your network`],
+    ["deliveries.webhook.allowPrivate", "callbacks", (list) => `results may be posted to ${list} inside your network`],
+  ];
+  for (const [key, check, text] of doors) if (listOf(key) !== "") note(check, `${text(listOf(key))} (${key})`);
   return findings;
 }

@@ -218,13 +218,13 @@ test("commands find a running gateway and are not misled by the file of a dead o
   const home = await stateDir(t, "{}");
   assert.equal(await readGatewayFile(home), null);
   const gateway = { url: "http://127.0.0.1:1", pid: process.pid, generation: 3 };
-  await writeGatewayFile(home, gateway);
+  await writeGatewayFile(home, gateway, null);
   assert.deepEqual(await readGatewayFile(home), gateway);
   await removeGatewayFile(home, process.pid + 1);
   assert.deepEqual(await readGatewayFile(home), gateway);
   await removeGatewayFile(home, process.pid);
   assert.equal(await readGatewayFile(home), null);
-  await writeGatewayFile(home, { ...gateway, pid: 2 ** 30 });
+  await writeGatewayFile(home, { ...gateway, pid: 2 ** 30 }, null);
   assert.equal(await readGatewayFile(home), null);
 });
 

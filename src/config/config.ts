@@ -22,7 +22,7 @@ import { KNOWN_HARNESSES } from "../agents/acp/known-harnesses.ts";
 import { childEnvironmentOf, READABLE_NAMES, SECRET_NAMES, type Environment } from "./environment.ts";
 import { EMPTY_JSON5, lineInJson5, setInJson5, unsetInJson5 } from "./json5-text.ts";
 import { gatewayPort } from "./settings.ts";
-import { configFileIn, openStateDir, readIfThere, readOrMakeToken, replaceToken, tokenFileIn, writeWhole } from "./state-dir.ts";
+import { configFileIn, givenTokenFileIn, openStateDir, readIfThere, readOrMakeToken, replaceToken, tokenFileIn, writeWhole } from "./state-dir.ts";
 
 /** What stands in for a value that may hold a credential. */
 export const SECRET_SHOWN = "[secret]";
@@ -53,6 +53,7 @@ export interface Config extends Settings {
   /** The state directory, absolute. */
   readonly home: string;
   readonly file: string;
+  /** Holds the token while a gateway runs. */
   readonly tokenFile: string;
   /** From `YARD_LOG`; `info` without it. */
   readonly logLevel: LogLevel;
@@ -69,6 +70,8 @@ export interface Config extends Settings {
   /** Reads file and token again, after somebody edited them. @throws {Fault} as `openConfig`; the old values then stand. */
   reload(): Promise<void>;
   token(): string;
+  /** The token that the environment names; null = it names none. */
+  readonly givenToken: string | null;
   /** @throws {Fault} WRONG_USE  the token comes from YARD_TOKEN. */
   rotateToken(): Promise<string>;
   /** A variable of the environment, if it is one that may be read or that a setting names in `apiKeyEnv` or `secretEnv`. */
@@ -95,6 +98,7 @@ class FileConfig implements Config {
   readonly file: string;
   readonly tokenFile: string;
   readonly logLevel: LogLevel;
+  readonly givenToken: string | null;
   readonly #environment: Environment;
   readonly #catalogue: Catalogue;
   readonly #overrides: ReadonlyMap<Setting<unknown>, unknown>;
@@ -107,7 +111,8 @@ class FileConfig implements Config {
   constructor(home: string, environment: Environment, catalogue: Catalogue) {
     this.home = home;
     this.file = configFileIn(home);
-    this.tokenFile = tokenFileIn(home);
+    this.givenToken = tokenFrom(environment);
+    this.tokenFile = this.givenToken === null ? tokenFileIn(home) : givenTokenFileIn(home);
     this.#environment = environment;
     this.#catalogue = catalogue;
     this.#overrides = overridesFrom(environment);

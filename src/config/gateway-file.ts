@@ -6,7 +6,7 @@
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { readIfThere, writeWhole } from "./state-dir.ts";
+import { givenTokenFileIn, readIfThere, tokenFileIn, writeWhole } from "./state-dir.ts";
 
 export interface GatewayFile {
   /** E.g. `http://127.0.0.1:9273`. */
@@ -15,14 +15,24 @@ export interface GatewayFile {
   readonly generation: number;
 }
 
-export async function writeGatewayFile(home: string, gateway: GatewayFile): Promise<void> {
+/** @param givenToken  one that is not the state directory's own; programs that are told where the token is find it there. */
+export async function writeGatewayFile(home: string, gateway: GatewayFile, givenToken: string | null): Promise<void> {
+  if (givenToken === null) await rm(givenTokenFileIn(home), { force: true });
+  else await writeWhole(givenTokenFileIn(home), `${givenToken}\n`);
   await writeWhole(fileIn(home), `${JSON.stringify({ url: gateway.url, pid: gateway.pid, generation: gateway.generation })}\n`);
 }
 
-/** Removes the file, unless another process has put its own there meanwhile. */
+/** Removes the files, unless another process has put its own there meanwhile. */
 export async function removeGatewayFile(home: string, pid: number): Promise<void> {
   const found = parse(await readIfThere(fileIn(home)));
-  if (found?.pid === pid) await rm(fileIn(home), { force: true });
+  if (found?.pid !== pid) return;
+  await rm(fileIn(home), { force: true });
+  await rm(givenTokenFileIn(home), { force: true });
+}
+
+/** The token of the running gateway of a state directory. */
+export async function readGatewayToken(home: string): Promise<string | undefined> {
+  return ((await readIfThere(givenTokenFileIn(home))) ?? (await readIfThere(tokenFileIn(home))))?.trim();
 }
 
 /** The running gateway of a state directory; null when none is written there or its process is gone. */

@@ -27,6 +27,11 @@ export function stateDirOf(environment: Environment): string {
 export function configFileIn(home: string): string {
   return join(home, "yardmaster.json5");
 }
+/** Holds the token of a gateway that was given one by its environment, while it runs. */
+export function givenTokenFileIn(home: string): string {
+  return join(home, "token.given");
+}
+
 export function tokenFileIn(home: string): string {
   return join(home, "token");
 }

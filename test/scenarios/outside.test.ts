@@ -1,6 +1,6 @@
 /** What a program that nobody here wrote meets first: keys, peers, commands and streams, as the contract names them. */
 import assert from "node:assert/strict";
-import { chmodSync, readdirSync, statSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -138,4 +138,15 @@ test("a refused socket says that its connection ends, so that a client with a po
     }).on("error", reject).end();
   });
   assert.deepEqual(answer, { status: 403, connection: "close" });
+});
+
+test("a gateway that is given its token by the environment says where it can be read, and that file goes with it", async (t) => {
+  const token = "0123456789abcdef0123456789abcdef-given";
+  const gateway = await startGateway(t, { env: { YARD_TOKEN: token } });
+  const own = readFileSync(gateway.tokenFile, "utf8").trim();
+  assert.equal(own, token);
+  assert.equal((await fetch(`${gateway.url}/api/status`, { headers: { authorization: `Bearer ${own}` } })).status, 200);
+  assert.equal(statSync(gateway.tokenFile).mode & 0o077, 0);
+  await gateway.stop();
+  assert.equal(existsSync(gateway.tokenFile), false);
 });

@@ -104,6 +104,10 @@ export class Gateway {
   get pid(): number {
     return this.#ready!.pid;
   }
+  /** Where it says that its token can be read. */
+  get tokenFile(): string {
+    return this.#ready!.tokenFile;
+  }
   get generation(): number {
     return this.#ready!.generation;
   }

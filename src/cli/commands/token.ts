@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import type { ApiAccessToken, TokenList, TokenMade } from "../../api/wire.ts";
 import { openConfig, tokenFrom } from "../../config/config.ts";
-import { readGatewayFile } from "../../config/gateway-file.ts";
+import { readGatewayFile, readGatewayToken } from "../../config/gateway-file.ts";
 import { openStateDir, readOrMakeToken } from "../../config/state-dir.ts";
 import { Fault } from "../../model/faults.ts";
 import { webhookSecretFrom } from "../../model/webhook-secret.ts";
@@ -77,6 +77,8 @@ async function current(cli: Cli): Promise<string> {
   const named = tokenFrom(cli.environment);
   if (named !== null) return named;
   await openStateDir(cli.home);
+  const running = (await readGatewayFile(cli.home)) === null ? undefined : await readGatewayToken(cli.home);
+  if (running !== undefined) return running;
   return await readOrMakeToken(cli.home);
 }
 
