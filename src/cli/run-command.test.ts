@@ -235,6 +235,36 @@ test("completion knows every command, in every shell", async (t) => {
   for (const shell of ["bash", "zsh", "fish"]) assert.match((await yard(home, ["completion", shell])).out, /tasks flow.*show/s);
 });
 
+test("top shows pools, lanes and children once where nobody watches, and all of it as JSON", async (t) => {
+  const pool = { name: "main", size: 4, used: 1, waiting: 0 };
+  const lane = { session: "agent:main:main", waitingMessages: 0, why: null, position: null, etaMs: 0, waitedMs: 0, turns: [{ handle: "T1", track: "main", startedAt: 0, about: "research" }] };
+  const lanes = { pools: [pool], lanes: [lane], parked: [], accounts: [], memoryWaits: [], draining: false };
+  const tasks = [{ taskId: "k1", label: "solar", state: "running", queuedAt: 0, startedAt: 0, usage: { input: 1, output: 2 } }];
+  const { home, requests } = await standIn(t, { "GET /api/lanes": lanes, "GET /api/tasks": { tasks } });
+  const { out, exitCode } = await yard(home, ["top"], { clock: new ManualClock() });
+  assert.match(out, /main +1 of 4[\s\S]*T1 runs[\s\S]*solar +running/);
+  assert.equal(exitCode, 0);
+  assert.equal(requests.find(({ route }) => route === "GET /api/tasks")!.query.get("state"), "queued,running,waiting");
+  assert.deepEqual(JSON.parse((await yard(home, ["top", "--json"])).out), { lanes, tasks });
+});
+
+test("doctor --security fails for what nobody can mean, notes the doors that settings open, and is content with a fresh installation", async (t) => {
+  const home = await stateDir(t);
+  const levels = async (): Promise<Record<string, string>> => {
+    const { findings } = JSON.parse((await yard(home, ["doctor", "--security", "--json"])).out) as { findings: { check: string; level: string }[] };
+    return Object.fromEntries(findings.map(({ check, level }) => [check, level]));
+  };
+  assert.equal((await yard(home, ["doctor", "--security"])).exitCode, 0);
+  await writeFile(join(home, "yardmaster.json5"), "{ gateway: { allowNetwork: true }, tools: { web: { allowPrivate: ['localhost:3000'] } } }", { mode: 0o600 });
+  assert.deepEqual((({ files, network, web_fetch: web }) => ({ files, network, web }))(await levels()), { files: "ok", network: "note", web: "note" });
+  await chmod(join(home, "yardmaster.json5"), 0o644);
+  const { exitCode, out } = await yard(home, ["doctor", "--security"]);
+  assert.equal(exitCode, 1);
+  assert.match(out, /bad +files +other users have rights to yardmaster\.json5; run: chmod go= /);
+  await writeFile(join(home, "token"), "short\n", { mode: 0o600 });
+  assert.equal((await levels())["token"], "bad");
+});
+
 test("a tree is drawn with each child below its parent, its cost, its attempt, what is left to it and what it waits for", () => {
   const budget = { limit: { tokens: 100 }, left: { tokens: 40 } };
   const task = (taskId: string, parentTask: string | null) => ({ taskId, parentTask, label: taskId.toUpperCase(), state: "running", queuedAt: 0, endedAt: null, usage: { input: 0, output: 0, cost: 0 }, attempt: taskId === "d" ? 2 : 1, claims: [], budget: taskId === "b" ? budget : null, aliveAt: taskId === "c" ? 2000 : null, waitsFor: taskId === "a" ? { why: "children", tasks: ["b", "c"], until: null } : null }) as unknown as FlowTask;
