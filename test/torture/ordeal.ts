@@ -26,7 +26,7 @@ import type { ApiEvent, ApiTask, History, HistoryEntry, LanesAnswer, MessageAcce
 import { systemClock } from "../../src/base/clock.ts";
 import { seededRandom, systemRandom } from "../../src/base/ids.ts";
 import { openStoreInProcess } from "../../src/store/sqlite/open-in-process.ts";
-import { Gateway, standinConfig } from "../support/gateway.ts";
+import { Gateway, bounded, standinConfig } from "../support/gateway.ts";
 import { spawnStandin, type SpawnedStandin } from "../support/model-standin/spawn.ts";
 import { identityOf, stoppedBy, verdict, type Kind, type Said } from "./verdict.ts";
 
@@ -248,12 +248,15 @@ const END_MARK = "agent:main:api:direct:end-mark";
 
 async function allEvents(gateway: Gateway): Promise<ApiEvent[]> {
   await gateway.send("/help", { session: END_MARK });
-  const events: ApiEvent[] = [];
-  for await (const event of gateway.events()) {
-    if (event.session === END_MARK && event.type === "notice") break;
-    if (event.seq !== undefined && event.session !== END_MARK) events.push(event);
-  }
-  return events;
+  const read = async (): Promise<ApiEvent[]> => {
+    const events: ApiEvent[] = [];
+    for await (const event of gateway.events()) {
+      if (event.session === END_MARK && event.type === "reply") break;
+      if (event.seq !== undefined && event.session !== END_MARK) events.push(event);
+    }
+    return events;
+  };
+  return bounded(REST_MAX_MS, "the log did not come to its end", read());
 }
 
 async function allTasks(gateway: Gateway): Promise<ApiTask[]> {
