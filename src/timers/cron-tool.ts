@@ -24,7 +24,7 @@ export function cronTool(jobs: Jobs): Tool {
     name: "cron",
     isRare: true,
     description:
-      'Timed jobs: add {name, schedule: {kind: "at", at: ISO date or "+15m"} | {kind: "every", everyMs} | {kind: "cron", expr, tz}, payload: {kind: "agentTurn", message} | {kind: "systemEvent", text} | {kind: "watchdog", label, action: surface|retry|cancel-and-retry}, target?: main|isolated|job}; list, update, remove, run, runs by id or name.',
+      'Timed jobs: add {name, schedule: {kind: "at", at: ISO date or "+15m"} | {kind: "every", everyMs} | {kind: "cron", expr, tz} | {kind: "task", label} (when it has ended) | {kind: "file", path, ref?} (when it changes), payload: {kind: "agentTurn", message, model?} | {kind: "systemEvent", text} | {kind: "watchdog", label, action: surface|retry|cancel-and-retry} | {kind: "iterate", folder} (next open item of its IMPLEMENTATION_PLAN.md) | {kind: "heartbeat"}, target?: main|isolated|job|{session}|{label}, delivery?: none|notice|{mode: "webhook", url}, misfire?, overlap?: skip|queue|cancel, activeHours?: {from, to}, enabled?}; list, update, remove, run, runs by id or name.',
     effect: "once",
     parallel: false,
     inputSchema: input.schema,

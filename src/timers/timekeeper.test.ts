@@ -79,6 +79,15 @@ test("a job whose next moment passed while nothing ran comes again, and what was
   assert.equal((await store.jobRuns({ id: job.id, limit: 1 })).runs[0]!.state, "running");
 });
 
+test("the calendar tells what comes soonest over all jobs, however many moments lie behind", async (t) => {
+  const { store, keeper } = await setup(t);
+  const steps = [1_000, 7_000, 60_000, 1_000, 3_600_000];
+  for (const [n, everyMs] of steps.entries()) await put(store, { name: `job${n}`, schedule: { kind: "every", everyMs } }, START + 500 + n);
+  const all = steps.flatMap((everyMs, n) => Array.from({ length: Math.ceil(3_600_000 / everyMs) }, (_none, step) => ({ name: `job${n}`, at: START + 500 + n + step * everyMs })));
+  const expected = all.toSorted((a, b) => a.at - b.at).slice(0, 40);
+  assert.deepEqual((await keeper.calendar({ hours: 1, limit: 40 })).map(({ name, at }) => ({ name, at })), expected);
+});
+
 test("a moment that is caught up outside the job's hours is not run, so nothing trades at night", async (t) => {
   const { store, keeper, pass } = await setup(t);
   const job = await put(store, { misfire: { policy: "latest", graceMs: 10 * DAY_MS }, activeHours: { from: 13 * 60, to: 20 * 60, tz: "UTC" } }, START - DAY_MS + 60 * MINUTE_MS);

@@ -464,13 +464,18 @@ export class Timekeeper implements Jobs {
 
   async calendar({ hours, limit }: { hours: number; limit: number }): Promise<readonly CalendarLine[]> {
     const now = this.#deps.clock.now();
-    const until = now + hours * 3_600_000;
-    const lines: CalendarLine[] = [];
+    let until = now + hours * 3_600_000;
+    let lines: CalendarLine[] = [];
+    const soonest = (): CalendarLine[] => lines.sort((a, b) => a.at - b.at || (a.name < b.name ? -1 : 1)).slice(0, limit);
     for await (const { id, spec, nextFor } of this.#active()) {
       let own = 0;
       for (let at = nextFor; at !== null && at <= until && own < limit; at = this.#calendar.next(spec.schedule, at, nextFor!), own++) lines.push({ jobId: id, name: spec.name, at });
+      if (lines.length <= 2 * limit) continue;
+      // What lies behind as many lines as are asked for will not be among them: ten thousand busy jobs are no more work than few.
+      lines = soonest();
+      until = lines.at(-1)!.at;
     }
-    return lines.sort((a, b) => a.at - b.at || (a.name < b.name ? -1 : 1)).slice(0, limit);
+    return soonest();
   }
 
   async *#active(): AsyncGenerator<Job> {

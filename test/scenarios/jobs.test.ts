@@ -349,6 +349,8 @@ test("the command line makes every kind of job, refuses words that would have no
     [{ kind: "cron", expr: "0 7 * * 1-5", tz: "Europe/Vienna" }, { kind: "agentTurn", message: "brief me", model: "m" }, 300_000, { policy: "all", max: 10 }, "queue", "job", { mode: "none" }, { from: "06:00", to: "09:00", tz: "Europe/Vienna" }],
   );
   assert.deepEqual((await made("--at", "+15m", "--event", "milk")).target, "main");
+  assert.deepEqual((await made("--every", "1d", "--message", "x", "--deliver", "https://example.org/hook?key=1")).delivery, { mode: "webhook", url: "https://example.org/hook" });
+  assert.deepEqual((await made("--cron", "*/30 0 7 * * *", "--message", "x", "--deliver", "agent:main:desk:direct:7")).delivery, { mode: "notice", session: "agent:main:desk:direct:7" });
   assert.deepEqual((await made("--every", "30m", "--heartbeat", "--paused")).state, "paused");
   assert.deepEqual((await made("--at", "+15m", "--watch", "publisher", "--action", "retry")).payload, { kind: "watchdog", target: { label: "publisher" }, action: "retry" });
   assert.deepEqual((await made("--every", "15m", "--iterate", place, "--plan", "PLAN.md")).payload, { kind: "iterate", folder: place, plan: "PLAN.md" });
