@@ -1373,6 +1373,27 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     await bench.done(await bench.start());
   });
 
+  promise("failures in a row raise one alert, the next not before the cool-down is over, and an answer ends the row", async (bench) => {
+    const rules = { ...RUN_RULES, retriesMax: 0, alertAfter: 2, disableAfter: 0 };
+    const job = await addJob(bench);
+    const alerts = (): number => bench.events.filter((event) => event.type === "job.alert").length;
+    const once = async (isGood: boolean): Promise<number> => {
+      bench.clock.advance(1_000);
+      const run = (await fire(bench, job, bench.clock.now(), { source: "manual", expected: null }))!;
+      const turn = await bench.start();
+      if (isGood) await bench.done(turn);
+      else await bench.failed(turn, new Fault("PROVIDER_UNREACHABLE", { provider: "p", problem: "gone" }).toRecord());
+      await bench.store.settleRuns({ ids: [run.id], rules });
+      return alerts();
+    };
+    assert.deepEqual([await once(false), await once(false), await once(false)], [0, 1, 1]);
+    bench.clock.advance(rules.alertCooldownMs);
+    assert.deepEqual([await once(false), await once(true), await once(false)], [2, 2, 2]);
+    bench.clock.advance(rules.alertCooldownMs);
+    assert.equal(await once(false), 3, "two in a row again");
+    assert.equal((await bench.store.job(job.id))!.state, "active", "errors that may pass switch nothing off");
+  });
+
   promise("after the clock was set back, jobs of equal steps go on one step from now, never on a moment that has its row, and the others stay", async (bench) => {
     const now = bench.clock.now();
     const step = 60_000;

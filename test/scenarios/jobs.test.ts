@@ -156,13 +156,16 @@ test("a heartbeat with nothing to say bothers nobody, is skipped without a file,
   const gateway = await setup(t);
   await add(gateway, { name: "beat", schedule: later, payload: { kind: "heartbeat" } });
   assert.equal((await runNow(gateway, "beat")).reason, "HEARTBEAT.md is empty");
-  writeFileSync(join(gateway.home, "workspace", "HEARTBEAT.md"), "# Look\n! say HEARTBEAT_OK");
-  const quiet = await runNow(gateway, "beat");
-  assert.deepEqual([quiet.state, quiet.result], ["ran", "HEARTBEAT_OK"]);
-  assert.deepEqual(await notices(gateway), []);
-  writeFileSync(join(gateway.home, "workspace", "HEARTBEAT.md"), "! say The oven is on!");
+  const file = join(gateway.home, "workspace", "HEARTBEAT.md");
+  for (const quietly of ["HEARTBEAT_OK", "**HEARTBEAT_OK**."]) {
+    writeFileSync(file, `# Look\n! say ${quietly}`);
+    const quiet = await runNow(gateway, "beat");
+    assert.deepEqual([quiet.state, quiet.result], ["ran", quietly]);
+    assert.deepEqual(await notices(gateway), []);
+  }
+  writeFileSync(file, "! say The oven is on! HEARTBEAT_OK");
   await runNow(gateway, "beat");
-  assert.deepEqual(await notices(gateway), ["beat: The oven is on!"]);
+  assert.deepEqual(await notices(gateway), ["beat: The oven is on! HEARTBEAT_OK"], "who says more than the token has something to tell");
   const { messageId } = await gateway.send("! wait 1500ms then say hello");
   await gateway.waitEvent((event) => event.type === "turn.started" && event.session === MAIN);
   assert.equal((await runNow(gateway, "beat")).reason, "the session is busy");

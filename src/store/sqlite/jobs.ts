@@ -446,7 +446,7 @@ function launchNext(k: Kernel, jobId: JobId, spec: JobSpec, rules: RunRules): vo
 /** Says the result where the job is told to, unless it is a heartbeat with nothing to say. */
 function report(k: Kernel, row: Row, spec: JobSpec): void {
   const { delivery, payload } = spec;
-  if (payload.kind === "heartbeat" && String(row["result"]).includes(payload.quietToken)) return;
+  if (payload.kind === "heartbeat" && isOnly(payload.quietToken, String(row["result"]))) return;
   if (delivery.mode === "webhook") return prepareDelivery(k, { run: row["id"] }, delivery.url);
   if (delivery.mode !== "notice" || row["result"] === null || row["result"].trim() === "") return;
   openSession(k, delivery.session);
@@ -455,6 +455,11 @@ function report(k: Kernel, row: Row, spec: JobSpec): void {
   const text = `${spec.name}${children}: ${String(row["result"]).replaceAll("\n", "\n> ")}`;
   appendEntry(k, delivery.session, { turnId: null, content: { role: "notice", text }, messageIds: [], provenance: "timer" });
   k.emit(delivery.session, { type: "notice", data: { text, level: "info", code: "JOB_RESULT", jobId: row["job_id"], runId: row["id"] } });
+}
+
+/** Nothing besides the token was said: who says more than that has something to tell. */
+function isOnly(token: string, said: string): boolean {
+  return said.includes(token) && said.replaceAll(token, "").replaceAll(/[\s\p{P}\p{S}]/gu, "") === "";
 }
 
 /** A run over a plan that says it is stuck pauses its job until a person has looked. */
