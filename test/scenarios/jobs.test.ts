@@ -109,6 +109,11 @@ test("a run that spawned children is complete when they are, with the rate of th
   const rates = jobs.map(({ name, total, completion, failedTasks }) => [name, total, completion, failedTasks.map(({ label }) => label)]);
   assert.deepEqual(rates.toSorted(), [["half", 2, 0.5, ["broken"]], ["publish", 3, 1, []]], "one rate for each job, with the failed ones named");
   assert.ok(over.completedAt! > ended.at, "the turn was over before its children");
+  for (const target of ["main", "job"]) {
+    await add(gateway, { name: `in-${target}`, schedule: later, target, payload: turn('! call sessions_spawn {"task":"! wait 300ms then say one"} x2 then call sessions_spawn {"task":"! fail 400"} then say on their way') });
+    const inside = await runNow(gateway, `in-${target}`);
+    assert.deepEqual([inside.spawned, inside.shipped], [3, 2], target);
+  }
 });
 
 test("a long job delays no other job and no person", async (t) => {
