@@ -75,6 +75,8 @@ export interface StartedTurn extends TurnRef {
   readonly startedAt: number;
   readonly handle: string;
   readonly sessionInfo: TurnSession;
+  /** The end of the conversation before it, when that is short; null for one that goes on after a crash. */
+  readonly recent: RecentEntries | null;
   readonly messages: readonly TakenMessage[];
   /** What was journalled before a crash; empty for a new turn. */
   readonly steps: readonly StepRecord[];
@@ -86,6 +88,15 @@ export interface StartedTurn extends TurnRef {
   readonly deadlineAt: number | null;
   /** True for a child that has a budget, or that stands below one. */
   readonly budgeted: boolean;
+}
+
+/** The last entries of a conversation: mostly all that whoever remembers the rest has not seen yet. */
+export interface RecentEntries {
+  /** The entries up to this one are told as a summary, or were cleared; 0 = none are. */
+  readonly summaryUpTo: number;
+  readonly hasSummary: boolean;
+  /** Without a gap up to the last. */
+  readonly entries: readonly Entry[];
 }
 
 /** True when a person waits for what the turn says. */

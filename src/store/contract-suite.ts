@@ -1120,6 +1120,22 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     await bench.done(next);
   });
 
+  promise("a turn comes with the end of its conversation as the context would tell it, when that is short", async (bench) => {
+    const first = await bench.begin(ANN, "one");
+    assert.deepEqual(first.recent, { summaryUpTo: 0, hasSummary: false, entries: [] });
+    await bench.done(first, "1");
+    const second = await bench.begin(ANN, "two");
+    assert.deepEqual(second.recent!.entries, (await bench.store.context({ key: ANN, after: 0, upTo: 2 }))!.entries);
+    await bench.done(second, "x".repeat(100_000));
+    const third = await bench.begin(ANN, "three");
+    assert.equal(third.recent, null, "too long");
+    await bench.done(third, "3");
+    await bench.store.resetSession({ key: ANN, by: "you" });
+    const fourth = await bench.begin(ANN, "four");
+    assert.deepEqual(fourth.recent, { summaryUpTo: 7, hasSummary: false, entries: [] }, "cleared");
+    await bench.done(fourth);
+  });
+
   promise("a summary replaces older entries in the context, and the transcript keeps them", async (bench) => {
     await bench.done(await bench.begin(ANN, "one"), "1");
     const turn = await bench.begin(ANN, "two");

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SessionKey, TurnId } from "../base/ids.ts";
-import type { Entry, StartedTurn } from "../model/turn.ts";
+import type { Entry, RecentEntries, StartedTurn } from "../model/turn.ts";
 import type { Store } from "../store/store.ts";
 import { compactionCut } from "./compact.ts";
 import { Contexts } from "./context.ts";
@@ -36,8 +36,8 @@ function transcript(): Transcript {
   return made;
 }
 
-function turnAt(lastEntry: number, omit: readonly string[] = [], createdAt = 1): StartedTurn {
-  return { session: KEY, omit, sessionInfo: { key: KEY, lastEntry, createdAt } } as unknown as StartedTurn;
+function turnAt(lastEntry: number, omit: readonly string[] = [], createdAt = 1, recent: RecentEntries | null = null): StartedTurn {
+  return { session: KEY, omit, recent, sessionInfo: { key: KEY, lastEntry, createdAt } } as unknown as StartedTurn;
 }
 
 async function texts(contexts: Contexts, turn: StartedTurn): Promise<string[]> {
@@ -106,4 +106,35 @@ test("a session made anew that already has entries before its first turn begins 
   await contexts.of(turnAt(1));
   log.entries.splice(0, 1, entry(1, "new a"), entry(2, "new b"));
   assert.deepEqual(await texts(contexts, turnAt(2, [], 2)), ["new a", "new b"]);
+});
+
+test("what came with the turn is not asked for again, unless something is missing between it and what is kept", async () => {
+  const log = transcript();
+  const contexts = new Contexts(log.store);
+  const [a, b, c, d] = [entry(1, "a"), entry(2, "b"), entry(3, "c"), entry(4, "d")];
+  const withTurn = (lastEntry: number, summaryUpTo: number, ...entries: Entry[]) => turnAt(lastEntry, [], 1, { summaryUpTo, hasSummary: summaryUpTo > 0, entries });
+  assert.deepEqual(await texts(contexts, withTurn(1, 0, a)), ["a"], "all there is");
+  assert.deepEqual(await texts(contexts, withTurn(2, 0, a, b)), ["a", "b"], "and one that is known already");
+  assert.deepEqual(log.asked, []);
+  log.entries.push(a, b, c, d);
+  assert.deepEqual(await texts(contexts, withTurn(4, 0, d)), ["a", "b", "c", "d"]);
+  assert.deepEqual(log.asked, [2], "a gap");
+  log.summary = { text: "a to c", upTo: 3 };
+  assert.deepEqual(await texts(contexts, withTurn(4, 3, d)), ["d"]);
+  assert.deepEqual(log.asked, [2, 4], "a summary that is not known yet");
+  assert.equal((await contexts.of(withTurn(4, 3, d))).summary, "a to c");
+  assert.deepEqual(log.asked, [2, 4]);
+  log.summary = null;
+  await contexts.of(turnAt(4, [], 1, { summaryUpTo: 3, hasSummary: false, entries: [d] }));
+  assert.deepEqual(log.asked, [2, 4, 4], "a summary that was cleared");
+});
+
+test("after the conversation was made shorter the store is asked, whatever came with the turn", async () => {
+  const log = transcript();
+  const contexts = new Contexts(log.store);
+  log.entries.push(entry(1, "a"), entry(2, "b"));
+  const turn = turnAt(2, [], 1, { summaryUpTo: 0, hasSummary: false, entries: [...log.entries] });
+  await contexts.of(turn);
+  log.summary = { text: "a", upTo: 1 };
+  assert.deepEqual((await contexts.again(turn)).entries.map(({ seq }) => seq), [2]);
 });

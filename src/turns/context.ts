@@ -6,7 +6,7 @@
  */
 import type { SessionKey } from "../base/ids.ts";
 import type { SessionContext, Store } from "../store/store.ts";
-import type { Entry, StartedTurn } from "../model/turn.ts";
+import type { Entry, RecentEntries, StartedTurn } from "../model/turn.ts";
 
 /** Characters of transcript kept over all sessions. */
 const CACHED_CHARS_MAX = 32_000_000;
@@ -20,6 +20,8 @@ interface Cached {
   readonly chars: number;
 }
 
+const NOTHING = { summary: null, summaryUpTo: 0, upTo: 0 };
+
 export class Contexts {
   readonly #store: Pick<Store, "context">;
   readonly #cache = new Map<SessionKey, Cached>();
@@ -30,7 +32,16 @@ export class Contexts {
   }
 
   /** The context of a turn that starts now. */
-  async of(started: StartedTurn): Promise<SessionContext> {
+  of(started: StartedTurn): Promise<SessionContext> {
+    return this.#of(started, started.recent);
+  }
+
+  /** The same, after the conversation was made shorter. */
+  again(started: StartedTurn): Promise<SessionContext> {
+    return this.#of(started, null);
+  }
+
+  async #of(started: StartedTurn, recent: RecentEntries | null): Promise<SessionContext> {
     const { key, lastEntry, createdAt } = started.sessionInfo;
     if (lastEntry === 0) {
       // Nothing was said yet: what is kept is of a session of the same name that was deleted.
@@ -39,7 +50,7 @@ export class Contexts {
     }
     const known = this.#cache.get(key);
     const reusable = known !== undefined && known.createdAt === createdAt && known.upTo <= lastEntry ? known : undefined;
-    const news = await this.#store.context({ key, after: reusable?.upTo ?? 0, upTo: lastEntry });
+    const news = newsIn(recent, reusable ?? NOTHING, lastEntry) ?? (await this.#store.context({ key, after: reusable?.upTo ?? 0, upTo: lastEntry }));
     if (news === null) return { summary: null, summaryUpTo: 0, entries: [] };
     const old = (reusable?.entries ?? []).filter((entry) => entry.seq > news.summaryUpTo);
     const entries = [...old, ...news.entries];
@@ -69,6 +80,13 @@ export class Contexts {
       this.#chars -= chars;
     }
   }
+}
+
+/** What is new since what is kept, if it came with the turn: then the store need not be asked. */
+function newsIn(recent: RecentEntries | null, kept: Pick<Cached, "summary" | "summaryUpTo" | "upTo">, lastEntry: number): SessionContext | null {
+  if (recent === null || recent.summaryUpTo !== kept.summaryUpTo || recent.hasSummary !== (kept.summary !== null)) return null;
+  const entries = recent.entries.filter(({ seq }) => seq > kept.upTo);
+  return entries.length === lastEntry - kept.upTo ? { summary: kept.summary, summaryUpTo: kept.summaryUpTo, entries } : null;
 }
 
 /** Characters that an entry adds to a prompt, roughly. */

@@ -288,7 +288,7 @@ export class TurnRunner {
     // A harness keeps its own context; it is given ours, cut to length, only when it lost that.
     const later = started.track === "side" || started.sessionInfo.kind === "acp" ? null : compactionCut(context.entries, partOf(limits, NEARLY_FULL));
     if (later === null) return context;
-    if (compactionCut(context.entries, limits) !== null && (await this.#desk.settled(started.session, controller.signal))) context = await this.#contexts.of(started);
+    if (compactionCut(context.entries, limits) !== null && (await this.#desk.settled(started.session, controller.signal))) context = await this.#contexts.again(started);
     const upTo = compactionCut(context.entries, limits);
     if (upTo === null) {
       const { key, createdAt } = started.sessionInfo;
@@ -305,7 +305,7 @@ export class TurnRunner {
     if (made === null) return context;
     journal.result(stepKey, { kind: "compaction", upTo, ...made });
     await journal.flush();
-    return this.#contexts.of(started);
+    return this.#contexts.again(started);
   }
 
   #frame(started: StartedTurn, frame: ModelFrame, parking: TurnParking): void {

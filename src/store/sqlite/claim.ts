@@ -14,10 +14,10 @@ import { boundTo, noticeToBound } from "./bindings.ts";
 import { writeDigest } from "./digests.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
-import { promotionDueAt, refreshLane, slotsUsed } from "./lane-state.ts";
+import { promotionDueAt, refreshLane, slotsUsed, slotsUsedByPool } from "./lane-state.ts";
 import { handleText } from "./rows.ts";
 import { generationOf, poolSize, rulesOf } from "./rules.ts";
-import { besideOf, sessionInfoOf } from "./started-turn.ts";
+import { besideOf, recentEntries, sessionInfoOf } from "./started-turn.ts";
 import { expireTasks } from "./tasks.ts";
 import { OPERATOR } from "./usage.ts";
 
@@ -29,17 +29,23 @@ export function claimTurns(k: Kernel, rules: ClaimRules): Claim {
   expireBarriers(k, now);
   expireTasks(k, now);
   const promoted = checkLanes(k, rules, now);
-  const started: StartedTurn[] = [];
   const isAnyReady = k.get("SELECT 1 FROM lane WHERE state = 'ready' AND ready_at <= ? LIMIT 1", now) !== undefined;
-  for (const pool of isAnyReady ? POOLS : []) {
+  const started = isAnyReady ? startReadyLanes(k, rules, now) : [];
+  started.push(...startSideTurns(k, now));
+  return { started, promoted, nextAt: nextDueAt(k, now), more: started.length >= rules.turnsMax };
+}
+
+function startReadyLanes(k: Kernel, rules: ClaimRules, now: number): StartedTurn[] {
+  const started: StartedTurn[] = [];
+  const used = slotsUsedByPool(k);
+  for (const pool of POOLS) {
     if (pool === "side") continue;
-    const free = Math.min(poolSize(k, pool) - slotsUsed(k, pool), rules.turnsMax - started.length);
+    const free = Math.min(poolSize(k, pool) - used[pool], rules.turnsMax - started.length);
     if (free <= 0) continue;
     const lanes = k.all("SELECT session FROM lane WHERE pool = ? AND state = 'ready' AND ready_at <= ? ORDER BY sort_key, session LIMIT ?", pool, now, free);
     for (const { session } of lanes) started.push(startTurn(k, session, "lane", headOfLine(k, session, now)));
   }
-  started.push(...startSideTurns(k, now));
-  return { started, promoted, nextAt: nextDueAt(k, now), more: started.length >= rules.turnsMax };
+  return started;
 }
 
 function nextDueAt(k: Kernel, now: number): number | null {
@@ -96,13 +102,13 @@ export function placeOf(k: Kernel, lane: Row, meanTurnMs: Readonly<Record<PoolNa
 function startSideTurns(k: Kernel, now: number): StartedTurn[] {
   const started: StartedTurn[] = [];
   const rules = rulesOf(k);
-  let free = poolSize(k, "side") - slotsUsed(k, "side");
   const batches = k.all(
     `SELECT m.session, m.batch, m.mode FROM message m JOIN lane l ON l.session = m.session
      WHERE m.state = 'waiting' AND m.mode IN ('parallel','background') AND m.ready_at <= ? AND (m.mode = 'background' OR l.state = 'leased')
      GROUP BY m.session, m.batch, m.mode ORDER BY min(m.accepted_at)`,
     now,
   );
+  let free = batches.length === 0 ? 0 : poolSize(k, "side") - slotsUsed(k, "side");
   for (const { session, batch, mode } of batches) {
     if (free <= 0) break;
     const beside = k.count("SELECT count(*) FROM turn WHERE session = ? AND state = 'running' AND track = 'side'", session);
@@ -118,6 +124,7 @@ function startTurn(k: Kernel, session: SessionKey, origin: TurnOrigin, messages:
   const track = origin === "lane" ? "main" : "side";
   const row = k.get("SELECT s.*, l.last_entry, l.epoch, l.last_handle FROM session s JOIN lane l ON l.session = s.key WHERE s.key = ?", session)!;
   const contextUpTo = row["last_entry"] as number;
+  const recent = recentEntries(k, row, contextUpTo);
   const turnId = k.ids.turn();
   const pool = track === "side" ? "side" : POOL_OF_KIND[row["kind"] as keyof typeof POOL_OF_KIND];
   const task = row["task_id"] === null ? undefined : k.get("SELECT * FROM task WHERE id = ? AND ended_at IS NULL", row["task_id"]);
@@ -157,6 +164,7 @@ function startTurn(k: Kernel, session: SessionKey, origin: TurnOrigin, messages:
     startedAt: now,
     handle: handleText(handle),
     sessionInfo: sessionInfoOf(row, contextUpTo),
+    recent,
     messages: taken,
     ...besideOf(k, session, turnId),
     steps: [],

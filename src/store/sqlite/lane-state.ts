@@ -2,7 +2,7 @@
  * The state of one lane, always derived from its messages, turns and barriers.
  */
 import type { SessionKey } from "../../base/ids.ts";
-import { FAIR_SHARE_MAX_MS, FAIR_SHARE_STEP_MS, WAIT_NOTICE_MS, childSortKey, sortKey, workClassOf, type PoolName } from "../../model/lane.ts";
+import { FAIR_SHARE_MAX_MS, FAIR_SHARE_STEP_MS, POOLS, WAIT_NOTICE_MS, childSortKey, sortKey, workClassOf, type PoolName } from "../../model/lane.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { rulesOf } from "./rules.ts";
 import { slotsLent } from "./parked.ts";
@@ -95,6 +95,12 @@ function roomDueAt(k: Kernel, session: SessionKey): number | null {
 function isChildKey(k: Kernel, session: SessionKey): boolean {
   const kind = k.get("SELECT kind FROM session WHERE key = ?", session)?.["kind"];
   return kind === "subagent" || kind === "acp";
+}
+
+/** {@link slotsUsed} of every pool. */
+export function slotsUsedByPool(k: Kernel): Record<PoolName, number> {
+  const running = new Map(k.all("SELECT pool, count(*) AS n FROM turn WHERE state = 'running' GROUP BY pool").map(({ pool, n }) => [pool, n as number]));
+  return Object.fromEntries(POOLS.map((pool) => [pool, (running.get(pool) ?? 0) - slotsLent(k, pool)])) as Record<PoolName, number>;
 }
 
 /** Running turns of a pool, without those that lend their slot while they wait for a provider. */

@@ -1,12 +1,15 @@
 /** A running turn as its runner needs it: what it took, what was journalled, what runs beside it. */
 import type { SessionKey, TurnId } from "../../base/ids.ts";
-import type { EntryContent, RunningBeside, StartedTurn, TurnSession } from "../../model/turn.ts";
+import type { EntryContent, RecentEntries, RunningBeside, StartedTurn, TurnSession } from "../../model/turn.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { authorityOf } from "./open-session.ts";
-import { handleText, stepOf } from "./rows.ts";
+import { entryOf, handleText, stepOf } from "./rows.ts";
 
 /** Things running beside a turn that its agent is told of. */
 const BESIDES_MAX = 20;
+/** Entries that come with a claim: what a turn with one call of tools leaves behind. */
+const RECENT_ENTRIES_MAX = 4;
+const RECENT_CHARS_MAX = 16_384;
 
 /** A running turn as its runner needs it, with what was journalled before. */
 export function startedTurnOf(k: Kernel, turn: Row): StartedTurn {
@@ -30,6 +33,7 @@ export function startedTurnOf(k: Kernel, turn: Row): StartedTurn {
     startedAt: turn["started_at"],
     handle: handleText(turn["handle"]),
     sessionInfo: sessionInfoOf(row, turn["context_upto"]),
+    recent: null,
     messages: messages
       .filter((message) => texts.has(message["id"]))
       .map((message) => ({
@@ -45,6 +49,14 @@ export function startedTurnOf(k: Kernel, turn: Row): StartedTurn {
     deadlineAt: task?.["deadline_at"] ?? null,
     budgeted: task !== undefined && task["budgeted"] > 0,
   };
+}
+
+/** What comes with a claim, so that most turns need not ask for their context; null when it is long. */
+export function recentEntries(k: Kernel, row: Row, upTo: number): RecentEntries | null {
+  const { key: session, summary, summary_upto: summaryUpTo } = row;
+  const rows = upTo === summaryUpTo ? [] : k.all("SELECT * FROM entry WHERE session = ? AND seq > ? AND seq <= ? ORDER BY seq", session, Math.max(summaryUpTo, upTo - RECENT_ENTRIES_MAX), upTo);
+  if (rows.reduce((sum, { content }) => sum + content.length, 0) > RECENT_CHARS_MAX) return null;
+  return { summaryUpTo, hasSummary: summary !== null, entries: rows.map(entryOf) };
 }
 
 export function sessionInfoOf(row: Row, lastEntry: number): TurnSession {
