@@ -42,8 +42,8 @@ import type { HarnessCatalogue, Harnesses } from "./model/harness.ts";
 import type { HarnessReport } from "./model/harness-report.ts";
 import { DEFAULT_AGENT, mainSession } from "./model/session.ts";
 import type { Tool } from "./model/tool.ts";
+import { loadedWhenCalled } from "./providers/local-model.ts";
 import { makeProviders } from "./providers/providers.ts";
-import { makeRehearsal } from "./providers/rehearsal/rehearsal.ts";
 import { Acknowledger } from "./sessions/acknowledge.ts";
 import { taskHandlingOf } from "./sessions/background-rules.ts";
 import { approvalCommands } from "./sessions/approval-commands.ts";
@@ -241,7 +241,7 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
   const random = systemRandom;
   const workspace = join(config.home, "workspace");
   const telemetry = new Telemetry({ store, settings: config, clock, random, log, version: packageVersion() });
-  const providers = makeProviders({ settings: config, clock, random, log, environment: (name) => config.environment(name), rehearsal: makeRehearsal({ clock, random }), book: store, onTrouble: (code, text) => void tellOperator(store, log, code, text) });
+  const providers = makeProviders({ settings: config, clock, random, log, environment: (name) => config.environment(name), rehearsal: loadedWhenCalled(async () => (await import("./providers/rehearsal/rehearsal.ts")).makeRehearsal({ clock, random })), book: store, onTrouble: (code, text) => void tellOperator(store, log, code, text) });
   const models = telemetry.traced(providers);
   const processes: ProcessTree = makeProcessTree({ clock, log, record: (process) => store.recordProcess(process), forget: (mark) => store.forgetProcess(mark) });
   const installation = createHash("sha256").update(config.home).digest("hex").slice(0, 12);

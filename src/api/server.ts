@@ -26,7 +26,7 @@ import { makeMetrics, METRICS_TYPE } from "./metrics.ts";
 import { OpenConnections } from "./open-connections.ts";
 import { openApiDocument } from "./openapi.ts";
 import { serveMcp } from "./mcp/door.ts";
-import { serveOpenAi } from "./openai/serve.ts";
+import { serveOpenAi } from "./openai/doors.ts";
 import { makePage } from "./page.ts";
 import { errorBody, errorShapeOf } from "./provider-errors.ts";
 import { serveProxy } from "./proxy-door.ts";

@@ -8,3 +8,14 @@ export interface LocalModel {
    */
   call(request: ModelRequest, onFrame: (frame: ModelFrame) => void): Promise<ModelAnswer>;
 }
+
+/** A local model that is loaded with its first call: whoever has a provider never needs it. */
+export function loadedWhenCalled(load: () => Promise<LocalModel>): LocalModel {
+  let loaded: Promise<LocalModel> | null = null;
+  return {
+    async call(request, onFrame) {
+      loaded ??= load();
+      return (await loaded).call(request, onFrame);
+    },
+  };
+}

@@ -6,7 +6,7 @@
  * the conversation was for this request alone; in a lasting one the turn goes on, and its answer
  * stands in the history.
  */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Clock } from "../../base/clock.ts";
 import { IdMaker, type RandomBytes } from "../../base/ids.ts";
 import type { Log } from "../../base/log.ts";
@@ -16,7 +16,7 @@ import { parseSessionKey } from "../../model/session.ts";
 import { logDefect } from "../fault-answer.ts";
 import { errorBody } from "../provider-errors.ts";
 import { asObject } from "../read-body.ts";
-import { CALLER, TEXT_BODY_BYTES_MAX, type RouteDeps } from "../route.ts";
+import { CALLER, type RouteDeps } from "../route.ts";
 import { sessionRow } from "../session-row.ts";
 import { followAnswer, type Answered } from "./follow.ts";
 import { OPENAI_CHANNEL, placeOf, responseId, SESSION_HEADER, type Place } from "./place.ts";
@@ -35,20 +35,14 @@ export interface OpenAiDeps extends RouteDeps {
   readonly untilGone: (reply: FastifyReply) => AbortSignal;
 }
 
-const DOORS = {
-  "/v1/chat/completions": { read: readChat, shape: chatShape },
-  "/v1/responses": { read: readResponses, shape: responsesShape },
+const APIS = {
+  chat: { read: readChat, shape: chatShape },
+  responses: { read: readResponses, shape: responsesShape },
 } as const;
 
-export function serveOpenAi(app: FastifyInstance, deps: OpenAiDeps): void {
-  for (const [url, { read, shape }] of Object.entries(DOORS)) {
-    app.route({
-      method: "POST",
-      url,
-      bodyLimit: TEXT_BODY_BYTES_MAX,
-      handler: (request, reply) => answer(read(asObject(request.body, "body")), shape, request, reply, deps),
-    });
-  }
+export function answerOpenAi(api: keyof typeof APIS, request: FastifyRequest, reply: FastifyReply, deps: OpenAiDeps): Promise<unknown> {
+  const { read, shape } = APIS[api];
+  return answer(read(asObject(request.body, "body")), shape, request, reply, deps);
 }
 
 async function answer(ask: Ask, shapeFor: (meta: AnswerMeta) => AnswerShape, request: FastifyRequest, reply: FastifyReply, deps: OpenAiDeps): Promise<unknown> {

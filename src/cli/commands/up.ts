@@ -9,7 +9,6 @@ import type { StatusAnswer } from "../../api/wire.ts";
 import { DEFAULT_AGENT, mainSession } from "../../model/session.ts";
 import { wholeNumberArgument, type Cli } from "../command.ts";
 import { faultOf } from "../failure.ts";
-import { runChat } from "../run-chat.ts";
 import { sayFields } from "../table.ts";
 import { colour, isInteractive, say } from "../terminal.ts";
 import { isRehearsal, modelText } from "./status.ts";
@@ -60,7 +59,8 @@ export function register(parent: Command, cli: Cli): void {
         const client = await cli.connect();
         sayWelcome(cli, gateway.url, await client.get<StatusAnswer>("/api/status"));
         if (chat && isInteractive(cli.terminal)) {
-          void runChat(cli, client, mainSession(DEFAULT_AGENT))
+          void import("../run-chat.ts")
+            .then(({ runChat }) => runChat(cli, client, mainSession(DEFAULT_AGENT)))
             .catch((thrown: unknown) => sayTrouble(cli, thrown))
             .then(told.stop);
         }
