@@ -18,7 +18,7 @@ import { makeRedactor } from "../../base/redact.ts";
 import type { Tool, ToolContext, ToolOutcome } from "../../model/tool.ts";
 import type { ServerView } from "../../model/tool-server.ts";
 import { findProgram } from "./find-program.ts";
-import { openLink, type CallEnd, type Link, type LinkDeps, type Start } from "./link.ts";
+import type { CallEnd, Link, LinkDeps, Start } from "./link.ts";
 import { readListing, type ListedTool, type Listing } from "./listing.ts";
 import { outcomeOf } from "./result-text.ts";
 import type { ServerSetup } from "./settings.ts";
@@ -134,6 +134,7 @@ export class ToolServer {
     let link: Link;
     try {
       this.#starts++;
+      const { openLink } = await import("./link.ts");
       link = await openLink(this.setup, await this.#start(), this.#deps, () => void this.#relist(), signal);
     } catch (cause) {
       return this.#shown(cause instanceof Error ? cause.message : String(cause));
