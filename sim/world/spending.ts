@@ -6,11 +6,11 @@
  * as they stand when the call begins.
  */
 import { dayOf } from "../../src/base/clock.ts";
-import type { SessionKey } from "../../src/base/ids.ts";
 import type { JsonObject } from "../../src/base/json.ts";
 import type { Setting } from "../../src/base/setting.ts";
 import { BUDGET_UNITS, type BudgetUnit, type PriceBound } from "../../src/model/budget.ts";
 import type { Usage } from "../../src/model/chat.ts";
+import type { TurnRef } from "../../src/model/turn.ts";
 import type { Kernel, Row } from "../../src/store/sqlite/kernel.ts";
 import { SETTINGS as BUDGET_SETTINGS } from "../../src/turns/budget-settings.ts";
 import { Dice } from "./dice.ts";
@@ -67,8 +67,8 @@ export class Spending {
   readonly #observer: Kernel;
   readonly #plan: SpendingPlan | null;
   readonly #counts = new Map<string, Counts>();
-  /** The day that the newest call of a session was granted on. */
-  readonly #days = new Map<string, string>();
+  /** The day and the person that the newest call of a session was granted for. */
+  readonly #days = new Map<string, { readonly day: string; readonly person: string }>();
 
   constructor(observer: Kernel, plan: SpendingPlan | null) {
     this.#observer = observer;
@@ -80,16 +80,17 @@ export class Spending {
   }
 
   /** A call of this session was let through just now. */
-  granted(session: SessionKey, wallMs: number): void {
-    this.#days.set(session, dayOf(wallMs));
+  granted({ turnId, session }: TurnRef, wallMs: number): void {
+    if (this.#plan === null) return;
+    this.#days.set(session, { day: dayOf(wallMs), person: String(this.#observer.get("SELECT person FROM turn WHERE id = ?", turnId)?.["person"] ?? "") });
   }
 
   /** The provider counted a call that a session asked for. */
   counted(session: string, { input, output, costMicros }: Usage): void {
     if (this.#plan === null) return;
     const task = this.#task("session = ?", session);
-    const day = this.#days.get(session) ?? "";
-    const names = [`session ${session}`, `day ${day}`, `person ${day} operator`, ...(task === undefined ? [] : [`tree ${task["flow_id"]}`, ...this.#line(task)])];
+    const { day, person } = this.#days.get(session) ?? { day: "", person: "" };
+    const names = [`session ${session}`, `day ${day}`, `person ${day} ${person}`, ...(task === undefined ? [] : [`tree ${task["flow_id"]}`, ...this.#line(task)])];
     for (const name of names) this.#add(name, { tokens: input + output, costMicros, calls: 1, children: 0 });
   }
 

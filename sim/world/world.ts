@@ -318,7 +318,7 @@ class World {
         const { turnId } = (input as { spawn: NewSpawn }).spawn;
         if (created && turnId !== null) this.#spawnedBy.set(task.taskId, turnId);
       }
-      if (verb === "reserveCall" && "value" in answer) this.#spending.granted((input as { turn: TurnRef }).turn.session, this.#timeline.wallMs);
+      if (verb === "reserveCall" && "value" in answer) this.#spending.granted((input as { turn: TurnRef }).turn, this.#timeline.wallMs);
       if (verb === "setRules") this.#poolsMayBe((input as Rules).pools, events[0]?.cursor, "value" in answer);
       if (verb === "deleteSession") this.#forget(input as { key: SessionKey });
     });
