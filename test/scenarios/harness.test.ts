@@ -313,6 +313,26 @@ for (const [how, manner] of [["load", { load: true, replay: 5_000 }], ["resume",
   });
 }
 
+test("a harness that breaks over its own memory, in whatever way, begins anew with a summary, and nothing of the broken one is left", async (t) => {
+  const misdeeds = ["exit 0", "exit 1", "segv", "close output", "half a line", "long line", "hang", "error"] as const;
+  const { gateway, cwd, runEach } = await benchOfMany(t, misdeeds.map((misdeed) => ({ load: true, at: { "session/load": misdeed } })), { "acp.startTimeoutSeconds": 20 });
+  const tasks = await runEach(JSON.stringify([{ tool: { id: "t1", name: "Edit", output: "edited" } }, { onceEach: true, steps: [{ misdeed: "segv" }] }, { say: "Whole." }]));
+  for (const [n, task] of tasks.entries()) assert.deepEqual([misdeeds[n], task.result], [misdeeds[n], "Whole."], JSON.stringify(task.fault));
+  for (const { session } of tasks) await gateway.waitEvent(({ type, data }) => type === "notice" && /begins anew with a summary/.test(String(data["text"])), { session });
+  await allGone(cwd);
+});
+
+test("a harness that breaks off when its mode is set cannot start, and one that answers neither a cancel nor a close is ended", async (t) => {
+  const cwd = workFolder(t);
+  const agents = { bad: { ...scripted(cwd, { modes: ["default", "careful"], at: { "session/set_mode": "exit 1" } }), mode: "careful" }, deaf: scripted(cwd, { stubborn: true, at: { "session/close": "hang", "session/cancel": "hang" } }) };
+  const gateway = await startGateway(t, { config: harnessConfig(cwd, {}, { "acp.agents": agents, "acp.cancelGraceSeconds": 1 }) });
+  const run = (agent: string, task: string, more = {}): Promise<SpawnAccepted> => gateway.api("POST", "/api/spawns", { runtime: "acp", agent, cwd, task, wait: true, waitSeconds: 60, ...more });
+  assert.equal((await run("bad", "hello")).task!.fault!.code, "ACP_SESSION_INIT_FAILED");
+  assert.equal((await run("deaf", "hello")).task!.result, "echo: hello");
+  assert.equal((await run("deaf", JSON.stringify([{ wait: "ever" }]), { deadlineSeconds: 2 })).task!.state, "timed_out");
+  await allGone(cwd, 20_000);
+});
+
 test("a harness that dies each time is given up after a few starts, with the reason", async (t) => {
   const { run, cwd } = await bench(t, { load: true });
   const task = await run([{ misdeed: "exit 1" }]);

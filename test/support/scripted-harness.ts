@@ -56,6 +56,8 @@ export type Step =
   | { readonly flood: { readonly lines: number; readonly to: "stdout" | "stderr" } }
   /** Steps that are done the first time only; the file remembers. */
   | { readonly once: string; readonly steps: readonly Step[] }
+  /** The same, for each session of its own. */
+  | { readonly onceEach: true; readonly steps: readonly Step[] }
   | { readonly afterwards: readonly Step[] }
   | { readonly stop: string };
 
@@ -196,9 +198,11 @@ async function take(step: Step): Promise<"cancelled" | void> {
     spawn(command as string, args as string[], { stdio: "ignore", detached: step.child === "setsid" }).unref();
     return;
   }
-  if ("once" in step) {
-    if (existsSync(join(STATE, step.once))) return;
-    writeFileSync(join(STATE, step.once), "");
+  if ("once" in step || "onceEach" in step) {
+    // By its own variables, for the session has another name when it begins anew.
+    const mark = join(STATE, "once" in step ? step.once : `once-${Buffer.from(process.env["HARNESS"] ?? "").toString("hex")}`);
+    if (existsSync(mark)) return;
+    writeFileSync(mark, "");
     for (const inner of step.steps) if ((await take(inner)) === "cancelled") return "cancelled";
     return;
   }

@@ -4,7 +4,7 @@
  *     node test/torture/harness-kill9.ts --kills 500 --seed 1
  *
  * Harnesses that ignore SIGTERM work with two children each, one of which has left their session. A process is
- * an orphan when it is still there 10 s after whoever it belonged to was killed. Prints one line, and exits with 1 on an orphan.
+ * an orphan when it is still there 10 s after its harness was killed, or after the next gateway was ready. Prints one line, and exits with 1 on an orphan.
  */
 import { mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -26,7 +26,7 @@ export interface KillCount {
   readonly gateway: number;
   readonly harness: number;
   readonly orphans: readonly string[];
-  /** The longest that anything lived on after a kill, milliseconds. */
+  /** The longest that anything lived on, milliseconds. */
   readonly longestMs: number;
 }
 
@@ -43,7 +43,6 @@ export async function killAgainAndAgain({ kills, seed, onKill = () => {} }: { ki
       const isGateway = random() < 0.4;
       const mark = leaders[Math.floor(random() * leaders.length)]!;
       const doomed = isGateway ? all : all.filter((one) => one.mark === mark);
-      const at = performance.now();
       if (isGateway) {
         count.gateway++;
         await gateway.kill9();
@@ -52,11 +51,11 @@ export async function killAgainAndAgain({ kills, seed, onKill = () => {} }: { ki
         count.harness++;
         kill(doomed.find(({ command }) => command.includes("scripted-harness"))!.pid);
       }
-      await untilGone(doomed, at);
+      await untilGone(doomed, `kill ${done + 1}, of ${isGateway ? "the gateway" : "a harness"}`);
       onKill(done + 1);
     }
     await gateway.stop();
-    await untilGone(marked(), performance.now());
+    await untilGone(marked(), "the stop at the end");
     return count;
   } finally {
     await gateway.close();
@@ -90,11 +89,12 @@ export async function killAgainAndAgain({ kills, seed, onKill = () => {} }: { ki
     throw new Error(`no ${AT_WORK} harnesses came to work: ${JSON.stringify(marked())}`);
   }
 
-  async function untilGone(doomed: ReturnType<typeof marked>, at: number): Promise<void> {
+  async function untilGone(doomed: ReturnType<typeof marked>, after: string): Promise<void> {
+    const at = performance.now();
     const isThere = ({ pid, started }: { pid: number; started: string }): boolean => startOf(pid) === started && !isZombie(pid);
     while (doomed.some(isThere) && performance.now() - at < GONE_WITHIN_MS) await pause(20);
     count.longestMs = Math.max(count.longestMs, Math.round(performance.now() - at));
-    for (const one of doomed.filter(isThere)) count.orphans.push(`${one.pid} ${one.command}`);
+    for (const one of doomed.filter(isThere)) count.orphans.push(`after ${after}: ${one.pid} ${one.command}`);
   }
 }
 

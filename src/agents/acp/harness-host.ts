@@ -321,10 +321,16 @@ export class HarnessHost implements Harnesses {
       for (const dir of ["", ...Object.values(spec.configDirs)]) await mkdir(join(folder, dir), { recursive: true, mode: 0o700 });
       const env = childEnvironment(spec, folder, surroundings, proxy);
       const sandboxed = await abortable(signal, this.#sandboxed(spec, { cwd, env, folder, tools }));
-      const mark = `${installation}.harness.${this.#ids.bare()}`;
       const { record } = room;
       const previous = record === null || record.cwd !== cwd ? null : { acpId: record.acpId, createdAt: record.createdAt };
-      const harness = await HarnessProcess.start(this.#process, { session: key, spec, cwd, env, mark, previous, tools, sandboxed }, signal);
+      const begin = (from: typeof previous): Promise<HarnessProcess> =>
+        HarnessProcess.start(this.#process, { session: key, spec, cwd, env, mark: `${installation}.harness.${this.#ids.bare()}`, previous: from, tools, sandboxed }, signal);
+      const harness = await begin(previous).catch((cause: unknown) => {
+        // What it remembers may be what breaks it; without that it begins anew, with a summary.
+        if (previous === null || signal.aborted || !(cause instanceof Fault) || cause.code !== "ACP_SESSION_INIT_FAILED") throw cause;
+        log.warn("harness.broke-over-its-memory", { session: key, harness: spec.id, problem: cause.message });
+        return begin(null);
+      });
       try {
         await this.#prepare(room, harness, model);
       } catch (cause) {
