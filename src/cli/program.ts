@@ -3,6 +3,7 @@
  * commands start quickly; help, completion and the docs load them all.
  */
 import { Command } from "commander";
+import { packageVersion } from "../config/version.ts";
 import type { Cli, CommandModule } from "./command.ts";
 
 /** In the order of the help page. */
@@ -39,6 +40,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
 export async function buildProgram(cli: Cli, only?: string): Promise<Command> {
   const program = new Command("yard")
     .description("Many AI agents in parallel, and a conversation that never blocks.")
+    .version(packageVersion(), "-V, --version", "print the version")
     .exitOverride()
     .configureOutput({ writeOut: (text) => cli.terminal.output.write(text), writeErr: () => {} })
     .addHelpText("after", "\nExit codes: 0 done, 1 failed, 2 wrong use, 3 no gateway there.\nThe state directory is ~/.yardmaster, or YARD_HOME.");

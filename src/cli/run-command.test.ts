@@ -105,6 +105,12 @@ test("help is no error", async (t) => {
   }
 });
 
+test("the version is printed by the command and by the option that people try first", async (t) => {
+  const home = await stateDir(t);
+  const { out } = await yard(home, ["version"]);
+  for (const option of ["--version", "-V"]) assert.deepEqual(await yard(home, [option]), { exitCode: 0, out, err: "" });
+});
+
 test("without a gateway commands exit 3, and with --json the fault is JSON, so that scripts can tell", async (t) => {
   const home = await stateDir(t);
   assert.match((await yard(home, ["lanes"])).err, /^yard: GATEWAY_NOT_THERE: .*yard up/);

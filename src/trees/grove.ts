@@ -191,9 +191,9 @@ export class Grove implements Trees {
     return cancelled;
   }
 
-  async steer(id: TaskId, text: string, by: "operator" | "agent"): Promise<Accepted> {
-    const task = await this.#task(id);
-    if (hasEnded(task.state)) throw new Fault("TASK_ENDED", { task: id, state: task.state });
+  async steer(name: TaskId, text: string, by: "operator" | "agent"): Promise<Accepted> {
+    const task = await this.named(name);
+    if (hasEnded(task.state)) throw new Fault("TASK_ENDED", { task: task.taskId, state: task.state });
     const accepted = this.#deps.store.steerSession({ session: task.session, text, provenance: by, channel: "steer" });
     this.#deps.kick();
     const result = await accepted;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { JsonObject } from "../../src/base/json.ts";
 import { readOutput } from "../../src/model/output-schema.ts";
-import type { ApiEvent, ApiSession, MessageAccepted, SessionList, TaskList } from "../../src/api/wire.ts";
+import type { ApiEvent, ApiSession, ApiTask, CancelResult, MessageAccepted, SessionList, TaskList } from "../../src/api/wire.ts";
 import { startGateway } from "../support/gateway.ts";
 
 const NO_WAIT = { "messages.messageWaitMs": 0 };
@@ -149,4 +149,16 @@ test("a gateway that is given its token by the environment says where it can be 
   assert.equal(statSync(gateway.tokenFile).mode & 0o077, 0);
   await gateway.stop();
   assert.equal(existsSync(gateway.tokenFile), false);
+});
+
+test("a task is named by its label wherever it is named by its id", async (t) => {
+  const gateway = await startGateway(t, { config: NO_WAIT });
+  await gateway.api("POST", "/api/spawns", { task: "wait 20s, then say late", label: "slow one" });
+  await gateway.waitEvent(({ type }) => type === "task.started");
+  const name = encodeURIComponent("slow one");
+  const { taskId } = await gateway.api<ApiTask>("GET", `/api/tasks/${name}`);
+  assert.equal((await gateway.call("POST", `/api/tasks/${name}/steer`, { text: "hurry" })).status, 202);
+  assert.deepEqual((await gateway.api<CancelResult>("POST", `/api/tasks/${name}/cancel`)).tasks, [taskId]);
+  const ended = await gateway.call("POST", `/api/tasks/${name}/steer`, { text: "hurry" });
+  assert.deepEqual([ended.status >= 400, ended.body.code], [true, "TASK_ENDED"]);
 });
