@@ -327,7 +327,7 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
   });
   const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: { catalogue, harnesses, report: harnessReport, doctor: harnessDoctor }, mask: (text) => makeMask(config.secrets())(text), projects: (session) => plans.toldTo(session) });
   const { frontDoor, grove, runner, besideCalls, scheduler, timekeeper, model, outsideTools, allTools } = conversations;
-  const plans: PlanRunner = new PlanRunner({ store, trees: grove, workspaces: worktrees, merges, settings: config, clock, random, log });
+  const plans: PlanRunner = new PlanRunner({ store, trees: grove, workspaces: worktrees, merges, settings: config, clock, random, log, refusal: () => frontDoor.refusal });
   const courier = new Courier({ store, settings: config, clock, random, log, ownSecret: () => webhookSecretFrom(config.token()) });
   store.onEvents((events) => {
     if (events.some((event) => POSTED.has(event.type) && event.data["delivery"] === "webhook")) courier.kick();

@@ -66,6 +66,8 @@ export class MergeQueue implements Merges {
   readonly #ids: IdMaker;
   readonly #radar: Radar;
   readonly #stopping = new AbortController();
+  /** Before its start, and in safe mode, what is offered waits. */
+  #isStarted = false;
   /** By line, what is at work on it. */
   readonly #lines = new Map<string, { again: boolean; work: Promise<void> }>();
   readonly #helping = new Map<MergeId, Promise<void>>();
@@ -80,6 +82,7 @@ export class MergeQueue implements Merges {
   /** Settles what a killed gateway left, and goes on with the lines. */
   async start(): Promise<void> {
     const { store, log } = this.#deps;
+    this.#isStarted = true;
     const open = await store.merges({ states: OPEN, oldestFirst: true, limit: LISTED_MAX });
     for (const merge of open) {
       try {
@@ -209,7 +212,7 @@ export class MergeQueue implements Merges {
   /** Goes on with the line that a merge stands in, unless something is at work there. */
   #work({ commonDir, onto }: Pick<Merge, "commonDir" | "onto">): void {
     const key = `${commonDir}\n${onto}`;
-    if (this.#stopping.signal.aborted) return;
+    if (!this.#isStarted || this.#stopping.signal.aborted) return;
     const busy = this.#lines.get(key);
     // It may have had its last look already.
     if (busy !== undefined) return void (busy.again = true);

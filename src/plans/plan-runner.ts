@@ -72,6 +72,8 @@ export interface PlanRunnerDeps {
   readonly clock: Clock;
   readonly random: RandomBytes;
   readonly log: Log;
+  /** Why nothing new is begun just now; null = it is. */
+  readonly refusal: () => Fault | null;
 }
 
 const BUSY_STATES: readonly PlanTaskState[] = ["preparing", "working", "checking"];
@@ -88,6 +90,7 @@ export class PlanRunner implements Plans, ConflictHelp {
   readonly #children = new Map<TaskId, PlanId>();
   readonly #timers = new Map<PlanId, () => void>();
   #unlisten: () => void = () => {};
+  #isStarted = false;
 
   constructor(deps: PlanRunnerDeps) {
     this.#deps = deps;
@@ -97,6 +100,7 @@ export class PlanRunner implements Plans, ConflictHelp {
   /** Goes on with every plan that is not over. */
   async start(): Promise<void> {
     const { store } = this.#deps;
+    this.#isStarted = true;
     this.#unlisten = store.onEvents((events) => {
       for (const { type, taskId } of events) {
         const plan = type === "task.ended" && taskId !== undefined ? this.#children.get(taskId) : undefined;
@@ -127,7 +131,8 @@ export class PlanRunner implements Plans, ConflictHelp {
 
   async run(request: NewRun): Promise<PlanRun> {
     const { store, workspaces } = this.#deps;
-    if (this.#stopping.signal.aborted) throw new Fault("DRAINING", {});
+    const refusal = this.#stopping.signal.aborted ? new Fault("DRAINING", {}) : this.#deps.refusal();
+    if (refusal !== null) throw refusal;
     const { plan, verdict } = await this.check(request, request);
     const onto = plan.onto ?? plan.base ?? (await this.#usualBranch(request.repository));
     if ((await workspaces.resolve(request.repository, `refs/heads/${onto}`)) === null) throw new Fault("BAD_REQUEST", { where: "onto", problem: `there is no branch ${onto} in ${request.repository}; name one in the plan, e.g. onto: main` });
@@ -241,7 +246,8 @@ export class PlanRunner implements Plans, ConflictHelp {
   // ── one look at a plan ────────────────────────────────────────────────────────────────────
 
   #wake(id: PlanId): void {
-    if (this.#stopping.signal.aborted) return;
+    // One that was not started, in safe mode, only shows and stops.
+    if (!this.#isStarted || this.#stopping.signal.aborted) return;
     const running = this.#advancing.get(id);
     if (running !== undefined) {
       running.again = true;

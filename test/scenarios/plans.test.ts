@@ -235,6 +235,25 @@ test("a gateway that is killed in the middle of a plan goes on with it, and noth
   assert.deepEqual(subjects(shop.repository).toSorted(), ["a", "b", "c", "chore: project setup"]);
 });
 
+test("in safe mode no plan begins or goes on; after a stop that is asked for it does, and a task that went on counts as something done", async (t) => {
+  const shop = await openShop(t, { "readme.md": "safe\n" }, { "recovery.deathsMax": 1 });
+  const plan = (name: string): string => `# Safe\nonto: main\n\n### ${name} (owns: ${name}.txt) (size: 1h)\n\n! stall times 2 then call write ${JSON.stringify({ path: `${name}.txt`, content: "1" })} then say done\n`;
+  const planId = await shop.run(plan("auth"), { idempotencyKey: "once" });
+  await shop.until(planId, (run) => row(run, "auth").state === "working");
+  for (let death = 1; death <= 2; death++) {
+    await shop.gateway.kill9();
+    await shop.gateway.start();
+  }
+  const begin = (text: string, idempotencyKey: string) => shop.gateway.call("POST", "/api/plans", { text, repository: shop.repository, idempotencyKey });
+  for (const answer of [await begin(plan("other"), "twice"), await begin(plan("auth"), "once")]) assert.deepEqual([answer.status, answer.body.code], [503, "SAFE_MODE"]);
+  assert.equal(row(await shop.until(planId, () => true), "auth").state, "working");
+
+  assert.equal(await shop.gateway.stop(), 0);
+  await shop.gateway.start();
+  await shop.until(planId, isDone);
+  assert.deepEqual(subjects(shop.repository), ["auth", "chore: project setup"]);
+});
+
 test("a broken plan is refused whole: every mistake with file, line and remedy, and no run", async (t) => {
   const shop = await openShop(t, { "readme.md": "x\n" });
   const { status, body } = await shop.gateway.call<{ code: string; message: string; details: { problems: { line: number }[] } }>("POST", "/api/plans", {

@@ -61,7 +61,7 @@ export async function killPlans(kills: number, { seed, keep = false }: { readonl
   const gateway = new Gateway({
     home: join(dir, "home"),
     readyMaxMs: READY_MAX_MS,
-    config: standinConfig(model.url, { "workspaces.freeBytesMin": 0, "plans.maxConcurrent": AGENTS, "plans.maxAttempts": 10, "merges.attemptsMax": 100, "merges.radarSeconds": 1, "agents.defaults.subagents.maxChildrenPerAgent": 20 }),
+    config: standinConfig(model.url, { "workspaces.freeBytesMin": 0, "plans.maxConcurrent": AGENTS, "plans.maxAttempts": 10, "merges.attemptsMax": 100, "merges.radarSeconds": 1, "recovery.deathsMax": 0, "agents.defaults.subagents.maxChildrenPerAgent": 20 }),
   });
   const bytes = seededRandom(seed);
   const random = (): number => ((bytes(1)[0]! << 8) + bytes(1)[0]!) / 65_536;

@@ -2,7 +2,7 @@
  * What a start finds: how often in a row the gateway died before it got anything done, and for how
  * long nobody was there.
  *
- * A life got something done when a step, a turn or a task of it ended. Deaths without that, one
+ * A life got something done when a step, a turn or a task of it ended, a task of a plan went on, or a merge landed. Deaths without that, one
  * after the other, come from something in the state itself, and going on would bring the next one.
  *
  * Work that was left long ago is ended, not gone on with: whoever asked for it has stopped waiting,
@@ -33,7 +33,7 @@ function lastEvent(k: Kernel): Row | undefined {
 }
 
 export function noteStart(k: Kernel): { deaths: number; generation: number } {
-  const gotSomethingDone = k.get("SELECT 1 FROM event WHERE cursor > ? AND type IN ('tool.ended','reply','turn.ended','task.ended') LIMIT 1", mark(k, "beganAfter")) !== undefined;
+  const gotSomethingDone = k.get("SELECT 1 FROM event WHERE cursor > ? AND type IN ('tool.ended','reply','turn.ended','task.ended','plan.task','merge.landed') LIMIT 1", mark(k, "beganAfter")) !== undefined;
   const deaths = mark(k, "alive") === 0 ? 0 : gotSomethingDone ? 1 : mark(k, "deaths") + 1;
   setMark(k, "alive", 1);
   setMark(k, "deaths", deaths);
