@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { LanguageModelV4, LanguageModelV4StreamPart } from "@ai-sdk/provider";
 import { ManualClock } from "../base/clock.ts";
 import { AnswerBuilder } from "./answer.ts";
-import { attempt } from "./attempt.ts";
+import { attempt, HELD_UP_MS } from "./attempt.ts";
 import { ask, until } from "./contract-suite.ts";
 import { MissedDeadline } from "./failure.ts";
 
@@ -14,8 +14,7 @@ const text = (delta: string): LanguageModelV4StreamPart => ({ type: "text-delta"
 const PING: LanguageModelV4StreamPart = { type: "ping" };
 
 /** An attempt at a model whose stream is written by hand; `sent` resolves when all parts were read. */
-function setup() {
-  const clock = new ManualClock();
+function setup(clock: ManualClock = new ManualClock()) {
   const caller = new AbortController();
   const builder = new AnswerBuilder(ask("hello"), () => {}, () => "id");
   let stream!: ReadableStreamDefaultController<LanguageModelV4StreamPart>;
@@ -90,4 +89,25 @@ test("a connection that stays open after the answer's end costs a second, but no
   clock.advance(1000);
   await done;
   assert.deepEqual(builder.result().parts, [{ type: "text", text: "a" }]);
+});
+
+test("a machine that stood still blames no provider: what came meanwhile is read before a deadline counts as missed", async () => {
+  const clock = new ManualClock();
+  let stoodStillMs = 0;
+  const monotonic = clock.monotonic.bind(clock);
+  clock.monotonic = () => monotonic() + stoodStillMs;
+  const { builder, done, send, close } = setup(clock);
+  await send({ type: "stream-start", warnings: [] });
+  stoodStillMs = 5_000;
+  clock.advance(120_000);
+  await send({ type: "text-start", id: "0" }, text("in time"), FINISH);
+  clock.advance(HELD_UP_MS);
+  close();
+  await done;
+  assert.deepEqual(builder.result().parts, [{ type: "text", text: "in time" }]);
+  const silent = setup(clock);
+  stoodStillMs = 10_000;
+  clock.advance(120_000);
+  clock.advance(HELD_UP_MS);
+  await assert.rejects(silent.done, missed("first byte"), "and silence is silence");
 });

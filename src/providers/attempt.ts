@@ -17,6 +17,8 @@ export interface Deadlines {
 
 /** How long a connection may stay open after the answer's end; waiting for its close lets it be used again. */
 export const AFTER_END_MS_MAX = 1000;
+/** A timer that is later than this was held up, and so was whatever the provider sent meanwhile: that is read first. */
+export const HELD_UP_MS = 250;
 
 /**
  * Reads one answer into `builder`.
@@ -96,7 +98,13 @@ class Watch {
   #arm(): void {
     const { inMs, deadline, ms } = this.#next();
     if (inMs <= 0) this.#onMissed(new MissedDeadline(deadline, ms));
-    else this.#disarm = this.#clock.after(inMs, () => this.#arm());
+    else {
+      const dueAt = this.#clock.monotonic() + inMs;
+      this.#disarm = this.#clock.after(inMs, () => {
+        if (this.#clock.monotonic() - dueAt > HELD_UP_MS) this.#disarm = this.#clock.after(HELD_UP_MS, () => this.#arm());
+        else this.#arm();
+      });
+    }
   }
 
   #next(): { inMs: number; deadline: string; ms: number } {

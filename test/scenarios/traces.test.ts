@@ -1,8 +1,9 @@
 /** Traces: one for each message, from its arrival to the delivery of what its children found out, and no words in it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { TokenMade } from "../../src/api/wire.ts";
+import type { SpawnAccepted, TokenMade } from "../../src/api/wire.ts";
 import { startGateway, standinConfig } from "../support/gateway.ts";
+import { harnessConfig, scripted, workFolder } from "../support/harness.ts";
 import { startModel } from "../support/model.ts";
 import { startOtlpReceiver, type ReceivedSpan } from "../support/otlp-receiver.ts";
 
@@ -80,6 +81,21 @@ test("a call through the proxy, a failed call and a parked one are in traces, wi
   assert.equal(named(receiver.spans, "message api").find(({ error }) => error !== null)!.error, "PROVIDER_REJECTED");
   assert.ok(receiver.requests.every(({ headers }) => headers["x-team"] === "yard"));
   assert.ok(!JSON.stringify(await gateway.api("GET", "/api/config")).includes('"yard"'), "headers may hold a credential");
+});
+
+test("the model calls of a coding agent that is proxied stand below the turn that it works on", async (t) => {
+  const [model, receiver] = await Promise.all([startModel(t), startOtlpReceiver(t)]);
+  const cwd = workFolder(t);
+  const agent = scripted(cwd) as { env: Record<string, string> };
+  const agents = { scripted: { ...agent, proxy: true, env: { ...agent.env, MODEL_URL: "{proxy}/openai/v1", MODEL_KEY: "{token}" } } };
+  const gateway = await startGateway(t, { config: harnessConfig(cwd, {}, traced(model.url, receiver.url, { "acp.agents": agents })) });
+  const { taskId } = await gateway.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent: "scripted", cwd, task: JSON.stringify([{ model: "! say from the model" }]) });
+  await receiver.until((spans) => named(spans, "spawn scripted").length === 1 && named(spans, "chat m").length === 1 && named(spans, "invoke_agent scripted").length === 1);
+  const [[task], [turn], [call]] = ["spawn scripted", "invoke_agent scripted", "chat m"].map((name) => named(receiver.spans, name)) as [ReceivedSpan[], ReceivedSpan[], ReceivedSpan[]];
+  assert.equal(task!.attributes["yard.task.id"], taskId);
+  assert.deepEqual([task!.parentSpanId, turn!.parentSpanId, call!.parentSpanId], [undefined, task!.spanId, turn!.spanId], "a child that a program started is the root");
+  assert.equal(new Set([task, turn, call].map((span) => span!.traceId)).size, 1);
+  assert.equal(call!.attributes["gen_ai.conversation.id"], turn!.attributes["gen_ai.conversation.id"]);
 });
 
 test("a restart in the middle of a turn does not tear its trace, and a collector that is away is caught up with", async (t) => {
