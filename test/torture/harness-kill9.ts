@@ -77,11 +77,12 @@ export async function killAgainAndAgain({ kills, seed, onKill = () => {} }: { ki
   /** Resolves when as many harnesses as there may be are at work, each with its children. */
   async function working(): Promise<ReturnType<typeof marked>> {
     const steps: readonly Step[] = [{ child: "setsid" }, { child: "plain" }, { say: "working" }, { wait: "ever" }];
-    const { tasks } = await gateway.api<{ tasks: readonly { state: string }[] }>("GET", "/api/tasks?limit=50");
-    for (let open = tasks.filter(({ state }) => state === "running" || state === "queued").length; open < AT_WORK; open++) {
-      await gateway.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent: "scripted", cwd, task: JSON.stringify(steps) });
-    }
-    for (const until = performance.now() + STARTED_WITHIN_MS; performance.now() < until; await pause(50)) {
+    for (const until = performance.now() + STARTED_WITHIN_MS; performance.now() < until; await pause(200)) {
+      // One that lost its harness too often has failed, and another takes its place.
+      const { tasks } = await gateway.api<{ tasks: readonly { state: string }[] }>("GET", "/api/tasks?limit=50");
+      for (let open = tasks.filter(({ state }) => state === "running" || state === "queued").length; open < AT_WORK; open++) {
+        await gateway.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent: "scripted", cwd, task: JSON.stringify(steps) });
+      }
       const all = marked();
       const sizes = Map.groupBy(all, ({ mark }) => mark);
       if ([...sizes.values()].filter(({ length }) => length >= PROCESSES_EACH).length >= AT_WORK) return all;
