@@ -162,3 +162,12 @@ test("a task is named by its label wherever it is named by its id", async (t) =>
   const ended = await gateway.call("POST", `/api/tasks/${name}/steer`, { text: "hurry" });
   assert.deepEqual([ended.status >= 400, ended.body.code], [true, "TASK_ENDED"]);
 });
+
+test("a child can be given to the person's own session before anything was said there", async (t) => {
+  const gateway = await startGateway(t, { config: { ...NO_WAIT, "agents.defaults.subagents.gatherMs": 0 } });
+  await gateway.api("POST", "/api/spawns", { task: "say the sun is hot", label: "sun", parent: "agent:main:main" });
+  const digest = await gateway.waitEvent(({ type, session, data }) => type === "reply" && session === "agent:main:main" && /sun/.test(String(data["text"])));
+  assert.match(String(digest.data["text"]), /the sun is hot/);
+  const refused = await gateway.call("POST", "/api/spawns", { task: "say hi", parent: "agent:main:shop:direct:nobody" });
+  assert.deepEqual([refused.status, refused.body.code], [404, "SESSION_NOT_FOUND"]);
+});

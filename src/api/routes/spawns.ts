@@ -57,7 +57,16 @@ const spawnFields = {
 };
 type SpawnFields = Values<typeof spawnFields>;
 
-export function spawnRoutes({ trees }: RouteDeps): readonly Route[] {
+export function spawnRoutes({ trees, store, status }: RouteDeps): readonly Route[] {
+  /** A person's own session is there from the beginning, as far as others can tell; it is made when it is first needed. */
+  const openMain = async (parents: readonly (SessionKey | undefined)[]): Promise<void> => {
+    for (const parent of new Set(parents)) {
+      if (parent === undefined) continue;
+      const { kind, agent } = parseSessionKey(parent).parts;
+      if (kind === "main" && status().agents.includes(agent)) await store.openSession(parent);
+    }
+  };
+
   return [
     route({
       method: "POST",
@@ -83,6 +92,7 @@ export function spawnRoutes({ trees }: RouteDeps): readonly Route[] {
           return { ...spawnAccepted(ended, created), task: toApiTask(ended) };
         };
         const reply = options === null ? accepted : ok;
+        await openMain([shared.parent, ...(spawns ?? []).map(({ parent }) => parent)]);
         if (spawns === undefined) return reply(await answer(await trees.spawn(newSpawn(shared, key, "body"))));
 
         if (shared.task !== undefined) throw bad("task", "cannot stand beside spawns; give one of them");
