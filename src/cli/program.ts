@@ -31,6 +31,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandModule>>> = 
   doctor: () => import("./commands/doctor.ts"),
   logs: () => import("./commands/logs.ts"),
   token: () => import("./commands/token.ts"),
+  import: () => import("./commands/import.ts"),
   mcp: () => import("./commands/mcp.ts"),
   completion: () => import("./commands/completion.ts"),
   version: () => import("./commands/version.ts"),

@@ -1,7 +1,7 @@
 /** Commands against a stand-in that answers as the gateway's HTTP contract says. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -252,6 +252,31 @@ test("top shows pools, lanes and children once where nobody watches, and all of 
   assert.equal(exitCode, 0);
   assert.equal(requests.find(({ route }) => route === "GET /api/tasks")!.query.get("state"), "queued,running,waiting");
   assert.deepEqual(JSON.parse((await yard(home, ["top", "--json"])).out), { lanes, tasks });
+});
+
+test("import openclaw shows what it would take over, takes it with --yes, overwrites nothing and prints no secret", async (t) => {
+  const [home, other] = [await stateDir(t), await stateDir(t)];
+  await mkdir(join(other, "workspace"));
+  for (const name of ["AGENTS.md", "SOUL.md"]) await writeFile(join(other, "workspace", name), `theirs: ${name}`);
+  await mkdir(join(home, "workspace"));
+  await writeFile(join(home, "workspace", "SOUL.md"), "ours");
+  await writeFile(
+    join(other, "openclaw.json"),
+    `{ // with comments
+      agents: { defaults: { maxConcurrent: 6, model: { primary: "acme/large", fallbacks: ["acme/small"] }, subagents: { maxSpawnDepth: 99 } } },
+      models: { providers: { acme: { api: "openai-completions", baseUrl: "http://127.0.0.1:1/v1", apiKey: "sk-very-secret", models: ["large", "small"] } } },
+      gateway: { port: 18789 }, telemetry: { on: true },
+    }`,
+  );
+  const shown = await yard(home, ["import", "openclaw", other]);
+  assert.deepEqual([shown.exitCode, (await yard(home, ["config", "get", "agents.defaults.maxConcurrent"])).out], [0, "4\n"], "nothing was changed");
+  assert.doesNotMatch(shown.out, /very-secret/);
+  assert.match(shown.out, /left out +agents\.defaults\.subagents\.maxSpawnDepth +.*0\.\.5[\s\S]*left out +telemetry\.on +there is no such setting/);
+  const { settings, files, done } = JSON.parse((await yard(home, ["import", "openclaw", other, "--yes", "--json"])).out) as { settings: string[]; files: string[]; done: boolean };
+  assert.deepEqual([settings.toSorted(), files, done], [["agents.defaults.fallbackModels", "agents.defaults.maxConcurrent", "agents.defaults.model", "models.providers"], ["AGENTS.md"], true]);
+  assert.equal((await yard(home, ["config", "get", "agents.defaults.model"])).out, "acme/large\n");
+  assert.deepEqual([await readFile(join(home, "workspace", "AGENTS.md"), "utf8"), await readFile(join(home, "workspace", "SOUL.md"), "utf8")], ["theirs: AGENTS.md", "ours"]);
+  assert.equal((await yard(home, ["import", "openclaw", home])).exitCode, 2, "there is no such installation");
 });
 
 test("doctor --security fails for what nobody can mean, notes the doors that settings open, and is content with a fresh installation", async (t) => {

@@ -21,14 +21,14 @@ export function register(parent: Command, cli: Cli): void {
   const config = parent.command("config").description("the settings");
 
   asJson(config.command("list").description("show every setting; * marks those that you set")).action(async ({ json }: { json?: boolean }) => {
-    const answer = await (await access(cli)).all();
+    const answer = await (await settingsOf(cli)).all();
     if (json) return sayJson(cli.terminal, answer);
     const rows = Object.entries(answer.settings).map(([key, value]) => [answer.set.includes(key) ? "*" : "", key, shown(value)]);
     sayTable(cli.terminal, ["", "setting", "value"], rows, "no settings");
   });
 
   asJson(config.command("get").description("print one setting").argument("<key>")).action(async (key: string, { json }: { json?: boolean }) => {
-    const { settings } = await (await access(cli)).all();
+    const { settings } = await (await settingsOf(cli)).all();
     const value = valueAt(settings, key);
     if (json) sayJson(cli.terminal, { key, value });
     else say(cli.terminal, shown(value));
@@ -54,7 +54,7 @@ export function register(parent: Command, cli: Cli): void {
 }
 
 async function change(cli: Cli, key: string, value: unknown, json: boolean | undefined): Promise<void> {
-  const settings = await access(cli);
+  const settings = await settingsOf(cli);
   const answer = await settings.set({ [key]: value });
   if (json) return sayJson(cli.terminal, answer);
   for (const one of answer.changed) {
@@ -63,7 +63,8 @@ async function change(cli: Cli, key: string, value: unknown, json: boolean | und
   }
 }
 
-async function access(cli: Cli): Promise<Access> {
+/** The settings as they count: those of the running gateway, else those in the file. */
+export async function settingsOf(cli: Cli): Promise<Access> {
   if ((await readGatewayFile(cli.home)) !== null) {
     const gateway = await cli.connect();
     return { isRunning: true, all: () => gateway.get("/api/config"), set: (changes) => gateway.patch("/api/config", changes) };
