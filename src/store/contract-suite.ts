@@ -673,6 +673,15 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     assert.deepEqual(await bench.store.retryDelivery(unknown.deliveryId), { ...unknown, state: "prepared", attempts: 0, nextAt: bench.clock.now(), endedAt: null });
   });
 
+  promise("what a claim took that was told it had failed is due again, and what is really on its way is left alone", async (bench) => {
+    for (const label of ["one", "two"]) await bench.spawn(null, label, { delivery: "webhook", callback: "https://example.org/hook" });
+    await bench.drain();
+    const { claimed } = await bench.store.claimDeliveries({ limit: 2 });
+    assert.equal(await bench.store.returnDeliveries({ except: [claimed[0]!.delivery.deliveryId] }), 1);
+    const again = (await bench.store.claimDeliveries({ limit: 2 })).claimed.map(({ delivery }) => [delivery.deliveryId, delivery.attempts]);
+    assert.deepEqual(again, [[claimed[1]!.delivery.deliveryId, 1]]);
+  });
+
   promise("a receiver that refuses what it may have taken before did not refuse it for sure, and that is what is said", async (bench) => {
     await bench.spawn(null, "child", { delivery: "webhook", callback: "https://example.org/hook" });
     await bench.drain();

@@ -642,6 +642,8 @@ export interface StoreVerbs {
   settleDelivery(input: { id: string; attempt: number; end: AttemptEnd }): boolean;
   /** After a start: what was on its way is due again. @returns how many. */
   recoverDeliveries(): number;
+  /** After a claim that was told it had failed: what it took all the same, and is not on its way, is due again. @returns how many. */
+  returnDeliveries(input: { except: readonly string[] }): number;
   /** Sends one that was given up again, under its old id. @throws {Fault} DELIVERY_NOT_OVER */
   retryDelivery(id: string): Delivery | null;
   deliveries(query: DeliveryQuery): { readonly deliveries: readonly Delivery[]; readonly next: string | null };

@@ -32,7 +32,7 @@ const STORE_RETRY_MS = 1_000;
 const DEAF_MS_MAX = 60_000;
 
 export interface CourierDeps {
-  readonly store: Pick<Store, "claimDeliveries" | "settleDelivery" | "recoverDeliveries" | "retryDelivery">;
+  readonly store: Pick<Store, "claimDeliveries" | "settleDelivery" | "recoverDeliveries" | "returnDeliveries" | "retryDelivery">;
   readonly settings: Settings;
   readonly clock: Clock;
   readonly random: RandomBytes;
@@ -48,7 +48,9 @@ export type PostRequest = typeof pinnedRequest;
 
 export class Courier {
   readonly #deps: CourierDeps;
-  readonly #onWay = new Set<Promise<void>>();
+  readonly #onWay = new Map<string, Promise<void>>();
+  /** A claim was told that it had failed, and may have taken something all the same. */
+  #claimFailed = false;
   #closing = new AbortController();
   #running: Promise<void> | null = null;
   #wake: () => void = () => {};
@@ -83,7 +85,7 @@ export class Courier {
     this.#closing.abort();
     this.#wake();
     await this.#running;
-    await Promise.all(this.#onWay);
+    await Promise.all(this.#onWay.values());
   }
 
   async #loop(): Promise<void> {
@@ -91,12 +93,15 @@ export class Courier {
     while (!this.#closing.signal.aborted) {
       this.#asked = false;
       try {
+        if (this.#claimFailed) await store.returnDeliveries({ except: [...this.#onWay.keys()] });
+        this.#claimFailed = false;
         const { claimed, nextAt } = await store.claimDeliveries({ limit: AT_ONCE_MAX - this.#onWay.size });
         for (const one of claimed) this.#send(one);
         const isFull = this.#onWay.size >= AT_ONCE_MAX;
         await this.#rest(isFull ? DEAF_MS_MAX : Math.min(DEAF_MS_MAX, (nextAt ?? Infinity) - clock.now()));
       } catch (cause) {
         log.warn("deliveries.not-claimed", { cause });
+        this.#claimFailed = true;
         await sleep(clock, STORE_RETRY_MS, this.#closing.signal).catch(() => {});
       }
     }
@@ -114,14 +119,15 @@ export class Courier {
   }
 
   #send(claimed: ClaimedDelivery): void {
+    const id = claimed.delivery.deliveryId;
     const work = this.#attempt(claimed)
       .then((end) => (end === null ? undefined : this.#settle(claimed, end)))
       .catch((cause: unknown) => this.#deps.log.error("delivery.not-settled", { delivery: claimed.delivery.deliveryId, cause }))
       .finally(() => {
-        this.#onWay.delete(work);
+        this.#onWay.delete(id);
         this.kick();
       });
-    this.#onWay.add(work);
+    this.#onWay.set(id, work);
   }
 
   /** Written down until it is on disk: an end that is forgotten would be posted twice. */

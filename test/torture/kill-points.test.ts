@@ -9,7 +9,7 @@ import { KILL_POINTS, killAtPoints, pointsOfOneLife } from "./kill-points.ts";
 /** What only reads: a kill there is a kill before or after something else. */
 const READS: readonly string[] = ["runningTurns", "unansweredTexts", "messagePlace", "lanes", "session", "sessions", "context", "history", "events", "lastCursor", "task", "taskOfSession", "tasks", "flow", "flows", "ownedProcesses", "totals", "allowances", "forgottenEvents", "configJobs", "dueJobs", "jobsOfKind", "jobsOfTasks", "openRuns", "plans", "merges", "workspaces"];
 /** Writes only when there is something to deliver, or the clock was set back; `test/scenarios/delivery.test.ts` and the simulated histories of jobs kill the gateway there. */
-const SELDOM: readonly string[] = ["claimDeliveries", "recoverDeliveries", "unstallJobs"];
+const SELDOM: readonly string[] = ["claimDeliveries", "recoverDeliveries", "returnDeliveries", "unstallJobs"];
 
 test("killed once at each point where something is handed over, saved or told, the gateway loses nothing, doubles nothing and makes nothing up", async () => {
   const { broken, missed, kills } = await killAtPoints(KILL_POINTS, 1, { seed: 1 });

@@ -87,6 +87,12 @@ export function recoverDeliveries(k: Kernel): number {
   return k.run("UPDATE delivery SET state = 'prepared', next_at = ?, in_doubt = 1 WHERE id IN (SELECT id FROM delivery WHERE ended_at IS NULL) AND state = 'dispatching'", k.now());
 }
 
+/** Claimed for somebody who never heard of it, so it was not sent: due again. `except`: those that are really on their way. @returns how many. */
+export function returnDeliveries(k: Kernel, { except }: { except: readonly string[] }): number {
+  const taken = k.all("SELECT id FROM delivery WHERE ended_at IS NULL AND state = 'dispatching'").map((row) => row["id"] as string);
+  return taken.filter((id) => !except.includes(id)).reduce((sum, id) => sum + k.run("UPDATE delivery SET state = 'prepared', next_at = ?, attempts = attempts - 1 WHERE id = ?", k.now(), id), 0);
+}
+
 /** Sends one that was given up once more, with its old id. */
 export function retryDelivery(k: Kernel, id: string): Delivery | null {
   const row = k.get("SELECT * FROM delivery WHERE id = ?", id);

@@ -10,7 +10,7 @@ import { openBarrier } from "./barriers.ts";
 import { reserveCall, reserveCallBeside, settleCall } from "./budgets.ts";
 import { adjustAllowance, allowances, takeAllowance } from "./allowances.ts";
 import { claimTurns, promoteTurn } from "./claim.ts";
-import { claimDeliveries, deliveries, recoverDeliveries, retryDelivery, settleDelivery } from "./deliveries.ts";
+import { claimDeliveries, deliveries, recoverDeliveries, retryDelivery, returnDeliveries, settleDelivery } from "./deliveries.ts";
 import { takeResults } from "./digests.ts";
 import { appendEntry, summariseSession } from "./entries.ts";
 import { harnessSession, harnessSessions, saveHarnessSession } from "./harness-sessions.ts";
@@ -95,6 +95,7 @@ export const VERBS: KernelVerbs = {
   claimDeliveries,
   settleDelivery,
   recoverDeliveries,
+  returnDeliveries,
   retryDelivery,
   deliveries,
   board,
