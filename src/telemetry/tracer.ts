@@ -27,6 +27,7 @@ import { spanIdOf, traceIdOf, type Span, type SpanAttributes, type SpanEvent } f
 
 /** Turns whose place is remembered while they run. */
 const TURNS_KNOWN_MAX = 10_000;
+const INPUTS_KNOWN_MAX = 1_000;
 const EVENTS_MAX = 50;
 const TEXT_CHARS_MAX = 2_000;
 const SPAN_ID_BYTES = 8;
@@ -83,7 +84,10 @@ export class Tracer {
         this.#running.set(session, turnId!);
         return void (await this.#turn(turnId!));
       case "tool.started":
-        if (this.#deps.contents()) this.#inputs.set(`${turnId} ${String(data["callId"])}`, String(data["input"]));
+        if (!this.#deps.contents()) return;
+        this.#inputs.set(`${turnId} ${String(data["callId"])}`, String(data["input"]));
+        // Calls that were stopped never end.
+        if (this.#inputs.size > INPUTS_KNOWN_MAX) this.#inputs.delete(this.#inputs.keys().next().value!);
         return;
       case "tool.ended":
         return this.#toolEnded(event, turnId!);
