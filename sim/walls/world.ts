@@ -221,6 +221,7 @@ class WallWorld {
       },
       tools: (clock) => [lookTool(clock)],
       hasJobs: false,
+      harness: null,
     });
     this.#gateway = gateway;
     this.#note(`process ${number} starts`);

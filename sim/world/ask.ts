@@ -2,6 +2,7 @@
 import type { FlowId, SessionKey, TaskId } from "../../src/base/ids.ts";
 import { DEFAULT_AGENT } from "../../src/model/session.ts";
 import type { GatewayProcess } from "./gateway-process.ts";
+import { HARNESS } from "./harness.ts";
 import { CHANNEL } from "./people.ts";
 import type { Action } from "./plan.ts";
 import { HOOK_URL } from "./receiver.ts";
@@ -11,12 +12,13 @@ export interface Targets {
   readonly sessions: readonly SessionKey[];
   readonly tasks: readonly TaskId[];
   readonly flows: readonly FlowId[];
+  readonly hasHarnesses: boolean;
 }
 
 const BY = "a person";
 
 /** @returns null when it is no such action, or there is nothing to aim at. */
-export function ask({ frontDoor, grove, store }: GatewayProcess, action: Action, { sessions, tasks, flows }: Targets): Promise<unknown> | null {
+export function ask({ frontDoor, grove, store }: GatewayProcess, action: Action, { sessions, tasks, flows, hasHarnesses }: Targets): Promise<unknown> | null {
   const session = "session" in action ? pickBy(sessions, action.session)! : sessions[0]!;
   switch (action.kind) {
     case "command":
@@ -34,7 +36,8 @@ export function ask({ frontDoor, grove, store }: GatewayProcess, action: Action,
     case "spawn": {
       const parent = action.parent === null ? null : pickBy(sessions, action.parent)!;
       const { text: task, label = null, deadlineSeconds, isPosted = false } = action;
-      return grove.spawn({ task, label, parent, turnId: null, agent: DEFAULT_AGENT, kind: "subagent", model: null, context: "isolated", cwd: null, deadlineSeconds, delivery: isPosted ? "webhook" : "digest", callback: isPosted ? HOOK_URL : null, cleanup: "keep", claims: [], idempotencyKey: null });
+      const isHarness = action.harness === true && hasHarnesses;
+      return grove.spawn({ task, label, parent, turnId: null, agent: isHarness ? HARNESS : DEFAULT_AGENT, kind: isHarness ? "acp" : "subagent", model: null, context: "isolated", cwd: null, deadlineSeconds, delivery: isPosted ? "webhook" : "digest", callback: isPosted ? HOOK_URL : null, cleanup: "keep", claims: [], idempotencyKey: null });
     }
     case "cancel-flow": {
       const flow = pickBy(flows, action.which);

@@ -2,6 +2,7 @@
  * One gateway process of a world: the production front door, scheduler, turns, trees and store
  * verbs, from its start to its end, by whatever end.
  */
+import { unreachable } from "../../src/base/assert.ts";
 import { seededRandom } from "../../src/base/ids.ts";
 import type { Log } from "../../src/base/log.ts";
 import type { CallTerms } from "../../src/model/budget.ts";
@@ -11,6 +12,7 @@ import { Courier, type PostRequest } from "../../src/trees/courier.ts";
 import { wireConversations } from "../../src/main.ts";
 import type { Kernel } from "../../src/store/sqlite/kernel.ts";
 import type { Store } from "../../src/store/store.ts";
+import { WORLD_HARNESSES, worldHarness, type WorldHarnessDeps } from "./harness.ts";
 import { storeOver, type StoreLine, type StoreLineDeps } from "./store-line.ts";
 import { ProcessClock, type Timeline } from "./timeline.ts";
 import type { WorldSettings } from "./world-settings.ts";
@@ -31,6 +33,8 @@ export interface ProcessDeps {
   readonly randomSeed: number;
   /** Whether there are jobs; without them nobody looks for any. */
   readonly hasJobs: boolean;
+  /** Null: there are no coding agents. */
+  readonly harness: Pick<WorldHarnessDeps, "seed" | "leave"> | null;
   readonly line: Omit<StoreLineDeps, "kernel" | "clock">;
   readonly model: (clock: ProcessClock) => ModelClient & { defaultModel(): string; terms(model: string): CallTerms };
   readonly tools: (clock: ProcessClock) => readonly Tool[];
@@ -62,8 +66,9 @@ export class GatewayProcess {
       workspace: WORKSPACE,
       builtIn: deps.tools(this.clock),
       commands: { endSession: async () => {}, endTurn: async () => {} },
-      acp: null,
-      harnesses: null,
+      acp: deps.harness === null ? null : worldHarness({ ...deps.harness, clock: this.clock, log: deps.log, settings: deps.settings, store: this.store, random: seededRandom(deps.randomSeed + 1) }),
+      // People of a world do not speak to coding agents by commands.
+      harnesses: deps.harness === null ? null : { catalogue: WORLD_HARNESSES, harnesses: {} as never, report: () => unreachable("nobody asks" as never) },
     });
     this.#courier = new Courier({ store: this.store, settings: deps.settings, clock: this.clock, random: seededRandom(deps.randomSeed + 1), log: deps.log, ownSecret: () => SECRET, ...(deps.post === undefined ? {} : { post: deps.post(this.clock) }) });
     this.store.onEvents((events) => {

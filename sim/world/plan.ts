@@ -17,6 +17,8 @@ const ACTIONS_MAX = 40;
 /** How far the machine's clock is set, either way. */
 const JUMP_MS_MAX = 172_800_000;
 
+/** How often people spawn where there are coding agents, beside {@link weightsOf}. */
+const HARNESS_SPAWN_WEIGHT = 12;
 /** How long nobody is there after some crashes. */
 const AWAY_MS_MIN = 3_600_000;
 const AWAY_MS_MAX = 259_200_000;
@@ -34,7 +36,7 @@ export type Action =
   | { readonly kind: "reset"; readonly session: number }
   | { readonly kind: "remove"; readonly session: number }
   | { readonly kind: "queue-mode"; readonly session: number; readonly mode: QueueMode | null }
-  | { readonly kind: "spawn"; readonly parent: number | null; readonly text: string; readonly label?: string; readonly deadlineSeconds: number | null; readonly isPosted?: boolean }
+  | { readonly kind: "spawn"; readonly parent: number | null; readonly text: string; readonly label?: string; readonly deadlineSeconds: number | null; readonly isPosted?: boolean; readonly harness?: boolean }
   | { readonly kind: "steer-task"; readonly which: number; readonly text: string }
   | { readonly kind: "retry-task"; readonly which: number }
   | { readonly kind: "send-to-child"; readonly which: number; readonly text: string; readonly sourceId: string }
@@ -59,7 +61,9 @@ export interface WorldPlan {
   readonly sessions: number;
   /** When the faults are healed, milliseconds from the start. */
   readonly healAtMs: number;
-  readonly slots: Readonly<Record<"main" | "side" | "subagent", number>>;
+  readonly slots: Readonly<Record<"main" | "side" | "subagent" | "acp", number>>;
+  /** Whether some children are coding agents. */
+  readonly hasHarnesses: boolean;
   readonly queueMode: QueueMode;
   readonly messageWaitMs: number;
   readonly foregroundMs: number;
@@ -86,10 +90,12 @@ export interface WorldPlan {
 /** @param keep  the numbers of the actions that happen; null = all. */
 export function planOf(seed: number, keep: ReadonlySet<number> | null = null): WorldPlan {
   const dice = new Dice(seed, "plan");
+  const harness = new Dice(seed, "harnesses");
+  const hasHarnesses = harness.chance(0.5);
   const sessions = dice.whole(1, 4);
   const healAtMs = dice.chance(0.8) ? dice.spread(20_000, 1_200_000) : dice.spread(1_200_000, 43_200_000);
   const calm = dice.chance(0.15);
-  const weights = weightsOf(dice, calm);
+  const weights = { ...weightsOf(dice, calm), ...(hasHarnesses ? { spawn: HARNESS_SPAWN_WEIGHT } : {}) };
   const actions: PlannedAction[] = Array.from({ length: dice.whole(3, ACTIONS_MAX) }, (_, n) => {
     const own = new Dice(seed, "action", n);
     return { ...actionOf(own, n, own.weighted<ActionKind>(weights), sessions), atMs: Math.floor(healAtMs * own.next()) };
@@ -98,7 +104,8 @@ export function planOf(seed: number, keep: ReadonlySet<number> | null = null): W
     seed,
     sessions,
     healAtMs,
-    slots: { main: dice.whole(1, 4), side: dice.whole(1, 4), subagent: dice.whole(1, 4) },
+    slots: { main: dice.whole(1, 4), side: dice.whole(1, 4), subagent: dice.whole(1, 4), acp: harness.whole(1, 3) },
+    hasHarnesses,
     queueMode: dice.pick(["auto", "auto", ...QUEUE_MODES]),
     messageWaitMs: dice.pick([0, 0, 500, 2_000]),
     foregroundMs: dice.pick([0, 2_000, 10_000, 86_400_000]),
@@ -174,7 +181,7 @@ function actionOf(dice: Dice, n: number, kind: ActionKind, sessions: number): Ac
     case "queue-mode":
       return { kind, session, mode: dice.chance(0.2) ? null : dice.pick(QUEUE_MODES) };
     case "spawn":
-      return { kind, parent: dice.chance(0.5) ? null : session, text: `spawned ${n}`, deadlineSeconds: dice.chance(0.4) ? dice.whole(1, 120) : null, isPosted: dice.chance(0.4) };
+      return { kind, parent: dice.chance(0.5) ? null : session, text: `spawned ${n}`, deadlineSeconds: dice.chance(0.4) ? dice.whole(1, 120) : null, isPosted: dice.chance(0.4), harness: dice.chance(0.5) };
     case "steer-task":
       return { kind, which, text: `steered ${n}` };
     case "send-to-child":

@@ -110,6 +110,8 @@ export const SABOTAGES: readonly Sabotage[] = [
   { name: "equal steps wait for the clock that was set back", breaks: "a clock that is set drops no moment", invariants: [37], tamper: without("WHERE kind = 'every' AND due_at > ?1") },
   { name: "a watchdog bites what has ended", breaks: "a watchdog leaves alone what has ended", invariants: [39], tamper: notEnded },
   { name: "a run is complete before its children", breaks: "a run is complete when its children are", invariants: [], tamper: instead("coalesce(sum(ended_at IS NULL), 0) AS active", "0 AS active") },
+  { name: "a question is left open when its turn ends", breaks: "every permission request is answered", invariants: [48], tamper: without("SELECT * FROM approval WHERE turn_id = ? AND state = 'pending'") },
+  { name: "a question that nobody answered counts as allowed", breaks: "a permission mode is a ceiling", invariants: [47], tamper: () => (statement) => (statement.sql.startsWith("UPDATE approval SET state = ?") && statement.values[0] === "expired" ? { ...statement, values: statement.values.with(0, "approved") } : statement) },
   {
     name: "a turn has no deadline",
     breaks: "every turn ends",

@@ -1,6 +1,6 @@
 /** Settings that a world holds in memory: what a seed drew, and what its actions change. */
 import type { Setting, Settings } from "../../src/base/setting.ts";
-import { mainSlots, sideSlots, subagentSlots } from "../../src/lanes/settings.ts";
+import { acpSlots, mainSlots, sideSlots, subagentSlots } from "../../src/lanes/settings.ts";
 import { foregroundMs, messageWaitMs, parallelJudge, queueCap, queueMode, sideTools, sideTurnsMax } from "../../src/sessions/settings.ts";
 import { circuitFailures, circuitOpenSeconds, gatherMs, maxChildrenPerAgent, maxSpawnDepth, toolsByDepth } from "../../src/trees/settings.ts";
 import { contextEntriesMax, progressTimeoutSeconds, staleHours, turnTimeoutSeconds } from "../../src/turns/settings.ts";
@@ -41,6 +41,7 @@ export function applyPlan(settings: WorldSettings, plan: WorldPlan): void {
   settings.set(mainSlots, plan.slots.main);
   settings.set(sideSlots, plan.slots.side);
   settings.set(subagentSlots, plan.slots.subagent);
+  settings.set(acpSlots, plan.slots.acp);
   settings.set(queueMode, plan.queueMode);
   settings.set(messageWaitMs, plan.messageWaitMs);
   settings.set(foregroundMs, plan.foregroundMs);

@@ -28,6 +28,7 @@ import { checkHistory, type History, type SeenEntry } from "./checkers.ts";
 import { Dice, hashOf } from "./dice.ts";
 import { Disk, type DiskFault } from "./faulty-disk.ts";
 import { GatewayProcess } from "./gateway-process.ts";
+import { Leave } from "./harness.ts";
 import { checkJobs, overdueJobs, type PlannedJob } from "./jobs.ts";
 import { WorldModel } from "./model.ts";
 import { CHANNEL, Reader, Senders, type PeopleDeps } from "./people.ts";
@@ -59,6 +60,8 @@ const START_AGAIN_MS = 1_000;
 const BATCHES_OF_CUT_START_MAX = 3;
 /** Processes that woke late are ended this long after the healing, milliseconds. */
 const LATE_PROCESS_MS = 30_000;
+/** How long a person takes for an answer to a coding agent, milliseconds. */
+const ANSWER_MS_MAX = 400_000;
 const EVENTS_READ_MAX = 1_000_000;
 const MS_PER_HOUR = 3_600_000;
 
@@ -105,6 +108,7 @@ class World {
   readonly #ledger: Ledger;
   readonly #spending: Spending;
   readonly #receiver: Receiver;
+  readonly #leave: Leave;
   readonly #senders: Senders;
   readonly #everyone: Reader;
   readonly #readers: readonly Reader[];
@@ -157,6 +161,7 @@ class World {
       depthOf: (session) => this.#observer.count("WITH RECURSIVE up(key, depth) AS (SELECT ?, 0 UNION ALL SELECT s.parent, up.depth + 1 FROM up JOIN session s ON s.key = up.key WHERE s.parent IS NOT NULL) SELECT max(depth) FROM up", session),
     });
     this.#ledger = new Ledger(report);
+    this.#leave = new Leave(report);
     const people: PeopleDeps = { timeline: this.#timeline, dice: new Dice(seed, "people"), gateway: () => this.#gateway, report };
     this.#senders = new Senders(people);
     this.#sessions = Array.from({ length: this.#plan.sessions }, (_, n) => (n === 0 ? mainSession(DEFAULT_AGENT) : directSession(DEFAULT_AGENT, CHANNEL, `p${n}`)));
@@ -219,6 +224,7 @@ class World {
       kernel: (random) => new Kernel(this.#disk.connect(tamper), this.#timeline.clock, random),
       randomSeed: hashOf(`${seed}/ids/${number}`),
       hasJobs: this.#plan.jobs.jobs.length > 0,
+      harness: this.#plan.hasHarnesses ? { seed, leave: this.#leave } : null,
       line: {
         delays: () => {
           const isSlow = this.#timeline.nowMs < this.#slow.untilMs;
@@ -413,7 +419,7 @@ class World {
 
   /** People do not ask again when they get no answer. */
   #ask(gateway: GatewayProcess, action: Action): void {
-    ask(gateway, action, { sessions: this.#sessions, tasks: this.#tasks, flows: this.#flows })?.catch((cause: unknown) => {
+    ask(gateway, action, { sessions: this.#sessions, tasks: this.#tasks, flows: this.#flows, hasHarnesses: this.#plan.hasHarnesses })?.catch((cause: unknown) => {
       if (gateway.clock.isRunning && (!(cause instanceof Fault) || cause.code === "INTERNAL")) this.#report(`${action.kind} was answered with a defect: ${String(cause)}`);
     });
   }
@@ -426,6 +432,7 @@ class World {
     if (event.type === "tool.started") this.#model.sawToolCall(String(event.data["callId"]));
     // A turn that was taken back leaves no trace, so the next one may ask the same.
     if (event.type === "turn.ended" && event.data["outcome"] === "cancelled") this.#model.forget(event.session);
+    if (event.type === "approval.requested" && event.session === event.data["session"]) this.#answer(event);
     if (event.type !== "task.accepted" || event.taskId === undefined) return;
     this.#tasks.push(event.taskId);
     this.#childSessions.push(event.data["session"] as SessionKey);
@@ -476,10 +483,28 @@ class World {
     this.#timeline.after(ASK_AGAIN_MS, () => this.#endJobs(false));
   }
 
+  /** A person answers what a coding agent asks, sooner or later, or never. */
+  #answer({ data }: YardEvent): void {
+    const id = String(data["approvalId"]);
+    const dice = new Dice(this.#plan.seed, "leave", id, this.#processes);
+    const answer = dice.weighted({ once: 3, always: 1, deny: 2, never: 2 });
+    if (answer === "never") return;
+    this.#timeline.after(dice.spread(10, ANSWER_MS_MAX), () => {
+      const gateway = this.#gateway?.isReady === true ? this.#gateway : null;
+      if (gateway === null) return;
+      // It may take effect although it is never answered.
+      this.#leave.answered(String(data["what"]), answer !== "deny");
+      gateway.store.answerApproval({ id, answer, by: "a person", from: null }).catch((cause: unknown) => {
+        if (gateway.clock.isRunning && (!(cause instanceof Fault) || cause.code === "INTERNAL")) this.#report(`the answer to ${id} met a defect: ${String(cause)}`);
+      });
+    });
+  }
+
   #heal(): void {
     this.#note("healed");
     this.#model.healed = true;
     this.#receiver.healed = true;
+    this.#leave.isHealed = true;
     this.#diskFaults = [];
     this.#diskFullUntil = 0;
     this.#slow = { untilMs: 0, workMs: 0 };

@@ -28,6 +28,7 @@ const CALLS_MAX = 2_000;
 const INPUT_MAX_CHARS = 100_000;
 
 interface Call {
+  /** Its name in our log: the harness's own, unless that was used before in this turn. */
   readonly id: string;
   /** All that was heard of it so far, put together. */
   known: JsonObject;
@@ -41,7 +42,9 @@ export class TurnRecord {
   readonly #turn: AgentTurn;
   readonly #spec: HarnessSpec;
   readonly #nowMs: () => number;
+  /** By the harness's own names. */
   readonly #calls = new Map<string, Call>();
+  readonly #namesUsed = new Set<string>();
   #round: number;
   #text = "";
   /** The last thing said before a tool call, for a harness that ends without another word. */
@@ -61,8 +64,10 @@ export class TurnRecord {
     this.#round = done.length + 1;
     // An earlier process of the gateway died over these.
     for (const step of turn.started.steps) {
-      if (step.kind !== "tool" || step.state !== "intent") continue;
+      if (step.kind !== "tool") continue;
       const callId = step.key.split(":").slice(2).join(":");
+      this.#namesUsed.add(callId);
+      if (step.state !== "intent") continue;
       turn.journal.unknown(step.key, { type: "tool.ended", turnId: turn.started.turnId, data: { callId, tool: step.name, ok: false, text: OUTCOME_UNKNOWN, ms: 0 } });
     }
   }
@@ -151,7 +156,7 @@ export class TurnRecord {
     let call = this.#calls.get(id);
     if (call === undefined) {
       if (this.#calls.size >= CALLS_MAX) return;
-      this.#calls.set(id, (call = { id, known: {}, round: null, startedMs: this.#nowMs(), ended: false }));
+      this.#calls.set(id, (call = { id: this.#nameFor(id), known: {}, round: null, startedMs: this.#nowMs(), ended: false }));
     }
     if (call.ended) return;
     call.known = joined(call.known, heard);
@@ -160,6 +165,14 @@ export class TurnRecord {
       this.#begin(call);
       this.#endCall(call, outputOf(call.known), status === "failed");
     } else if (status === "in_progress" || hasInput(call.known)) this.#begin(call);
+  }
+
+  /** A harness that was started again may count from the beginning again. */
+  #nameFor(id: string): string {
+    let name = id;
+    for (let again = 2; this.#namesUsed.has(name); again++) name = `${id}#${again}`;
+    this.#namesUsed.add(name);
+    return name;
   }
 
   #begin(call: Call): void {
