@@ -27,7 +27,7 @@ const HEALED_MS_MAX = 500;
 
 const SPEC: HarnessSpec = {
   id: HARNESS, title: "simulated", command: HARNESS, args: [], env: {}, envFrom: [], configDirs: {}, cwd: null, modes: [], mode: null, unaskedModes: [], quirks: {}, toolNameAt: null,
-  readingTools: {}, memoryMb: 1, projectFiles: [], loginFiles: [], keepsLoginElsewhere: true, loginHint: "", install: [],
+  readingTools: {}, memoryMb: 1, projectFiles: [], loginFiles: [], keepsLoginElsewhere: true, proxied: false, proxyEnv: {}, loginHint: "", install: [],
 };
 
 export const WORLD_HARNESSES: HarnessCatalogue = { find: (id) => (id === HARNESS ? SPEC : null), list: () => [SPEC] };
