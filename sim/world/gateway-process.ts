@@ -12,7 +12,7 @@ import { Courier, type PostRequest } from "../../src/trees/courier.ts";
 import { wireConversations } from "../../src/main.ts";
 import type { Kernel } from "../../src/store/sqlite/kernel.ts";
 import type { Store } from "../../src/store/store.ts";
-import { WORLD_HARNESSES, worldHarness, type WorldHarnessDeps } from "./harness.ts";
+import { worldHarness, worldHarnesses, type WorldHarnessDeps } from "./harness.ts";
 import { storeOver, type StoreLine, type StoreLineDeps } from "./store-line.ts";
 import { ProcessClock, type Timeline } from "./timeline.ts";
 import type { WorldSettings } from "./world-settings.ts";
@@ -68,7 +68,7 @@ export class GatewayProcess {
       commands: { endSession: async () => {}, endTurn: async () => {} },
       acp: deps.harness === null ? null : worldHarness({ ...deps.harness, clock: this.clock, log: deps.log, settings: deps.settings, store: this.store, random: seededRandom(deps.randomSeed + 1) }),
       // People of a world do not speak to coding agents by commands.
-      harnesses: deps.harness === null ? null : { catalogue: WORLD_HARNESSES, harnesses: {} as never, report: () => unreachable("nobody asks" as never) },
+      harnesses: deps.harness === null ? null : { catalogue: worldHarnesses(deps.settings), harnesses: {} as never, report: () => unreachable("nobody asks" as never), doctor: () => unreachable("nobody asks" as never) },
     });
     this.#courier = new Courier({ store: this.store, settings: deps.settings, clock: this.clock, random: seededRandom(deps.randomSeed + 1), log: deps.log, ownSecret: () => SECRET, ...(deps.post === undefined ? {} : { post: deps.post(this.clock) }) });
     this.store.onEvents((events) => {

@@ -6,8 +6,9 @@
  * nothing is allowed that nobody allowed, and each question is answered once.
  */
 import { makeAcpAgent } from "../../src/agents/acp/acp-agent.ts";
-import type { HarnessHost } from "../../src/agents/acp/harness-host.ts";
+import { makeCatalogue } from "../../src/agents/acp/catalogue.ts";
 import { HarnessGone, type HarnessProcess, type PromptEnd, type PromptSink } from "../../src/agents/acp/harness-process.ts";
+import { acpAgents } from "../../src/agents/acp/settings.ts";
 import type { Agent } from "../../src/agents/agent.ts";
 import { abortable } from "../../src/base/abortable.ts";
 import { sleep, type Clock } from "../../src/base/clock.ts";
@@ -25,12 +26,10 @@ const ASKS_MAX = 3;
 const PIECE_MS_MAX = 4_000;
 const HEALED_MS_MAX = 500;
 
-const SPEC: HarnessSpec = {
-  id: HARNESS, title: "simulated", command: HARNESS, args: [], env: {}, envFrom: [], configDirs: {}, cwd: null, modes: [], mode: null, unaskedModes: [], quirks: {}, toolNameAt: null,
-  readingTools: {}, memoryMb: 1, projectFiles: [], loginFiles: [], keepsLoginElsewhere: true, proxied: false, proxyEnv: {}, loginHint: "", install: [],
-};
-
-export const WORLD_HARNESSES: HarnessCatalogue = { find: (id) => (id === HARNESS ? SPEC : null), list: () => [SPEC] };
+/** A harness that nobody knows, as a person would add one. */
+export function worldHarnesses(settings: Settings): HarnessCatalogue {
+  return makeCatalogue({ ...settings, get: (setting) => (setting.key === acpAgents.key ? { [HARNESS]: { command: HARNESS } } : settings.get(setting)) as never });
+}
 
 /** What people answered, over all processes; by the words of the question. */
 export class Leave {
@@ -65,7 +64,7 @@ export interface WorldHarnessDeps {
 export function worldHarness(deps: WorldHarnessDeps): Agent {
   const { store, clock, log, settings, random } = deps;
   return makeAcpAgent({
-    host: { ceiling: "approve-reads", mustLeaveMode: () => false, use: (wanted, _signal, work) => work(new SimHarness(deps, wanted.key) as unknown as HarnessProcess) } as Pick<HarnessHost, "ceiling" | "mustLeaveMode" | "use"> as HarnessHost,
+    host: { ceilingOf: () => "approve-reads", unaskedIn: () => null, use: (wanted, _signal, work) => work(new SimHarness(deps, wanted.key) as unknown as HarnessProcess) },
     approvals: new ApprovalDesk({ store, clock, log }),
     // No call of theirs names a file, so nothing looks at one.
     files: {} as Parameters<typeof makeAcpAgent>[0]["files"],
@@ -78,7 +77,8 @@ export function worldHarness(deps: WorldHarnessDeps): Agent {
 }
 
 class SimHarness {
-  readonly spec = SPEC;
+  readonly spec: HarnessSpec;
+  readonly isSandboxed = true;
   readonly cwd = FOLDER;
   readonly pid = 1;
   readonly beginning = "new";
@@ -90,6 +90,7 @@ class SimHarness {
 
   constructor(deps: WorldHarnessDeps, session: string) {
     this.#deps = deps;
+    this.spec = worldHarnesses(deps.settings).find(HARNESS)!;
     this.#session = session;
   }
 

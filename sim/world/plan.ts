@@ -64,6 +64,8 @@ export interface WorldPlan {
   readonly slots: Readonly<Record<"main" | "side" | "subagent" | "acp", number>>;
   /** Whether some children are coding agents. */
   readonly hasHarnesses: boolean;
+  /** How long a coding agent waits for leave. */
+  readonly approvalSeconds: number;
   readonly queueMode: QueueMode;
   readonly messageWaitMs: number;
   readonly foregroundMs: number;
@@ -106,6 +108,7 @@ export function planOf(seed: number, keep: ReadonlySet<number> | null = null): W
     healAtMs,
     slots: { main: dice.whole(1, 4), side: dice.whole(1, 4), subagent: dice.whole(1, 4), acp: harness.whole(1, 3) },
     hasHarnesses,
+    approvalSeconds: harness.pick([20, 120, 600]),
     queueMode: dice.pick(["auto", "auto", ...QUEUE_MODES]),
     messageWaitMs: dice.pick([0, 0, 500, 2_000]),
     foregroundMs: dice.pick([0, 2_000, 10_000, 86_400_000]),

@@ -1,4 +1,5 @@
 /** Settings that a world holds in memory: what a seed drew, and what its actions change. */
+import { approvalSeconds } from "../../src/agents/acp/settings.ts";
 import type { Setting, Settings } from "../../src/base/setting.ts";
 import { acpSlots, mainSlots, sideSlots, subagentSlots } from "../../src/lanes/settings.ts";
 import { foregroundMs, messageWaitMs, parallelJudge, queueCap, queueMode, sideTools, sideTurnsMax } from "../../src/sessions/settings.ts";
@@ -42,6 +43,7 @@ export function applyPlan(settings: WorldSettings, plan: WorldPlan): void {
   settings.set(sideSlots, plan.slots.side);
   settings.set(subagentSlots, plan.slots.subagent);
   settings.set(acpSlots, plan.slots.acp);
+  settings.set(approvalSeconds, plan.approvalSeconds);
   settings.set(queueMode, plan.queueMode);
   settings.set(messageWaitMs, plan.messageWaitMs);
   settings.set(foregroundMs, plan.foregroundMs);

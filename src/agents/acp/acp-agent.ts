@@ -43,7 +43,7 @@ const EXPIRY_SLACK_MS = 1_000;
 const WHAT_MAX_CHARS = 500;
 
 export interface AcpAgentDeps {
-  readonly host: HarnessHost;
+  readonly host: Pick<HarnessHost, "use" | "unaskedIn" | "ceilingOf">;
   readonly approvals: ApprovalPort;
   readonly files: HarnessFiles;
   readonly settings: Settings;
