@@ -69,6 +69,8 @@ export class Timekeeper implements Jobs {
   #looking = false;
   #again = false;
   #driftMs = 0;
+  /** The clock may have been set back since jobs were looked at. */
+  #mayStall = false;
   #tidiedAt = 0;
   #watchedAt = -Infinity;
   #watchesFiles = false;
@@ -90,8 +92,7 @@ export class Timekeeper implements Jobs {
     this.#unlisten = [store.onEvents((events) => this.#onEvents(events)), settings.onChange(() => this.#syncSoon())];
     for (const run of await store.openRuns()) this.#watch(run);
     this.#settleSoon([...this.#open.keys()]);
-    // Equal steps are lengths of time: a clock that was set back does not make them longer.
-    await store.unstallJobs();
+    this.#mayStall = true;
     this.#syncSoon();
     await this.#synced;
     this.#watchesFiles = (await store.jobsOfKind({ kind: "file", limit: 1 })).length > 0;
@@ -128,7 +129,10 @@ export class Timekeeper implements Jobs {
     let nextAt: number | null = null;
     let failed = false;
     try {
-      if (Math.abs(clock.now() - clock.monotonic() - this.#driftMs) > JUMP_MS) await this.#clockJumped();
+      if (Math.abs(clock.now() - clock.monotonic() - this.#driftMs) > JUMP_MS) this.#clockJumped();
+      // Equal steps are lengths of time: a clock that was set back, now or before the start, does not make them longer.
+      if (this.#mayStall) await store.unstallJobs();
+      this.#mayStall = false;
       if (settings.get(jobsEnabled)) {
         const due = await store.dueJobs({ limit: DUE_AT_ONCE_MAX });
         nextAt = due.nextAt;
@@ -220,12 +224,12 @@ export class Timekeeper implements Jobs {
 
   // ── clocks ────────────────────────────────────────────────────────────────────────────────
 
-  async #clockJumped(): Promise<void> {
-    const { store, clock, log } = this.#deps;
+  #clockJumped(): void {
+    const { clock, log } = this.#deps;
     const driftMs = clock.now() - clock.monotonic();
     log.warn("clock.jumped", { byMs: Math.round(driftMs - this.#driftMs) });
-    await store.unstallJobs();
     this.#driftMs = driftMs;
+    this.#mayStall = true;
   }
 
   // ── what became of runs ───────────────────────────────────────────────────────────────────
