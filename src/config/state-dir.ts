@@ -41,14 +41,29 @@ export function tokenFileIn(home: string): string {
  * @throws {Fault} STATE_DIR_UNSAFE  with the remedy.
  */
 export async function openStateDir(home: string): Promise<void> {
-  let made: string | undefined;
+  let made: boolean;
   try {
-    made = await mkdir(home, { recursive: true, mode: DIRECTORY_MODE });
+    made = await makeFolders(home);
   } catch (cause) {
     throw unsafe(home, `cannot be made (${messageOf(cause)})`, "make it yourself, or set YARD_HOME to a directory that you may write", cause);
   }
-  if (made !== undefined) await chmod(home, DIRECTORY_MODE); // the umask may have taken bits away
+  if (made) await chmod(home, DIRECTORY_MODE); // the umask may have taken bits away
   await checkStateDir(home);
+}
+
+/** Folder by folder: asked for all at once, Node tries for ever where a file system takes none, as `/proc`. @returns false = it was there. */
+async function makeFolders(folder: string): Promise<boolean> {
+  try {
+    await mkdir(folder, { mode: DIRECTORY_MODE });
+    return true;
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === "EEXIST") return false;
+    const above = dirname(folder);
+    if (code !== "ENOENT" || above === folder || (await stat(above).catch(() => null)) !== null) throw cause;
+  }
+  await makeFolders(dirname(folder));
+  return makeFolders(folder);
 }
 
 /** @throws {Fault} STATE_DIR_UNSAFE  it belongs to somebody else, or others may write in it. */

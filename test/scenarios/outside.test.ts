@@ -7,7 +7,7 @@ import { test } from "node:test";
 import type { JsonObject } from "../../src/base/json.ts";
 import { readOutput } from "../../src/model/output-schema.ts";
 import type { ApiEvent, ApiSession, ApiTask, CancelResult, MessageAccepted, SessionList, TaskList } from "../../src/api/wire.ts";
-import { startGateway } from "../support/gateway.ts";
+import { Gateway, startGateway } from "../support/gateway.ts";
 
 const NO_WAIT = { "messages.messageWaitMs": 0 };
 
@@ -170,4 +170,10 @@ test("a child can be given to the person's own session before anything was said 
   assert.match(String(digest.data["text"]), /the sun is hot/);
   const refused = await gateway.call("POST", "/api/spawns", { task: "say hi", parent: "agent:main:shop:direct:nobody" });
   assert.deepEqual([refused.status, refused.body.code], [404, "SESSION_NOT_FOUND"]);
+});
+
+test("a state directory where none can be made is one clear error, and not a start that never ends", { skip: process.platform === "linux" ? false : "there is no /proc here" }, async (t) => {
+  const gateway = new Gateway({ env: { YARD_HOME: "/proc/nope/deeper" } });
+  t.after(() => gateway.close());
+  await assert.rejects(gateway.start(), /STATE_DIR_UNSAFE.*cannot be made/);
 });
