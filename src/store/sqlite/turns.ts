@@ -63,22 +63,23 @@ function finishTurn(k: Kernel, row: Row, end: TurnEnd): void {
   closeApprovalsOf(k, turnId, "the end of the turn");
   const usage = fold(k, row, end.outcome === "done" ? replyTo : []);
 
+  const news: NewEvent[] = [];
   if (end.outcome === "done") {
-    k.emit(session, { type: "reply", turnId, taskId: row["task_id"], data: { text: end.text, replyTo } });
-    if (end.fault !== undefined) k.emit(session, { type: "notice", turnId, taskId: row["task_id"], data: { text: end.fault.message, level: "warn", code: end.fault.code, replyTo } });
+    news.push({ type: "reply", turnId, taskId: row["task_id"], data: { text: end.text, replyTo } });
+    if (end.fault !== undefined) news.push({ type: "notice", turnId, taskId: row["task_id"], data: { text: end.fault.message, level: "warn", code: end.fault.code, replyTo } });
     markMessages(k, turnId, owed, "answered");
   } else if (end.outcome === "yielded") {
     oweAnswers(k, end.barrierId, replyTo);
-    if (end.text !== "") k.emit(session, { type: "notice", turnId, data: { text: end.text, level: "info", code: "INTERIM" } });
-    k.emit(session, { type: "turn.yielded", turnId, taskId: row["task_id"], data: { barrierId: end.barrierId, messageIds } });
+    if (end.text !== "") news.push({ type: "notice", turnId, data: { text: end.text, level: "info", code: "INTERIM" } });
+    news.push({ type: "turn.yielded", turnId, taskId: row["task_id"], data: { barrierId: end.barrierId, messageIds } });
   } else {
     const text = `This could not be answered: ${end.fault.message}`;
     appendEntry(k, session, { turnId, content: { role: "notice", text }, messageIds: [], provenance: "system", replyTo });
-    k.emit(session, { type: "notice", turnId, taskId: row["task_id"], data: { text: end.fault.message, level: "error", code: end.fault.code, replyTo } });
+    news.push({ type: "notice", turnId, taskId: row["task_id"], data: { text: end.fault.message, level: "error", code: end.fault.code, replyTo } });
     markMessages(k, turnId, owed, "failed");
   }
   const data = { outcome: end.outcome === "yielded" ? "done" : end.outcome, yielded: end.outcome === "yielded", messageIds: replyTo, ms: now - row["started_at"], handle: handleText(row["handle"]), track: row["track"], usage: { ...usage }, ...(fault === null ? {} : { fault: { ...fault } as never }) };
-  k.emit(session, { type: "turn.ended", turnId, taskId: row["task_id"], data });
+  k.emit(session, ...news, { type: "turn.ended", turnId, taskId: row["task_id"], data });
   if (end.outcome !== "yielded") tellBound(k, session, replyTo, turnId, end.outcome === "done" ? { outcome: "answered", text: end.text } : { outcome: "failed", fault: end.fault });
   refreshLane(k, session);
   settleChild(k, session, end);
