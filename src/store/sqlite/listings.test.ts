@@ -35,7 +35,7 @@ function fill(k: Kernel): void {
   k.db.exec("COMMIT");
 }
 
-test("every listing over 10 000 sessions, children and trees answers within 50 ms, filtered, searched or grouped", () => {
+test("every listing over 10 000 sessions, children and trees answers within 50 ms, filtered, searched or grouped", (t) => {
   const { kernel: k } = openInMemory();
   fill(k);
   const parent = "agent:main:main" as SessionKey;
@@ -72,14 +72,19 @@ test("every listing over 10 000 sessions, children and trees answers within 50 m
     "the board, searched": () => board(k, { search: "no such thing", limit: 50 }),
   };
   const slow: string[] = [];
+  let slowest = 0;
   for (const [name, listing] of Object.entries(listings)) {
+    // The time of this thread alone: on a busy machine the clock on the wall says little.
     const times = Array.from({ length: TRIES }, () => {
-      const started = performance.now();
+      const before = process.threadCpuUsage();
       listing();
-      return performance.now() - started;
+      const { user, system } = process.threadCpuUsage(before);
+      return (user + system) / 1000;
     });
+    slowest = Math.max(slowest, Math.min(...times));
     if (Math.min(...times) > ANSWER_MS_MAX) slow.push(`${name}: ${Math.round(Math.min(...times))} ms`);
   }
+  t.diagnostic(`the slowest takes ${slowest.toFixed(1)} ms`);
   assert.deepEqual(slow, []);
 });
 
