@@ -129,6 +129,8 @@ export const KNOWN_HARNESSES: readonly HarnessSpec[] = [
     proxyEnv: {
       OPENCODE_CONFIG_CONTENT: JSON.stringify({
         permission: { edit: "ask", bash: "ask", webfetch: "ask" },
+        // Without this it would choose a model of its makers' own service.
+        enabled_providers: ["anthropic", "openai", "google"],
         provider: {
           anthropic: { options: { baseURL: "{proxy}/anthropic/v1", apiKey: "{token}", timeout: Number(PATIENCE_MS) } },
           openai: { options: { baseURL: "{proxy}/openai/v1", apiKey: "{token}", timeout: Number(PATIENCE_MS) } },
