@@ -30,6 +30,7 @@ import type { Settings } from "./base/setting.ts";
 import { configAccess } from "./config/config-access.ts";
 import type { Config } from "./config/config.ts";
 import { removeGatewayFile, writeGatewayFile } from "./config/gateway-file.ts";
+import { removeDrafts } from "./config/state-dir.ts";
 import { gatewayDrainSeconds, gatewayPort } from "./config/settings.ts";
 import { packageVersion } from "./config/version.ts";
 import type { Home } from "./home.ts";
@@ -126,7 +127,7 @@ export async function runGateway({ config, host, log, file, unlock }: Home, stor
   const startedAt = clock.now();
 
   const services: readonly Service[] = [
-    { name: "state", start: () => mkdir(yard.workspace, { recursive: true, mode: 0o700 }).then(() => {}), stop: unlock },
+    { name: "state", start: () => Promise.all([mkdir(yard.workspace, { recursive: true, mode: 0o700 }), removeDrafts(config.home)]).then(() => {}), stop: unlock },
     {
       name: "store",
       async start() {

@@ -13,6 +13,7 @@ import { ALL_SETTINGS } from "./all-settings.ts";
 import { openConfig } from "./config.ts";
 import { readGatewayFile, removeGatewayFile, writeGatewayFile } from "./gateway-file.ts";
 import { gatewayPort } from "./settings.ts";
+import { removeDrafts } from "./state-dir.ts";
 
 async function stateDir(t: TestContext, file?: string): Promise<string> {
   const parent = await mkdtemp(join(tmpdir(), "yard-config-"));
@@ -254,4 +255,13 @@ test("a part of a map that would poison an object is refused", async (t) => {
 
 test("a file that is nested without end is refused, and not read until the stack is full", async (t) => {
   await assert.rejects(open(await stateDir(t, `{a:${"[".repeat(20_000)}${"]".repeat(20_000)}}`)), fault("CONFIG_SYNTAX", /nested deeper/));
+});
+
+test("what a killed process left of a file that it wrote is removed, and that of a living one is not", async (t) => {
+  const home = await mkdtemp(join(tmpdir(), "yard-drafts-"));
+  t.after(() => rm(home, { recursive: true }));
+  const living = `gateway.json.${process.pid}.0123456789ab.draft`;
+  for (const name of ["token", "token.999999999.0123456789ab.draft", living]) await writeFile(join(home, name), "x");
+  await removeDrafts(home);
+  assert.deepEqual((await readdir(home)).sort(), [living, "token"]);
 });

@@ -6,7 +6,7 @@
  * agents may do hangs on them.
  */
 import { randomBytes } from "node:crypto";
-import { chmod, link, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { chmod, link, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { Fault } from "../model/faults.ts";
@@ -145,6 +145,25 @@ async function makeToken(file: string): Promise<string | null> {
 
 function newToken(): string {
   return randomBytes(TOKEN_BYTES).toString("hex");
+}
+
+const DRAFT = /\.(\d+)\.[0-9a-f]{12}\.draft$/;
+
+/** Removes what processes left that were killed while they wrote a file. */
+export async function removeDrafts(home: string): Promise<void> {
+  for (const name of await readdir(home)) {
+    const [, pid] = DRAFT.exec(name) ?? [];
+    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(home, name), { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (cause) {
+    return (cause as NodeJS.ErrnoException).code !== "ESRCH";
+  }
 }
 
 async function writeDraft(file: string, text: string): Promise<string> {
