@@ -6,7 +6,7 @@ import { test, type TestContext } from "node:test";
 import type { ApiEvent, ApiTask, ApiWorkspace, SpawnAccepted } from "../../src/api/wire.ts";
 import { startGateway, type Gateway } from "../support/gateway.ts";
 import { harnessConfig, heardBy, scripted, workFolder } from "../support/harness.ts";
-import { watchMachine } from "../support/machine-load.ts";
+import { wasTooBusy, watchMachine } from "../support/machine-load.ts";
 import { allGone, processesWith } from "../support/processes.ts";
 import { makeRepository } from "../support/workspaces.ts";
 import type { Manner, Misdeed, Step } from "../support/scripted-harness.ts";
@@ -284,8 +284,9 @@ test("a flood of updates and of errors neither fills the memory nor holds up the
   const { gateway, spawn, ended } = await bench(t);
   const task = await spawn([{ flood: { lines: 40_000, to: "stdout" } }, { flood: { lines: 20_000, to: "stderr" } }, { say: "done" }]);
   const asked = performance.now();
+  const lost = watchMachine();
   await gateway.api("GET", "/api/status");
-  assert.ok(performance.now() - asked < 1_000, "it answers meanwhile");
+  assert.ok(performance.now() - asked < 1_000 || wasTooBusy(lost()), "it answers meanwhile");
   assert.equal((await ended(task)).result, "done");
 });
 

@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { test } from "node:test";
 import type { ApiFault } from "../../src/api/wire.ts";
 import { Gateway, NoReply, startGateway, standinConfig } from "../support/gateway.ts";
+import { wasTooBusy, watchMachine } from "../support/machine-load.ts";
 import { startModel } from "../support/model.ts";
 import type { TestContext } from "node:test";
 
@@ -78,6 +79,7 @@ test("a credential that the provider refuses reaches the person within five seco
   const model = await startModel(t, ["--key", "another-key"]);
   const gateway = await startGateway(t, { config: standinConfig(model.url) });
   const sentAt = performance.now();
+  const lost = watchMachine();
   await assert.rejects(gateway.ask("hi"), (error) => error instanceof NoReply && (error.event.data["fault"] as ApiFault).code === "PROVIDER_AUTH");
-  assert.ok(performance.now() - sentAt < 5000);
+  assert.ok(performance.now() - sentAt < 5000 || wasTooBusy(lost()));
 });

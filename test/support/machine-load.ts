@@ -45,3 +45,12 @@ export function watchMachine(): () => LostTime {
     };
   };
 }
+
+/** More than this of the time, and how long something took says little of the program. */
+const STOLEN_MAX = 0.1;
+const HELD_UP_MAX = 0.3;
+
+/** True when the machine had too much else to do for a duration to be held against the program. */
+export function wasTooBusy({ stolen, heldUp }: LostTime): boolean {
+  return stolen > STOLEN_MAX || heldUp > HELD_UP_MAX;
+}

@@ -11,6 +11,7 @@ import { test, type TestContext } from "node:test";
 import { WebSocket } from "ws";
 import type { ApiEvent, LanesAnswer, MessageAccepted } from "../../src/api/wire.ts";
 import { bounded, isReplyTo, standinConfig, startGateway, type Gateway } from "../support/gateway.ts";
+import { wasTooBusy, watchMachine } from "../support/machine-load.ts";
 import { startModel } from "../support/model.ts";
 
 const SESSION = "agent:main:api:direct:dropper";
@@ -107,8 +108,9 @@ test("a client that reads nothing costs no more than its bound, however much is 
   await loud(gateway);
   await loud(gateway);
   const asked = performance.now();
+  const lost = watchMachine();
   assert.equal((await gateway.call("GET", "/api/status")).status, 200);
-  assert.ok(performance.now() - asked < 2_000);
+  assert.ok(performance.now() - asked < 2_000 || wasTooBusy(lost()));
   const grown = residentMb(gateway) - before;
   assert.ok(grown < SLOW_READER_MB_MAX, `${Math.round(grown)} MB more`);
   deaf.terminate();

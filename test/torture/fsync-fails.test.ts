@@ -38,7 +38,7 @@ test("a sync that fails ends the gateway with one clear fault, and nothing was a
   disk.fail();
   const statuses = await Promise.all(Array.from({ length: 5 }, (_none, index) => send(`during-${index}`)));
   assert.deepEqual(statuses.filter((status) => status === 202), [], "what could not be synced was not acknowledged");
-  const { code } = await bounded(10_000, "the gateway did not end", gateway.exited());
+  const { code } = await bounded(60_000, "the gateway did not end", gateway.exited());
   assert.equal(code, 1);
   assert.match(gateway.log(), /yard: STORE_IO: the disk under .*yard\.sqlite failed/);
   assert.doesNotMatch(gateway.log(), /INTERNAL|defect/);
