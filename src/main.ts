@@ -154,7 +154,6 @@ export async function runGateway({ config, host, log, file, unlock }: Home, stor
     unlessSafe({ name: "tool servers", start: () => yard.toolServers.start(), stop: () => yard.toolServers.stop() }),
     unlessSafe({ name: "workspaces", start: () => yard.worktrees.start(), stop: () => yard.worktrees.stop() }),
     unlessSafe({ name: "merges", start: () => yard.merges.start(), stop: () => yard.merges.stop() }),
-    unlessSafe({ name: "plans", start: () => yard.plans.start(), stop: () => yard.plans.stop() }),
     unlessSafe({
       name: "turns",
       async start() {
@@ -173,6 +172,8 @@ export async function runGateway({ config, host, log, file, unlock }: Home, stor
         return yard.runner.letGo();
       },
     }),
+    // After the turns: what was left long ago rests by then.
+    unlessSafe({ name: "plans", start: () => yard.plans.start(), stop: () => yard.plans.stop() }),
     {
       name: "api",
       async start() {

@@ -195,7 +195,8 @@ export class PlanRunner implements Plans, ConflictHelp {
     const { store, merges, workspaces } = this.#deps;
     const run = await this.get(id);
     const stuck = run.tasks.filter((task) => task.state === "stuck" && (only === null || task.id === only));
-    if (stuck.length === 0) throw new Fault("PLAN_NOT_WAITING", { plan: id, what: only === null ? "a person to resume it" : `a person to resume ${only}`, state: only === null ? run.state : (run.tasks.find((task) => task.id === only)?.state ?? "not a task of it") });
+    // One that rests as a whole, after a long absence of the gateway, has no stuck task.
+    if (stuck.length === 0 && !(run.state === "stuck" && only === null)) throw new Fault("PLAN_NOT_WAITING", { plan: id, what: only === null ? "a person to resume it" : `a person to resume ${only}`, state: only === null ? run.state : (run.tasks.find((task) => task.id === only)?.state ?? "not a task of it") });
     for (const task of stuck) {
       const merge = task.merge === null ? null : await merges.get(task.merge);
       // A person may have mended the merge itself; then there is nothing left to do for an agent.

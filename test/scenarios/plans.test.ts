@@ -3,10 +3,11 @@
  * stand in the plan, and make real edits.
  */
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Board, PlanChecked, PlanPictures } from "../../src/api/wire.ts";
+import { letTimePass } from "../support/let-time-pass.ts";
 import { COMMIT, isDone, openShop, row, subjects, TESTS, writes } from "../support/shop.ts";
 import { git } from "../support/workspaces.ts";
 
@@ -233,6 +234,22 @@ test("a gateway that is killed in the middle of a plan goes on with it, and noth
   }
   await shop.until(planId, isDone);
   assert.deepEqual(subjects(shop.repository).toSorted(), ["a", "b", "c", "chore: project setup"]);
+});
+
+test("a plan that was left for days rests after the start, says so, and goes on when a person resumes it", async (t) => {
+  const shop = await openShop(t, { "readme.md": "old\n" });
+  const planId = await shop.run(`# Old\nonto: main\n\n### auth (owns: auth.txt) (size: 1h)\n\n! call exec ${JSON.stringify({ command: "mkdir ../began && sleep 600 || true" })} then call write {"path":"auth.txt","content":"1"} then say done\n`);
+  await shop.until(planId, (run) => row(run, "auth").state === "working");
+  while (!existsSync(join(shop.gateway.home, "workspaces", "began"))) await new Promise(setImmediate);
+  await shop.gateway.kill9();
+  letTimePass(join(shop.gateway.home, "yard.sqlite"), 4 * 86_400_000);
+  await shop.gateway.start();
+  const rests = await shop.until(planId, ({ state }) => state === "stuck");
+  assert.deepEqual([rests.stuck, rests.problem], [0, "a person to resume it: the gateway was away for 96 hours"]);
+  await shop.gateway.waitEvent(({ type, data }) => type === "notice" && String(data["text"]).includes("rests, because the gateway was away"));
+  await shop.gateway.api("POST", `/api/plans/${planId}/resume`);
+  await shop.until(planId, isDone);
+  assert.deepEqual(subjects(shop.repository), ["auth", "chore: project setup"]);
 });
 
 test("in safe mode no plan begins or goes on; after a stop that is asked for it does, and a task that went on counts as something done", async (t) => {

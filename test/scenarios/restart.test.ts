@@ -4,10 +4,10 @@ import { spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmSync, unlinkSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import type { ApiFault, ApiTask, StatusAnswer } from "../../src/api/wire.ts";
 import { Gateway, startGateway, standinConfig } from "../support/gateway.ts";
+import { letTimePass } from "../support/let-time-pass.ts";
 import { startModel } from "../support/model.ts";
 
 test("SIGTERM during a turn exits 0, and the turn goes on after the next start without asking a committed answer again", async (t) => {
@@ -83,13 +83,6 @@ test("what was open days ago is not gone on with by surprise: it is ended, its c
   assert.match(String(notice.data["text"]), /away for 96 hours/);
   assert.equal(await gateway.ask("! say fresh"), "fresh");
 });
-
-/** As if the gateway had been away for so long: everything in the log is older. */
-function letTimePass(file: string, ms: number): void {
-  const database = new DatabaseSync(file);
-  database.prepare("UPDATE event SET at = at - ?").run(ms);
-  database.close();
-}
 
 const DISK_BYTES = 12 * 1024 * 1024;
 

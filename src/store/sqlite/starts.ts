@@ -12,6 +12,7 @@ import type { SessionKey, TaskId } from "../../base/ids.ts";
 import type { Retired } from "../store.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
+import { movePlan } from "./plans.ts";
 import { generationOf } from "./rules.ts";
 import { cancelSession, loseTask } from "./tasks.ts";
 
@@ -65,11 +66,19 @@ export function retireOld(k: Kernel, staleMs: number): Retired | null {
     tasks.push(id);
     if (parent !== null) told.add(parent);
   }
+  const plans = k.all("SELECT id, session, json_extract(plan, '$.title') AS title FROM plan WHERE state = 'running'");
+  for (const { id, session, title } of plans) {
+    const waitsFor = `a person to resume it: the gateway was away for ${Math.round(awayMs / MS_PER_HOUR)} hours`;
+    movePlan(k, { plan: id, from: "running", to: "stuck", change: { problem: waitsFor }, event: { type: "plan.waiting", data: { waitsFor } } });
+    const text = `The plan "${title}" rests, because the gateway was away for ${Math.round(awayMs / MS_PER_HOUR)} hours. To go on: yard plan resume ${id}`;
+    appendEntry(k, session, { turnId: null, content: { role: "notice", text }, messageIds: [], provenance: "system" });
+    k.emit(session, { type: "notice", data: { text, level: "warn", code: "PLAN", planId: id } });
+  }
   const text = `The gateway was away for ${Math.round(awayMs / MS_PER_HOUR)} hours. What was open here when it stopped was ended, not gone on with; ask again for what is still wanted.`;
   for (const session of told) {
     if (k.get("SELECT 1 FROM session WHERE key = ? AND closed = 0", session) === undefined) continue;
     appendEntry(k, session, { turnId: null, content: { role: "notice", text }, messageIds: [], provenance: "system" });
     k.emit(session, { type: "notice", data: { text, level: "warn", code: "WORK_STALE" } });
   }
-  return told.size + tasks.length === 0 ? null : { awayMs, sessions: told.size, tasks };
+  return told.size + tasks.length + plans.length === 0 ? null : { awayMs, sessions: told.size, tasks };
 }
