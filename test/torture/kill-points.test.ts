@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { KILL_POINTS, killAtPoints, pointsOfOneLife } from "./kill-points.ts";
 
 /** What only reads: a kill there is a kill before or after something else. */
-const READS: readonly string[] = ["runningTurns", "unansweredTexts", "messagePlace", "lanes", "session", "sessions", "context", "history", "events", "lastCursor", "task", "taskOfSession", "tasks", "flow", "flows", "ownedProcesses", "totals", "allowances", "forgottenEvents", "configJobs", "dueJobs", "jobsOfKind", "jobsOfTasks", "openRuns", "plans", "merges", "workspaces"];
+const READS: readonly string[] = ["runningTurns", "unansweredTexts", "messagePlace", "lanes", "session", "sessions", "context", "history", "events", "lastCursor", "task", "taskOfSession", "tasks", "flow", "flows", "ownedProcesses", "totals", "allowances", "forgottenEvents", "configJobs", "dueJobs", "jobsOfKind", "jobsOfTasks", "openRuns", "plans", "merges", "workspaces", "accessTokens"];
 /** Writes only when there is something to deliver, or the clock was set back; `test/scenarios/delivery.test.ts` and the simulated histories of jobs kill the gateway there. */
 const SELDOM: readonly string[] = ["claimDeliveries", "recoverDeliveries", "returnDeliveries", "unstallJobs"];
 
