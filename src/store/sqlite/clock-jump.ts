@@ -9,7 +9,6 @@
  */
 import { moveAllowances } from "./allowances.ts";
 import type { Kernel } from "./kernel.ts";
-import { generationOf } from "./rules.ts";
 
 /** Less is no jump: clocks are corrected by a little all the time. */
 const JUMP_MS_MIN = 2_000;
@@ -35,7 +34,7 @@ export function followClock(k: Kernel): void {
 
 /** A process that slept and lost its place sees the jump late: the one in its place has followed it. */
 function isSuperseded(k: Kernel): boolean {
-  return generationOf(k) !== k.count("SELECT value FROM meta WHERE name = 'generation'");
+  return k.generation !== null && k.generation !== k.count("SELECT value FROM meta WHERE name = 'generation'");
 }
 
 /** After a start: the clock stands before what was last written, so it was set back meanwhile. */

@@ -38,6 +38,8 @@ export class Kernel {
   readonly #remembered = new Map<string, unknown>();
   #events: YardEvent[] = [];
   #stopped: TurnId[] = [];
+  /** The start that this process made; null before it has recovered. What is forgotten after a failure leaves it as it is. */
+  generation: number | null = null;
 
   constructor(db: DatabaseSync, clock: Pick<Clock, "now" | "monotonic">, random: RandomBytes) {
     this.db = db;

@@ -17,7 +17,6 @@ import type { Kernel, Row } from "./kernel.ts";
 import { refreshLane } from "./lane-state.ts";
 import { leaveParking, unparkAll } from "./parked.ts";
 import { handleText } from "./rows.ts";
-import { generationOf } from "./rules.ts";
 import { startedTurnOf } from "./started-turn.ts";
 import { retireOld } from "./starts.ts";
 import { settleChild } from "./tasks.ts";
@@ -90,7 +89,7 @@ function finishTurn(k: Kernel, row: Row, end: TurnEnd): void {
 export function recover(k: Kernel, rules?: RecoveryRules): Recovered {
   const { value: generation } = k.get("UPDATE meta SET value = value + 1 WHERE name = 'generation' RETURNING value")!;
   k.forget();
-  generationOf(k); // remembered as this process's own
+  k.generation = generation as number;
   followClockSinceLastRun(k);
   spendHolds(k);
   unparkAll(k);
