@@ -93,10 +93,20 @@ function partsOf(words: readonly string[]): KeyParts | null {
   if (first !== "agent" || agent === undefined || third === undefined) return null;
   if (words.length === 3) return third === "subagent" || third === "acp" ? null : { kind: third === "main" ? "main" : "direct", agent, channel: null, peer: null };
   if (words.length === 4 && (third === "subagent" || third === "acp")) return { kind: third, agent, channel: null, peer: null };
-  if (words.length === 5 && (fourth === "direct" || fourth === "group") && fifth !== undefined) {
-    return { kind: fourth, agent, channel: third, peer: fifth };
+  if (words.length !== 5 || (fourth !== "direct" && fourth !== "group")) return null;
+  const peer = peerIn(fifth!);
+  return peer === null ? null : { kind: fourth, agent, channel: third, peer };
+}
+
+/** What a peer is called, from how it stands in a key; null when it would be written in another way. */
+function peerIn(word: string): string | null {
+  let peer: string;
+  try {
+    peer = decodeURIComponent(word);
+  } catch {
+    return null; // no UTF-8
   }
-  return null;
+  return peer.replaceAll(NOT_IN_PEER, percented) === word ? peer : null;
 }
 
 function percented(character: string): string {

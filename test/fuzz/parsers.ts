@@ -121,7 +121,7 @@ const sessionKeys = target({
       if (read === undefined) return;
       assert.equal(read.key, text);
       const { parts: found } = read;
-      const again = found.kind === "direct" ? directSession(found.agent, found.channel!, found.peer!) : found.kind === "main" ? mainSession(found.agent) : text;
+      const again = found.kind === "direct" && found.channel !== null ? directSession(found.agent, found.channel, found.peer!) : found.kind === "main" ? mainSession(found.agent) : text;
       assert.equal(again, text);
       assert.doesNotMatch(text, /[\s\p{Cc}/\\]/u);
     },
