@@ -43,7 +43,7 @@ export const SABOTAGES: readonly Sabotage[] = [
     name: "a lane does not know that its turn runs",
     breaks: "one main turn per session", invariants: [7],
     prepare: (database) => database.exec("DROP INDEX turn_main"),
-    tamper: without("SELECT started_at FROM turn WHERE session = ? AND state = 'running' AND track = 'main'"),
+    tamper: without("SELECT id, started_at FROM turn WHERE session = ? AND state = 'running' AND track = 'main'"),
   },
   { name: "one slot too many", breaks: "caps", invariants: [8], tamper: instead("SELECT size FROM pool", "SELECT size + 1 FROM pool") },
   { name: "a slot is held while its turn waits for children", breaks: "no hold and wait", invariants: [9], tamper: instead("SELECT count(*) FROM turn WHERE pool = ? AND state = 'running'", "SELECT count(*) FROM turn WHERE pool = ? AND state IN ('running','yielded')") },
