@@ -218,8 +218,10 @@ function existing<T>(look: () => T): T | null {
 /** Command lines of processes that work below a folder. */
 function processesOf(dir: string): readonly string[] {
   return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).flatMap((pid) => {
-    const where = [existing(() => readFileSync(`/proc/${pid}/environ`, "utf8")), existing(() => readlinkSync(`/proc/${pid}/cwd`))];
-    if (Number(pid) === process.pid || !where.some((text) => text?.includes(dir))) return [];
+    // By its own home or folder: a shell that somebody looks around with only remembers that it was there.
+    const isHome = existing(() => readFileSync(`/proc/${pid}/environ`, "utf8"))?.split("\0").some((each) => each.startsWith(`HOME=${dir}`));
+    const isThere = existing(() => readlinkSync(`/proc/${pid}/cwd`))?.startsWith(dir);
+    if (Number(pid) === process.pid || !(isHome || isThere)) return [];
     return [existing(() => readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim()) ?? pid];
   });
 }
