@@ -94,3 +94,15 @@ test("a process that slept while another took its place does not follow a jump o
   await store.lanes({ meanTurnMs: MEAN }); // the one that slept wakes
   assert.equal(readyAt(), clock.now() + WAIT_MS);
 });
+
+test("a clock that was set forward, and back while no gateway ran, makes nothing wait for it, also when nothing happened in between (seed 930)", async () => {
+  const { clock, store, kernel, claim, accept } = open();
+  await accept();
+  clock.setByMs = TWO_DAYS_MS;
+  await claim(); // follows the clock, and writes no event
+  clock.setByMs = 0;
+  kernel.clockFollowed();
+  await store.recover();
+  clock.advance(WAIT_MS + 10);
+  assert.equal((await claim()).started.length, 1);
+});

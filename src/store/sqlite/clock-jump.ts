@@ -39,11 +39,15 @@ function isSuperseded(k: Kernel): boolean {
 
 /** After a start: the clock stands before what was last written, so it was set back meanwhile. */
 export function followClockSinceLastRun(k: Kernel): void {
-  const last = k.get("SELECT at FROM event ORDER BY cursor DESC LIMIT 1")?.["at"] as number | undefined;
-  if (last !== undefined && last - k.now() >= JUMP_MS_MIN) move(k, k.now() - last);
+  const lastEvent = k.get("SELECT at FROM event ORDER BY cursor DESC LIMIT 1")?.["at"] as number | undefined;
+  // Nothing may have happened since a jump was followed.
+  const lastMove = k.get("SELECT value FROM meta WHERE name = 'clockFollowedAt'")?.["value"] as number | undefined;
+  const last = Math.max(lastEvent ?? 0, lastMove ?? 0);
+  if (last - k.now() >= JUMP_MS_MIN) move(k, k.now() - last);
 }
 
 function move(k: Kernel, byMs: number): void {
   for (const { table, columns, where } of MOMENTS) k.run(`UPDATE ${table} SET ${columns.map((column) => `${column} = ${column} + ?1`).join(", ")} WHERE ${where}`, Math.round(byMs));
   moveAllowances(k, byMs);
+  k.run("INSERT INTO meta VALUES ('clockFollowedAt', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", k.now());
 }
