@@ -6,6 +6,8 @@ import { Fault } from "../model/faults.ts";
 import type { StartedTurn } from "../model/turn.ts";
 import { ANN, BOB, MAIN, type StoreBench } from "./store-bench.test-support.ts";
 
+const HOUR_MS = 3_600_000;
+
 type Registers = (text: string, story: (bench: StoreBench) => Promise<void>) => void;
 
 /** A harness session that Ann started, with its first turn running. */
@@ -32,6 +34,15 @@ export function approvalContract(promise: Registers): void {
     assert.deepEqual(log.sort(), [ANN, key].sort());
     assert.equal(bench.events.filter(({ type, session, data }) => type === "notice" && session === ANN && data["code"] === "APPROVAL").length, 1);
     await bench.drain();
+  });
+
+  promise("a question that was left open does not make old work look young", async (bench) => {
+    const { key, turn } = await harness(bench);
+    await bench.store.askApproval(asked(turn, key));
+    bench.clock.advance(HOUR_MS);
+    const { turns, retired } = await bench.store.recover({ staleMs: HOUR_MS });
+    assert.deepEqual([turns.length, retired?.sessions], [0, 1]);
+    assert.deepEqual(bench.events.filter(({ type, session }) => type === "approval.answered" && session === key).length, 1);
   });
 
   promise("an approval is answered once: a second answer changes nothing", async (bench) => {

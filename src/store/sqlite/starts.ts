@@ -33,6 +33,11 @@ function lastEvent(k: Kernel): Row | undefined {
   return k.get("SELECT cursor, at FROM event ORDER BY cursor DESC LIMIT 1");
 }
 
+/** When a gateway was last there, by the last event; null = never. To be asked before the recovery tells anything itself. */
+export function lastThere(k: Kernel): number | null {
+  return (lastEvent(k)?.["at"] as number | undefined) ?? null;
+}
+
 export function noteStart(k: Kernel): { deaths: number; generation: number } {
   const gotSomethingDone = k.get("SELECT 1 FROM event WHERE cursor > ? AND type IN ('tool.ended','reply','turn.ended','task.ended','plan.task','merge.landed') LIMIT 1", mark(k, "beganAfter")) !== undefined;
   const deaths = mark(k, "alive") === 0 ? 0 : gotSomethingDone ? 1 : mark(k, "deaths") + 1;
@@ -46,10 +51,9 @@ export function noteStop(k: Kernel): void {
   setMark(k, "alive", 0);
 }
 
-/** Ends what was open when the gateway was last there, if that is `staleMs` or more ago. @returns null when it is not, or nothing was open. */
-export function retireOld(k: Kernel, staleMs: number): Retired | null {
-  const lastAt = lastEvent(k)?.["at"] as number | undefined;
-  if (staleMs <= 0 || lastAt === undefined || k.now() - lastAt < staleMs) return null;
+/** Ends what was open when the gateway was last there, at `lastAt`, if that is `staleMs` or more ago. @returns null when it is not, or nothing was open. */
+export function retireOld(k: Kernel, { staleMs, lastAt }: { readonly staleMs: number; readonly lastAt: number | null }): Retired | null {
+  if (staleMs <= 0 || lastAt === null || k.now() - lastAt < staleMs) return null;
   const awayMs = k.now() - lastAt;
   const by = `its age: the gateway was away for ${Math.round(awayMs / MS_PER_HOUR)} hours`;
   const told = new Set<SessionKey>();

@@ -18,7 +18,7 @@ import { refreshLane } from "./lane-state.ts";
 import { leaveParking, unparkAll } from "./parked.ts";
 import { handleText } from "./rows.ts";
 import { startedTurnOf } from "./started-turn.ts";
-import { retireOld } from "./starts.ts";
+import { lastThere, retireOld } from "./starts.ts";
 import { settleChild } from "./tasks.ts";
 import { fold, isRunning, markMessages, messagesOf, writeSteps } from "./turn-rows.ts";
 
@@ -90,11 +90,12 @@ export function recover(k: Kernel, rules?: RecoveryRules): Recovered {
   const { value: generation } = k.get("UPDATE meta SET value = value + 1 WHERE name = 'generation' RETURNING value")!;
   k.forget();
   k.generation = generation as number;
+  const lastAt = lastThere(k);
   followClockSinceLastRun(k);
   spendHolds(k);
   unparkAll(k);
   closeLeftApprovals(k);
-  const retired = rules === undefined ? null : retireOld(k, rules.staleMs);
+  const retired = rules === undefined ? null : retireOld(k, { staleMs: rules.staleMs, lastAt });
   const turns: StartedTurn[] = [];
   const poisoned: TurnId[] = [];
   for (const found of k.all("SELECT * FROM turn WHERE state = 'running' ORDER BY started_at, id")) {
