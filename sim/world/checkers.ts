@@ -422,6 +422,8 @@ interface CircuitSeen {
   opener: string | null;
 }
 
+const CIRCUIT_EVENTS = ["task.accepted", "task.attempt", "task.ended"];
+
 /**
  * A circuit opens with the last of so many failures in a row and not before; while it is open no child
  * of its kind is accepted, then one at a time until one succeeds. What people start again passes.
@@ -438,6 +440,8 @@ export function circuitsAreKept({ events, tasks, removed, clockWasSet, circuit }
     let seen = circuits.get(kind);
     if (seen === undefined) circuits.set(kind, (seen = { failures: 0, openedAt: null, trial: null, opener: null }));
     const isNotice = type === "notice" && data["code"] === "CIRCUIT_OPEN";
+    // An end also lets others go on, and that may be told before the circuit's notice.
+    if (!isNotice && !CIRCUIT_EVENTS.includes(type)) continue;
     const isEnd = type === "task.ended" && data["state"] !== "cancelled";
     if (isNotice) {
       if (seen.opener !== taskId) violations.push(`the circuit of ${kind} opened after ${seen.failures} failures in a row`);

@@ -46,7 +46,7 @@ export const SABOTAGES: readonly Sabotage[] = [
     tamper: without("SELECT id, started_at FROM turn WHERE session = ? AND state = 'running' AND track = 'main'"),
   },
   { name: "one slot too many", breaks: "caps", invariants: [8], tamper: instead("SELECT size FROM pool", "SELECT size + 1 FROM pool") },
-  { name: "a slot is held while its turn waits for children", breaks: "no hold and wait", invariants: [9], tamper: instead("SELECT count(*) FROM turn WHERE pool = ? AND state = 'running'", "SELECT count(*) FROM turn WHERE pool = ? AND state IN ('running','yielded')") },
+  { name: "a slot is held while its turn waits for children", breaks: "no hold and wait", invariants: [9], tamper: instead("FROM turn WHERE state = 'running' GROUP BY pool", "FROM turn WHERE state IN ('running','yielded') GROUP BY pool") },
   { name: "recovery forgets the model's answers", breaks: "a committed answer is never asked for again", invariants: [13], tamper: () => afterRecovery("SELECT * FROM step WHERE turn_id = ? ORDER BY n", "SELECT * FROM step WHERE turn_id = ? AND kind <> 'model' ORDER BY n") },
   { name: "recovery forgets which tools had begun", breaks: "a `once` tool never runs again", invariants: [15], tamper: () => afterRecovery("SELECT * FROM step WHERE turn_id = ? ORDER BY n", "SELECT * FROM step WHERE turn_id = ? AND NOT (kind = 'tool' AND state = 'intent') ORDER BY n") },
   { name: "poison is tried for ever", breaks: "poison isolation", invariants: [6, 43], tamper: instead("unproductive = unproductive + 1", "unproductive = unproductive") },

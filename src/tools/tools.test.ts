@@ -45,7 +45,7 @@ test("a wrong argument is named with what was expected, and an unknown one with 
   assert.equal((await call("read", { path: "a", offset: 1.5 })).text, "read: offset must be a whole number from 1 to 10000000, not 1.5");
   assert.equal((await call("read", { file: "a" })).text, 'read: unknown argument "file"; known: path, offset, limit');
   assert.equal((await call("edit", { path: "a", old: "b", new: "c", all: "yes" })).text, 'edit: all must be true or false, not "yes"');
-  assert.equal((await call("process", { action: "stop" })).text, 'process: action must be one of list, poll, kill, write, not "stop"');
+  assert.equal((await call("process", { action: "stop" })).text, 'process: action must be one of list, poll, kill, write, tell, not "stop"');
   assert.equal((await call("exec", { command: ["a", 1] })).text, 'exec: command must be text, or a list of up to 1000 texts, of 1 to 100000 characters in all, not ["a",1]');
   assert.equal((await call("list", { path: null })).isError, false);
 });
