@@ -50,7 +50,7 @@ test("the official client starts agents through /mcp, waits for them in bounded 
   const client = await connect(t, overHttp(gateway));
   assert.equal(client.getServerVersion()!.name, "yardmaster");
   const { tools } = await client.listTools();
-  assert.deepEqual(tools.map(({ name }) => name).sort(), ["agents_list", "memory", "message", "session_status", "sessions_history", "sessions_list", "sessions_send", "sessions_spawn", "sessions_yield", "subagents"]);
+  assert.deepEqual(tools.map(({ name }) => name).sort(), ["agents_list", "board", "claims", "memory", "message", "session_status", "sessions_history", "sessions_list", "sessions_send", "sessions_spawn", "sessions_yield", "subagents"]);
   assert.ok(tools.every(({ name }) => !["exec", "write", "read"].includes(name)), "files and commands stay the caller's own");
 
   const quick = await call<{ taskId: string; childSessionKey: string }>(client, "sessions_spawn", { task: "! wait 500ms then say four", label: "quick" });
@@ -96,7 +96,7 @@ test("a scoped token acts as its own session only, opens nothing else, and ends 
 
   const { childSessionKey, taskId } = await gateway.api<{ childSessionKey: string; taskId: string }>("POST", "/api/spawns", { task: "! wait 30s then say x" });
   const ofChild = await connect(t, overHttp(gateway, (await mint(childSessionKey)).secret));
-  assert.deepEqual((await ofChild.listTools()).tools.map(({ name }) => name), ["memory"], "a leaf may neither spawn nor speak to the person");
+  assert.deepEqual((await ofChild.listTools()).tools.map(({ name }) => name).sort(), ["board", "claims", "memory"], "a leaf may neither spawn nor speak to the person");
   await gateway.api("POST", `/api/tasks/${taskId}/cancel`);
   await assert.rejects(ofChild.listTools(), /token is wrong/);
 });
