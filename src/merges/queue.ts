@@ -8,22 +8,18 @@
  * A kill at any point leaves rows that `start` reads: `advancing` is settled by looking at the ref,
  * `running` begins anew. Commits that were made and not used are garbage for git to collect.
  */
-import type { Clock } from "../base/clock.ts";
 import { IdMaker, type MergeId, type RandomBytes, type WorkspaceId } from "../base/ids.ts";
-import type { Log } from "../base/log.ts";
-import type { Settings } from "../base/setting.ts";
 import { asFault, Fault, type FaultCode } from "../model/faults.ts";
 import { MERGE_AT_REST, type Conflict, type Merge, type MergeState, type MergeStrategy, type NewMerge, type TestEvidence } from "../model/merge.ts";
 import { mayChange } from "../model/path-claims.ts";
 import type { Workspace } from "../model/workspace.ts";
 import type { Store } from "../store/store.ts";
 import type { Repository } from "../workspaces/repository.ts";
-import type { Worktrees } from "../workspaces/worktrees.ts";
 import { MARKER_LINE } from "./accept-both.ts";
 import { conflictOf, mendBoth } from "./conflict.ts";
 import { flagged } from "./flagged.ts";
-import type { ConflictHelp, Merges, RadarNews } from "./merges.ts";
-import { Radar } from "./radar.ts";
+import type { ConflictHelp, Merges } from "./merges.ts";
+import { Radar, type RadarDeps } from "./radar.ts";
 import { commitResult } from "./result.ts";
 import { attemptsMax, batchMax, mergeStrategies, mergeStyle } from "./settings.ts";
 
@@ -31,18 +27,11 @@ const OPEN: readonly MergeState[] = ["queued", "running", "resolving", "advancin
 const LISTED_MAX = 1000;
 const PATHS_SHOWN_MAX = 20;
 
-export interface MergeQueueDeps {
+export interface MergeQueueDeps extends RadarDeps {
   readonly store: Pick<Store, "addMerge" | "moveMerges" | "merge" | "merges" | "workspace" | "workspaces" | "onEvents" | "notice">;
-  readonly worktrees: Worktrees;
-  readonly settings: Settings;
-  readonly clock: Clock;
   readonly random: RandomBytes;
-  readonly log: Log;
   /** What to do about conflicts; null = they go to a person. */
   readonly help: () => ConflictHelp | null;
-  /** Paths, from the top of the workspace, that its agent has read. */
-  readonly reads: (workspace: Workspace) => Iterable<string>;
-  readonly news: (news: RadarNews) => void;
 }
 
 /** A merge with the commit that would land. */

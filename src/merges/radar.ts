@@ -5,10 +5,14 @@
  * same repository that touch the same files; each new conflict is told once. When work lands, those
  * who have read a file that it changed are told. Nothing is touched but git's store of objects.
  */
+import type { Clock } from "../base/clock.ts";
 import type { MergeId, WorkspaceId } from "../base/ids.ts";
+import type { Log } from "../base/log.ts";
+import type { Settings } from "../base/setting.ts";
 import type { Workspace } from "../model/workspace.ts";
+import type { Store } from "../store/store.ts";
+import type { Worktrees } from "../workspaces/worktrees.ts";
 import type { RadarNews } from "./merges.ts";
-import type { MergeQueueDeps } from "./queue.ts";
 import { radarSeconds } from "./settings.ts";
 
 const WORKSPACES_MAX = 1000;
@@ -17,6 +21,17 @@ const OFF_LOOK_MS = 60_000;
 const PATHS_SHOWN_MAX = 20;
 const PLAIN_PATH = /^[\w@+./-]{1,300}$/;
 
+export interface RadarDeps {
+  readonly store: Pick<Store, "merge" | "workspace" | "workspaces" | "notice">;
+  readonly worktrees: Worktrees;
+  readonly settings: Settings;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Paths, from the top of the workspace, that its agent has read. */
+  readonly reads: (workspace: Workspace) => Iterable<string>;
+  readonly news: (news: RadarNews) => void;
+}
+
 interface Seen {
   readonly workspace: Workspace;
   readonly snapshot: string;
@@ -24,14 +39,14 @@ interface Seen {
 }
 
 export class Radar {
-  readonly #deps: MergeQueueDeps;
+  readonly #deps: RadarDeps;
   /** Conflicts that were told: the pair, and the paths. */
   #told = new Set<string>();
   #disarm: () => void = () => {};
   #stopped = true;
   readonly #underWay = new Set<Promise<void>>();
 
-  constructor(deps: MergeQueueDeps) {
+  constructor(deps: RadarDeps) {
     this.#deps = deps;
   }
 
