@@ -657,6 +657,19 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     assert.notEqual((await bench.store.task(task.taskId))!.deliveredAt, null);
   });
 
+  promise("a result is told in the same words at every attempt, also when its parent's session is deleted in between", async (bench) => {
+    const parent = await bench.begin(ANN, "delegate");
+    await bench.spawn(parent, "solar", { delivery: "webhook", callback: "https://example.org/hook" });
+    await bench.done(parent);
+    await bench.done(await bench.start(), "the sun is hot");
+    const first = (await bench.store.claimDeliveries({ limit: 1 })).claimed[0]!;
+    await bench.store.deleteSession({ key: ANN, by: "you" });
+    assert.equal(await bench.store.recoverDeliveries(), 1);
+    const second = (await bench.store.claimDeliveries({ limit: 1 })).claimed[0]!;
+    assert.equal(taskOf(first).parentSession, ANN);
+    assert.deepEqual(taskOf(second), taskOf(first));
+  });
+
   promise("a result that may have arrived before the gateway died is given up as unknown, never as rejected", async (bench) => {
     const spawned = { delivery: "webhook", callback: "https://example.org/hook" } as const;
     await bench.spawn(null, "sure", spawned);

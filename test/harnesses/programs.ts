@@ -10,8 +10,9 @@
  */
 import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 export const REAL_HARNESSES = ["claude", "codex", "gemini", "copilot", "opencode"] as const;
 export type RealHarness = (typeof REAL_HARNESSES)[number];
@@ -120,7 +121,10 @@ const PROGRAMS: Readonly<Record<RealHarness, Program>> = {
  * temporary files: Codex finds no helpers of its own when its configuration is there.
  */
 export function scratchRoot(): string {
-  const root = process.env["YARD_HARNESSES"] ?? join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "yardmaster-harnesses");
+  // Codex makes no programs of its own below the temporary folder, and without them its sandbox runs no command.
+  const isHomeTemporary = homedir().startsWith(`${tmpdir()}/`);
+  const cache = isHomeTemporary ? fileURLToPath(new URL("../../node_modules/.cache", import.meta.url)) : join(homedir(), ".cache");
+  const root = process.env["YARD_HARNESSES"] ?? join(process.env["XDG_CACHE_HOME"] ?? cache, "yardmaster-harnesses");
   mkdirSync(root, { recursive: true, mode: 0o700 });
   return root;
 }

@@ -22,12 +22,21 @@ function logOf(task: Row): SessionKey {
   return (task["parent_session"] ?? task["session"]) as SessionKey;
 }
 
+type Facts = Omit<ClaimedDelivery, "delivery">;
+
+/** Keeps what is told with it: a receiver gets the same words at every attempt, whatever becomes of the task, its parent or the job's name meanwhile. */
 export function prepareDelivery(k: Kernel, of: { readonly task: TaskId } | { readonly run: RunId }, url: string): void {
   const now = k.now();
+  const [task, run] = "task" in of ? [of.task, null] : [null, of.run];
   k.run(
-    "INSERT INTO delivery (id, n, task_id, run_id, url, state, next_at, created_at) VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM delivery), ?,?,?,'prepared',?,?)",
-    `dlv_${k.ids.bare()}`, "task" in of ? of.task : null, "run" in of ? of.run : null, url, now, now,
+    "INSERT INTO delivery (id, n, task_id, run_id, url, state, next_at, created_at, facts) VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM delivery), ?,?,?,'prepared',?,?,?)",
+    `dlv_${k.ids.bare()}`, task, run, url, now, now, JSON.stringify(factsOf(k, task, run)),
   );
+}
+
+function factsOf(k: Kernel, task: TaskId | null, run: RunId | null): Facts {
+  if (run === null) return { task: taskWithBudget(k, k.get("SELECT * FROM task WHERE id = ?", task)!) };
+  return { run: runRow(k, run)!, jobName: jobOfRun(k, run).name };
 }
 
 /** Takes what is due: from now on it counts as perhaps sent, until it is settled. */
@@ -35,9 +44,8 @@ export function claimDeliveries(k: Kernel, { limit }: { limit: number }): { clai
   const due = k.all("SELECT id FROM delivery WHERE state = 'prepared' AND next_at <= ? ORDER BY next_at, id LIMIT ?", k.now(), limit);
   const claimed = due.map(({ id }) => {
     const row = k.get("UPDATE delivery SET state = 'dispatching', attempts = attempts + 1, next_at = NULL WHERE id = ? RETURNING *", id)!;
-    const delivery = deliveryOf(row);
-    if (delivery.runId === null) return { delivery, task: taskWithBudget(k, k.get("SELECT * FROM task WHERE id = ?", row["task_id"])!) };
-    return { delivery, run: runRow(k, delivery.runId)!, jobName: jobOfRun(k, delivery.runId).name };
+    const facts = row["facts"] === null ? factsOf(k, row["task_id"], row["run_id"]) : (JSON.parse(row["facts"]) as Facts);
+    return { delivery: deliveryOf(row), ...facts } as ClaimedDelivery;
   });
   const next = k.get("SELECT next_at FROM delivery WHERE state = 'prepared' ORDER BY next_at LIMIT 1");
   return { claimed, nextAt: next?.["next_at"] ?? null };
@@ -53,7 +61,7 @@ export function settleDelivery(k: Kernel, { id, attempt, end }: { id: string; at
   }
   const inDoubt = end.outcome !== "delivered" && ((end.outcome === "given up" && end.inDoubt) || row["in_doubt"] === 1);
   const state: DeliveryState = end.outcome === "delivered" ? "delivered" : inDoubt ? "unknown" : "rejected";
-  k.run("UPDATE delivery SET state = ?, ended_at = ?, http_status = ?, problem = ?, in_doubt = ? WHERE id = ?", state, k.now(), end.httpStatus, problem, inDoubt ? 1 : 0, id);
+  k.run("UPDATE delivery SET state = ?, ended_at = ?, http_status = ?, problem = ?, in_doubt = ?, facts = iif(?1 = 'delivered', NULL, facts) WHERE id = ?", state, k.now(), end.httpStatus, problem, inDoubt ? 1 : 0, id);
   if (row["run_id"] !== null) {
     settleRunDelivery(k, row, { state, attempts: attempt, problem });
     return true;

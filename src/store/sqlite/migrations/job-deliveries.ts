@@ -1,4 +1,4 @@
-/** Results of jobs leave by the same door as those of children. */
+/** Results of jobs leave by the same door as those of children, and each as it was when it was prepared. */
 export const JOB_DELIVERIES = `
 CREATE TABLE delivery_of_both (
   id TEXT PRIMARY KEY,
@@ -14,6 +14,8 @@ CREATE TABLE delivery_of_both (
   problem TEXT,
   created_at INTEGER NOT NULL,
   ended_at INTEGER,
+  -- What is told, as JSON, until the receiver has it; null in rows of older programs.
+  facts TEXT,
   CHECK ((task_id IS NULL) <> (run_id IS NULL)),
   CHECK ((state = 'prepared') = (next_at IS NOT NULL)),
   CHECK ((state IN ('prepared','dispatching')) = (ended_at IS NULL))
