@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 const RUN = fileURLToPath(new URL("../../sim/world/run.ts", import.meta.url));
 const SEEDS = 5_000;
 /** A slow or busy machine runs as many as it can in this time, seconds. */
-const SECONDS_MAX = 300;
+const SECONDS_MAX = 240;
 const SEEDS_MIN = 200;
 const PROCESSES_MAX = 4;
 
