@@ -167,7 +167,7 @@ function runtime(): string {
   try {
     return join(dirname(fileURLToPath(import.meta.resolve(RUNTIME))), "cli.js");
   } catch {
-    throw new Error(`the package ${RUNTIME} is not installed; install the gateway with its optional packages`);
+    throw new Error(`the package ${RUNTIME} is not installed; install the gateway again`);
   }
 }
 
