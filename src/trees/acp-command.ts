@@ -55,7 +55,7 @@ export function acpCommand(deps: AcpCommandDeps): Command {
         case "doctor":
           return reportText(await deps.doctor());
         case "spawn":
-          return spawn(session, rest);
+          return spawn(session, rest).catch(missing);
         case "steer":
           return steer(session, rest);
         case "sessions":
@@ -122,6 +122,12 @@ export function acpCommand(deps: AcpCommandDeps): Command {
     return `${spec.id} is ready${modeText(started.view)} (${key}). ${where}`;
   }
 
+  /** What is not on the machine is told with its code, as the doctor tells it. */
+  function missing(cause: unknown): string {
+    if (cause instanceof Fault && cause.code === "ACP_BACKEND_MISSING") return wordsOf(cause);
+    throw cause;
+  }
+
   async function start(key: SessionKey, mode: string | undefined): Promise<HarnessSessionView> {
     const view = await harnesses.ensure(key);
     return mode === undefined || view.mode === mode ? view : harnesses.setMode(key, mode);
@@ -133,7 +139,7 @@ export function acpCommand(deps: AcpCommandDeps): Command {
     if (fault.code === "INTERNAL") log.error("harness.not-started", { cause });
     const was = await store.unbindTarget(key);
     await harnesses.close(key);
-    return `${fault.message.startsWith(fault.code) ? "" : `${fault.code}: `}${fault.message}${was.includes(session) ? "\nThis conversation is not bound to it any more." : ""}`;
+    return `${wordsOf(fault)}${was.includes(session) ? "\nThis conversation is not bound to it any more." : ""}`;
   }
 
   function tell(session: SessionKey, level: "info" | "error", code: string, text: string): Promise<void> {
@@ -250,6 +256,10 @@ export function acpCommand(deps: AcpCommandDeps): Command {
     if (named.length === 0) throw new Fault("WRONG_USE", { problem: `no coding agent ${JSON.stringify(name)} here; /acp sessions lists them` });
     throw new Fault("WRONG_USE", { problem: `${JSON.stringify(name)} is more than one: ${named.map(({ key }) => key).join(", ")}` });
   }
+}
+
+function wordsOf({ code, message }: Fault): string {
+  return message.startsWith(code) ? message : `${code}: ${message}`;
 }
 
 function nameOf({ label, agent, key }: SessionRow): string {

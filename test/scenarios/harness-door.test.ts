@@ -108,7 +108,7 @@ test("a coding agent that is not here, not known or cannot start is told at once
   const cwd = workFolder(t);
   const broken = { "acp.agents": { missing: { command: "no-such-program-here" }, broken: { command: "/bin/false" } } };
   const gateway = await startGateway(t, { config: harnessConfig(cwd, {}, broken) });
-  assert.match(await told(gateway, "/acp spawn missing --bind here"), /no-such-program-here/);
+  assert.match(await told(gateway, "/acp spawn missing --bind here"), /^ACP_BACKEND_MISSING: .*no-such-program-here/);
   assert.match(await told(gateway, "/acp spawn nobody"), /no coding agent nobody; known: claude, codex/);
   assert.match(await told(gateway, `/acp spawn broken --bind here --cwd ${cwd}`), /ACP_SESSION_INIT_FAILED.*\n.*not bound/);
   assert.match(await told(gateway, "/acp spawn claude --bind somewhere"), /--bind needs one of here, off/);
