@@ -101,6 +101,7 @@ export interface BudgetHold {
 export interface ProxiedEnd {
   readonly path: string;
   readonly startedAt: number;
+  /** How long it waited to be let through. */
   readonly waitedMs: number;
   readonly firstByteAt: number | null;
   readonly endedAt: number;

@@ -22,6 +22,7 @@ import type { YardEvent } from "../model/event.ts";
 import { Fault } from "../model/faults.ts";
 import { genAiAttributes } from "../model/genai-attributes.ts";
 import type { TracedTurn } from "../model/trace.ts";
+import type { ProxiedEnd } from "../providers/proxy.ts";
 import type { Store } from "../store/store.ts";
 import { spanIdOf, traceIdOf, type Span, type SpanAttributes, type SpanEvent } from "./span.ts";
 
@@ -46,18 +47,9 @@ export interface TracerDeps {
 }
 
 /** A model call of another program that was passed on. */
-export interface ProxiedSpan {
+export interface ProxiedSpan extends ProxiedEnd {
   readonly asked: string;
   readonly session: SessionKey | null;
-  readonly path: string;
-  readonly startedAt: number;
-  /** How long it waited to be let through. */
-  readonly waitedMs: number;
-  readonly firstByteAt: number | null;
-  readonly endedAt: number;
-  /** 0 = no answer came. */
-  readonly status: number;
-  readonly usage: Usage | null;
 }
 
 type Place = { readonly traceId: string; readonly parentId: string | null };

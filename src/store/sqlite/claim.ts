@@ -68,7 +68,7 @@ function checkLanes(k: Kernel, rules: ClaimRules, now: number): PromotedTurn[] {
   for (const lane of k.all("SELECT * FROM lane WHERE check_at <= ?", now)) {
     const session = lane["session"] as SessionKey;
     const main = k.get("SELECT id, started_at FROM turn WHERE session = ? AND state = 'running' AND track = 'main'", session);
-    const promotionAt = main === undefined ? null : promotionDueAt(k, session, main!);
+    const promotionAt = main === undefined ? null : promotionDueAt(k, session, main);
     if (promotionAt !== null && promotionAt <= now) {
       const isLong = main!["started_at"] + rulesOf(k).foregroundMs <= now;
       promoted.push(promote(k, session, main!["id"], isLong ? "it takes long" : "for another message"));
