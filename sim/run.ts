@@ -65,7 +65,7 @@ export async function run(plan: Plan, seed: number): Promise<Run> {
   const kick = (): void => scheduler.kick();
   const turns = new SimulatedTurns({ plan, seed, store, clock, recorder, kick, fail, onEnded: (pool, ms) => scheduler.turnEnded(pool, ms) });
   const log = { ...silentLog, error: (event: string, fields: object = {}) => fail(new Error(`${event} in the simulation`, { cause: fields })) };
-  const scheduler: Scheduler = new Scheduler({ claimTurns: (rules) => store.claimTurns(rules), clock, log, start: (turn) => turns.start(turn) });
+  const scheduler: Scheduler = new Scheduler({ claimTurns: (rules) => store.claimTurns(rules), clock, log, start: (turn) => turns.start(turn), look: () => {} });
   const frontDoor = new FrontDoor({
     store,
     hub: new EventHub(store, clock),

@@ -42,6 +42,7 @@ import { Fault } from "./model/faults.ts";
 import type { HarnessCatalogue, Harnesses } from "./model/harness.ts";
 import type { HarnessReport } from "./model/harness-report.ts";
 import { DEFAULT_AGENT, mainSession } from "./model/session.ts";
+import type { FileChange } from "./model/supervision.ts";
 import type { Tool } from "./model/tool.ts";
 import { loadedWhenCalled } from "./providers/local-model.ts";
 import { makeProviders } from "./providers/providers.ts";
@@ -87,6 +88,7 @@ import { Telemetry } from "./telemetry/telemetry.ts";
 import { agentIds, agentsList, findAgent } from "./turns/agents-list.ts";
 import { BesideCalls } from "./turns/beside-calls.ts";
 import { deathsMax, defaultModel, defaultWorkspace, staleHours } from "./turns/settings.ts";
+import { ChangedFiles } from "./turns/changed-files.ts";
 import { TurnRunner } from "./turns/turn-runner.ts";
 import { AgentNews } from "./workspaces/agent-news.ts";
 import { claimWidenTool, currentFences, insideClaims, sourceOf } from "./workspaces/claim-tools.ts";
@@ -316,6 +318,7 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
     endSession: async (session: SessionKey) => void (await Promise.all([commands.endSession(session), harnesses.close(session)])),
     endTurn: (turn: TurnId) => commands.endTurn(turn),
   };
+  const changedFiles = new ChangedFiles({ clock, apart: [config.home], outputs: () => processes.outputFiles(installation) });
   const toolServers = new ToolServers({
     settings: config,
     clock,
@@ -327,7 +330,7 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
     folder: join(config.home, "mcp"),
     version: packageVersion(),
   });
-  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: { catalogue, harnesses, report: harnessReport, doctor: harnessDoctor }, mask: (text) => makeMask(config.secrets())(text), projects: (session) => plans.toldTo(session) });
+  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: { catalogue, harnesses, report: harnessReport, doctor: harnessDoctor }, mask: (text) => makeMask(config.secrets())(text), newestChange: (folder) => changedFiles.newest(folder), projects: (session) => plans.toldTo(session) });
   const { frontDoor, grove, runner, besideCalls, scheduler, timekeeper, model, outsideTools, allTools } = conversations;
   const plans: PlanRunner = new PlanRunner({ store, trees: grove, workspaces: worktrees, merges, settings: config, clock, random, log, refusal: () => frontDoor.refusal });
   const courier = new Courier({ store, settings: config, clock, random, log, ownSecret: () => webhookSecretFrom(config.token()) });
@@ -421,12 +424,14 @@ export interface ConversationParts {
   readonly harnesses: { readonly catalogue: HarnessCatalogue; readonly harnesses: Harnesses; readonly report: () => HarnessReport; readonly doctor: () => Promise<HarnessReport> } | null;
   /** Takes secrets out of what tools say. */
   readonly mask?: (text: string) => string;
+  /** The newest change of a file in a folder; none where there are no files. */
+  readonly newestChange?: (folder: string) => Promise<FileChange | null>;
   /** The plans of a conversation; none where there is no git. */
   readonly projects?: (session: SessionKey) => Promise<readonly JsonObject[]>;
 }
 
 /** Everything between the doors and the store: nothing of it knows of HTTP, processes or providers. */
-export function wireConversations({ settings, store, clock, log, models, workspace, builtIn, serverTools = () => [], commands, acp, harnesses, mask = (text) => text, projects = async () => [] }: ConversationParts) {
+export function wireConversations({ settings, store, clock, log, models, workspace, builtIn, serverTools = () => [], commands, acp, harnesses, mask = (text) => text, newestChange = async () => null, projects = async () => [] }: ConversationParts) {
   const nowMs = (): number => clock.now();
   const hub = new EventHub(store, clock);
   const kick = (): void => scheduler.kick();
@@ -482,6 +487,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
     workspace,
     tree: () => ({ depthMax: settings.get(maxSpawnDepth), childModel: settings.get(childModel), toolRules: (depth) => toolRulesAt(settings.get(toolsByDepth), depth) }),
     readOnlyBeside: () => settings.get(sideTools) === "read-only",
+    newestChange,
     onFrame: (frame) => hub.frame(frame),
     onEnded: (_turn, pool, ms) => scheduler.turnEnded(pool, ms),
     kick,
@@ -495,7 +501,7 @@ export function wireConversations({ settings, store, clock, log, models, workspa
     workspaceOf: ({ cwd, agent }) => runner.workspaceFor(cwd, findAgent(settings.get(agentsList), agent) ?? { id: agent }),
     notesOf: ({ lineage }) => runner.instructionsOf(lineage.find((id) => findAgent(settings.get(agentsList), id) !== null) ?? DEFAULT_AGENT).workspace,
   });
-  const scheduler: Scheduler = new Scheduler({ claimTurns: (rules) => store.claimTurns(rules), clock, log, start: (turn) => runner.start(turn) });
+  const scheduler: Scheduler = new Scheduler({ claimTurns: (rules) => store.claimTurns(rules), clock, log, start: (turn) => runner.start(turn), look: (turn) => void runner.look(turn) });
 
   const slashCommands: readonly Command[] = [
     helpCommand(() => slashCommands),

@@ -5,7 +5,7 @@
  * process that is stuck can make the reader wait; only {@link startTicksOf} reads at once.
  */
 import { readFileSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 
 /** The variable that holds a process's mark; children inherit it. */
 export const MARK_VARIABLE = "YARD_MARK";
@@ -44,6 +44,18 @@ async function readProcess(procDir: string, pid: number): Promise<SeenProcess | 
   const isKernelThread = stat.pgid === 0;
   const environ = isKernelThread ? "" : await readFile(`${procDir}/${pid}/environ`, "latin1").catch(emptyWhenGone);
   return { pid, ...stat, mark: markIn(environ) };
+}
+
+/** The plain files that are standard output or error of some processes, as `<device>:<inode>`; what is gone meanwhile is left out. */
+export async function outputFilesOf(procDir: string, processes: readonly SeenProcess[]): Promise<ReadonlySet<string>> {
+  const files = new Set<string>();
+  for (const { pid } of processes) {
+    for (const descriptor of [1, 2]) {
+      const target = await stat(`${procDir}/${pid}/fd/${descriptor}`).catch(() => null);
+      if (target?.isFile()) files.add(`${target.dev}:${target.ino}`);
+    }
+  }
+  return files;
 }
 
 /** Another person's process cannot be read either, and is none of ours. */

@@ -26,7 +26,7 @@ import type { Readable, Writable } from "node:stream";
 import { assert } from "./assert.ts";
 import { sleep, type Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
-import { MARK_VARIABLE, readProcesses, startTicksOf, type SeenProcess } from "./process-table.ts";
+import { MARK_VARIABLE, outputFilesOf, readProcesses, startTicksOf, type SeenProcess } from "./process-table.ts";
 
 /** The longest an ending may take, milliseconds. */
 const END_MAX_MS = 10_000;
@@ -93,6 +93,11 @@ export interface ProcessTree {
   endAll(): Promise<readonly number[]>;
   /** For the start after a crash: ends every process whose mark begins with `<installation>.` and that was not started here. */
   sweep(installation: string): Promise<{ readonly ended: number; readonly survivors: readonly number[] }>;
+  /**
+   * The files that are the standard output or error of a process whose mark begins with `<installation>.`, as
+   * `<device>:<inode>`. Empty without /proc.
+   */
+  outputFiles(installation: string): Promise<ReadonlySet<string>>;
 }
 
 interface Deps {
@@ -142,7 +147,7 @@ export function makeProcessTree(deps: Deps): ProcessTree {
   const look = hasProc ? lookInProc : lookAtGroups;
   let bootId: string | undefined;
 
-  return { start, endMarked, endAll, sweep };
+  return { start, endMarked, endAll, sweep, outputFiles };
 
   async function start(request: StartRequest): Promise<OwnedTree> {
     const { mark, argv, cwd, env, stdin } = request;
@@ -187,6 +192,12 @@ export function makeProcessTree(deps: Deps): ProcessTree {
     const prefix = `${installation}.`;
     const isLeftover = (mark: string): boolean => mark.startsWith(prefix) && !leaders.has(mark);
     return end({ mark: isLeftover, leaders: [] }, { settleMs: 0, graceMs: SWEEP_GRACE_MS });
+  }
+
+  async function outputFiles(installation: string): Promise<ReadonlySet<string>> {
+    if (!hasProc) return new Set();
+    const ours = (await readTable()).filter(({ mark }) => mark?.startsWith(`${installation}.`));
+    return outputFilesOf(procDir, ours);
   }
 
   /** When the leader exits because its tree is being ended, the ending that runs goes on; no second one begins. */

@@ -6,7 +6,7 @@ import type { Claim } from "../model/claim.ts";
 import type { StartedTurn } from "../model/turn.ts";
 import { Scheduler } from "./scheduler.ts";
 
-const NOTHING: Claim = { started: [], promoted: [], nextAt: null, more: false };
+const NOTHING: Claim = { started: [], promoted: [], quiet: [], nextAt: null, more: false };
 const quiet: Log = { debug() {}, info() {}, warn() {}, error() {} } as unknown as Log;
 
 /** A store whose answers are given by hand, one claim at a time. */
@@ -14,6 +14,7 @@ function setup() {
   const clock = new ManualClock();
   const waiting: { resolve: (claim: Claim) => void; reject: (cause: unknown) => void }[] = [];
   const started: string[] = [];
+  const looked: string[] = [];
   let claims = 0;
   const scheduler = new Scheduler({
     claimTurns: () => {
@@ -23,6 +24,7 @@ function setup() {
     clock,
     log: quiet,
     start: (turn) => started.push(turn.turnId),
+    look: (turn) => looked.push(turn.turnId),
   });
   const settle = async (act: (one: (typeof waiting)[number]) => void): Promise<void> => {
     act(waiting.shift() ?? assert.fail("no claim is under way"));
@@ -32,6 +34,7 @@ function setup() {
     clock,
     scheduler,
     started,
+    looked,
     claims: () => claims,
     answer: (claim: Partial<Claim>) => settle((one) => one.resolve({ ...NOTHING, ...claim })),
     fail: () => settle((one) => one.reject(new Error("the disk is full"))),
@@ -80,6 +83,13 @@ test("it asks again when the store said that something comes due, not before", a
   assert.equal(claims(), 1);
   clock.advance(1);
   assert.equal(claims(), 2);
+});
+
+test("turns that seem to stand still are looked at, once for each time that the store names them", async () => {
+  const { scheduler, looked, answer } = setup();
+  scheduler.start();
+  await answer({ quiet: [{ turnId: "turn_1" } as never] });
+  assert.deepEqual(looked, ["turn_1"]);
 });
 
 test("a moment that is past is not asked for in a tight loop", async () => {

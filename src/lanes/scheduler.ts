@@ -15,6 +15,7 @@ import type { Log } from "../base/log.ts";
 import type { Settings } from "../base/setting.ts";
 import type { Claim, ClaimRules } from "../model/claim.ts";
 import type { PoolName } from "../model/lane.ts";
+import type { QuietTurn } from "../model/supervision.ts";
 import type { StartedTurn } from "../model/turn.ts";
 import { POOL_SETTINGS } from "./settings.ts";
 
@@ -33,6 +34,8 @@ export interface SchedulerDeps {
   readonly log: Log;
   /** Runs a turn; must not throw. */
   readonly start: (turn: StartedTurn) => void;
+  /** Looks whether a turn that seems to stand still does; must not throw. */
+  readonly look: (turn: QuietTurn) => void;
 }
 
 export class Scheduler {
@@ -94,6 +97,7 @@ export class Scheduler {
       return;
     }
     for (const turn of claim.started) this.#deps.start(turn);
+    for (const turn of claim.quiet) this.#deps.look(turn);
     this.#claiming = false;
     if (this.#again || claim.more) {
       this.#again = false;

@@ -1,6 +1,7 @@
 /** Claims: what the scheduler asks of the store, and what it gets. */
 import type { SessionKey, TurnId } from "../base/ids.ts";
 import type { PoolName } from "./lane.ts";
+import type { QuietTurn } from "./supervision.ts";
 import type { StartedTurn } from "./turn.ts";
 
 /** Settings that the store's own decisions need; kept by the store until they are set anew. */
@@ -26,6 +27,8 @@ export interface ClaimRules {
 export interface Claim {
   readonly started: readonly StartedTurn[];
   readonly promoted: readonly PromotedTurn[];
+  /** To be looked at, and then judged by `judgeQuiet`; else they are named again some seconds later. */
+  readonly quiet: readonly QuietTurn[];
   /** Wall time when something comes due that no other verb will announce; null = nothing waits. */
   readonly nextAt: number | null;
   /** True when more could start right now (the claim was cut at `turnsMax`). */

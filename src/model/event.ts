@@ -23,7 +23,7 @@ export const EVENT_TYPES = {
   "task.accepted": "a child was admitted",
   "task.queued": "a child is in line: `why` is slot, siblings when it waits for a place among them, or claims when it waits for `behind`",
   "task.started": "a child's first turn runs",
-  "task.progress": "a child yielded to its own children, woke again, got its claims, was handed up, or (about every half minute while it works) gave a sign of life: `lastStep` is `model` or a tool",
+  "task.progress": "a child yielded to its own children, woke again, got its claims, was handed up, or (about every half minute while it works) gave a sign of life: `lastStep` is `model` or a tool; or a file that it changed kept it going: `changedFile`",
   "task.attempt": "a child was started again",
   "task.ended": "a child reached its final state",
   "task.delivered": "somebody has the child's result; `by` is digest, notify, board, webhook, or task when nobody was named",

@@ -8,6 +8,7 @@
  * of them and is never a reason to try again.
  */
 import type { FaultCode } from "./faults.ts";
+import type { TurnRef } from "./turn.ts";
 
 /** A child that says it is done while children of its own run: it stays until they end, or its parent gets them. */
 export const ON_END = ["wait", "handUp"] as const;
@@ -24,7 +25,7 @@ const BACKOFF_GROWN_MAX_MS = 600_000;
 export const CATEGORY_LENGTH_MAX = 100;
 
 export interface Supervision {
-  /** An attempt that brings nothing new for so long while it runs is over: no new result of a tool. Null = no such limit. */
+  /** An attempt that brings nothing new for so long while it runs is over: no new result of a tool, and no changed file while one runs. Null = no such limit. */
   readonly progressSeconds: number | null;
   /** How often it is tried in all. */
   readonly attempts: number;
@@ -62,6 +63,25 @@ export const HEARTBEAT_MS = 30_000;
 /** Pause before attempt `attempt` (2 = the first one that is made again), milliseconds. */
 export function backoffMs(backoffSeconds: number, attempt: number): number {
   return Math.min(backoffSeconds * 1000 * 2 ** Math.min(Math.max(0, attempt - 2), 30), Math.max(BACKOFF_GROWN_MAX_MS, backoffSeconds * 1000));
+}
+
+/** How long a child whose steps stand still is left alone for an answer about its files, before it is asked about again. */
+export const QUIET_LOOK_MS = 10_000;
+
+/**
+ * The turn of a child whose time for progress is over by its steps, while a call of a tool runs that
+ * may still bring something: whether it really stands still shows in its files.
+ */
+export interface QuietTurn extends TurnRef {
+  /** When it last brought something new. */
+  readonly since: number;
+}
+
+/** The newest change of a file that is not just output of a command. */
+export interface FileChange {
+  /** From the working folder. */
+  readonly path: string;
+  readonly at: number;
 }
 
 /** One try of a child that is over while the child goes on. */

@@ -36,7 +36,7 @@ import type { Accepted, NewMessage } from "../model/message.ts";
 import type { Parking } from "../model/parking.ts";
 import type { PlanChange, PlanRun, PlanState, PlanTaskChange, PlanTaskRun, PlanTaskState } from "../model/plan-run.ts";
 import type { SessionKind } from "../model/session.ts";
-import type { Attempt } from "../model/supervision.ts";
+import type { Attempt, FileChange } from "../model/supervision.ts";
 import type { NewSpawn, SpawnLimits, Task, TaskKind, TaskState } from "../model/task.ts";
 import type { Entry, StartedTurn, StepWrite, Track, TurnAt, TurnEnd, TurnRef } from "../model/turn.ts";
 import type { TracedTask, TracedTurn } from "../model/trace.ts";
@@ -507,6 +507,12 @@ export interface StoreVerbs {
 
   /** Starts what may start, promotes what is due, ends what is overdue, and says when to ask again. */
   claimTurns(rules: ClaimRules): Claim;
+
+  /**
+   * Says whether a turn that a claim called quiet has changed a file since. Without one the child has
+   * stood still: its attempt is over, unless a step has ended meanwhile.
+   */
+  judgeQuiet(input: { turn: TurnRef; change: FileChange | null }): void;
 
   /** Writes steps and events of a running turn. False: the epoch is old and nothing was written. */
   journal(input: { turn: TurnRef; writes: readonly StepWrite[]; events: readonly NewEvent[] }): boolean;

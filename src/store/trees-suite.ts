@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { Fault } from "../model/faults.ts";
-import type { Supervision } from "../model/supervision.ts";
+import { QUIET_LOOK_MS, type Supervision } from "../model/supervision.ts";
 import { hasEnded } from "../model/task.ts";
 import type { StartedTurn } from "../model/turn.ts";
 import { ANN, answered, BOB, calling, fault, refOf, resulted, StoreBench, taskOf, type OpenedStore } from "./store-bench.test-support.ts";
@@ -166,6 +166,57 @@ export function treesContract(name: string, open: (t: TestContext) => Promise<Op
     }
     const ended = (await bench.store.task(child.taskId))!;
     assert.deepEqual([ended.state, ended.fault?.code], ["timed_out", "CHILD_STALLED"]);
+  });
+
+  promise("a child in a long call is asked about before it is over: a changed file is something new, none is not", async (bench) => {
+    const parent = await bench.begin(ANN, "go");
+    const child = await bench.spawn(parent, "c", { supervision: { ...WATCHED, progressSeconds: 10 } });
+    await bench.done(parent);
+    const turn = await bench.start();
+    const startedAt = bench.clock.now();
+    await bench.store.journal({ turn: refOf(turn), writes: [calling(1, "c1", "build")], events: [] });
+    bench.clock.advance(10_000);
+    const quiet = [{ ...refOf(turn), since: startedAt }];
+    assert.deepEqual((await bench.claim()).quiet, quiet);
+    const again = await bench.claim();
+    assert.deepEqual([again.quiet, again.nextAt! - bench.clock.now()], [[], QUIET_LOOK_MS], "it is named once, and again when nobody answers");
+    const changedAt = bench.clock.now() - 1_000;
+    await bench.store.judgeQuiet({ turn: refOf(turn), change: { path: "out/a.o", at: changedAt } });
+    assert.equal((await bench.claim()).nextAt, changedAt + 10_000);
+    assert.deepEqual(bench.eventsOf(ANN, "task.progress").map(({ data }) => data["changedFile"]), ["out/a.o"]);
+    bench.clock.advance(9_000);
+    assert.deepEqual((await bench.claim()).quiet, [{ ...refOf(turn), since: changedAt }]);
+    await bench.store.judgeQuiet({ turn: { ...refOf(turn), epoch: turn.epoch + 1 }, change: null });
+    assert.equal((await bench.store.task(child.taskId))!.state, "running", "an answer about another epoch changes nothing");
+    await bench.store.judgeQuiet({ turn: refOf(turn), change: null });
+    const ended = (await bench.store.task(child.taskId))!;
+    assert.deepEqual([ended.state, ended.fault?.code], ["timed_out", "CHILD_STALLED"]);
+  });
+
+  promise("a result that comes while a child's files are looked at keeps it going", async (bench) => {
+    const child = await bench.spawn(null, "c", { supervision: { ...WATCHED, progressSeconds: 10 } });
+    const turn = await bench.start();
+    await bench.store.journal({ turn: refOf(turn), writes: [calling(1, "c1", "build")], events: [] });
+    bench.clock.advance(10_000);
+    assert.equal((await bench.claim()).quiet.length, 1);
+    await bench.store.journal({ turn: refOf(turn), writes: [resulted(1, "c1", "build", "built")], events: [] });
+    await bench.store.judgeQuiet({ turn: refOf(turn), change: null });
+    assert.equal((await bench.claim()).nextAt, bench.clock.now() + 10_000);
+    assert.equal((await bench.store.task(child.taskId))!.state, "running");
+  });
+
+  promise("a call that is only repeated is not asked about, so turning in circles is no progress whatever it writes", async (bench) => {
+    const child = await bench.spawn(null, "c", { supervision: { ...WATCHED, progressSeconds: 10 } });
+    const turn = await bench.start();
+    const round = (n: number) => bench.store.journal({ turn: refOf(turn), writes: [calling(n, `c${n}`, "look"), resulted(n, `c${n}`, "look", "the same")], events: [] });
+    for (const n of [1, 2]) {
+      await round(n);
+      bench.clock.advance(4_000);
+    }
+    await bench.store.journal({ turn: refOf(turn), writes: [calling(3, "c3", "look")], events: [] });
+    bench.clock.advance(6_000);
+    assert.deepEqual((await bench.claim()).quiet, []);
+    assert.equal((await bench.store.task(child.taskId))!.fault?.code, "CHILD_STALLED");
   });
 
   promise("waiting for its own children is not standing still", async (bench) => {

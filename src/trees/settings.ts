@@ -88,7 +88,7 @@ export const progressSeconds: Setting<number> = {
   fallback: 0,
   ...wholeNumber({ min: 0, max: 30 * 86_400 }),
   takesEffect: "at once",
-  doc: "An attempt of a child that brings no new result of a tool for so long, while it runs, is over. 0 = no such limit.",
+  doc: "An attempt of a child that brings no new result of a tool for so long, and changes no file in a call that takes longer, is over. 0 = no such limit.",
 };
 
 export const attemptsOfChildren: Setting<number> = {

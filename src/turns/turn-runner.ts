@@ -21,6 +21,7 @@ import { Fault, asFault } from "../model/faults.ts";
 import type { PoolName } from "../model/lane.ts";
 import type { LiveFrame } from "../model/event.ts";
 import { DEFAULT_AGENT } from "../model/session.ts";
+import type { FileChange, QuietTurn } from "../model/supervision.ts";
 import type { Parking } from "../model/parking.ts";
 import type { Tool } from "../model/tool.ts";
 import { modelStepKey, toChat } from "../model/transcript.ts";
@@ -63,6 +64,8 @@ export interface TurnRunnerDeps {
   readonly tree: () => { readonly depthMax: number; readonly childModel: string; readonly toolRules: (depth: number) => readonly ToolRules[] };
   /** Whether turns that began beside their conversation may change nothing themselves. */
   readonly readOnlyBeside: () => boolean;
+  /** The newest change of a file in a folder; null = none that counts. Never rejects, and takes seconds at most. */
+  readonly newestChange: (folder: string) => Promise<FileChange | null>;
   readonly onFrame: (frame: LiveFrame) => void;
   readonly onEnded: (turn: StartedTurn, pool: PoolName, ms: number) => void;
   /** Asks the scheduler to claim; called right after the end was handed to the store, so both share a commit. */
@@ -74,6 +77,8 @@ interface Running {
   readonly controller: AbortController;
   readonly done: Promise<void>;
   steering: boolean;
+  /** The folder that it works in, as soon as it is known. */
+  workspace: string | null;
   /** Its model calls, and those of its harness, that wait for their provider. */
   parking: TurnParking | null;
   parkedOutside: number;
@@ -107,7 +112,7 @@ export class TurnRunner {
 
   start(started: StartedTurn): void {
     const controller = new AbortController();
-    const running: Running = { started, controller, done: Promise.resolve(), steering: started.steps.length > 0, parking: null, parkedOutside: 0, compactLater: null };
+    const running: Running = { started, controller, done: Promise.resolve(), steering: started.steps.length > 0, workspace: null, parking: null, parkedOutside: 0, compactLater: null };
     this.#running.set(started.turnId, running);
     Object.assign(running, { done: this.#run(running) });
   }
@@ -115,6 +120,20 @@ export class TurnRunner {
   /** The store ended these turns: their work stops, and they write nothing more. */
   stop(turns: readonly TurnId[]): void {
     for (const id of turns) this.#running.get(id)?.controller.abort(new TurnStopped());
+  }
+
+  /** Whether a turn whose steps stand still has changed a file since its last progress; the store is told. */
+  async look(quiet: QuietTurn): Promise<void> {
+    const { store, log, newestChange, kick } = this.#deps;
+    const { turnId, session, epoch, since } = quiet;
+    try {
+      const workspace = this.#running.get(turnId)?.workspace ?? null;
+      const newest = workspace === null ? null : await newestChange(workspace);
+      await store.judgeQuiet({ turn: { turnId, session, epoch }, change: newest !== null && newest.at > since ? newest : null });
+      kick();
+    } catch (cause) {
+      log.warn("progress.not-judged", { turnId, cause }); // asked again in a while
+    }
   }
 
   /** A message for the running turn of this session is on disk. */
@@ -209,6 +228,7 @@ export class TurnRunner {
     if (entry === null) throw new Fault("AGENT_NOT_FOUND", { agent: info.agent, known: [DEFAULT_AGENT, ...settings.get(agentsList).map((one) => one.id)].join(", ") });
     const model = this.modelFor(info.model, info.depth, entry);
     const workspace = this.workspaceFor(info.cwd, entry);
+    running.workspace = workspace;
     const { depthMax, toolRules } = this.#deps.tree();
     const above = info.lineage.map((id) => findAgent(settings.get(agentsList), id)?.tools);
     const rules = [entry.tools, ...above, ...toolRules(info.depth)].filter((one) => one !== undefined);

@@ -237,6 +237,17 @@ test("a harness sees a few harmless variables and none of the gateway's own", as
   assert.deepEqual(names, ["HARNESS", "HARNESS_STATE", "HOME", "LANG", "LC_ALL", "PATH", "YARD_MARK"]);
 });
 
+test("a harness in one long call goes on while files change, and is over in time when it only talks", async (t) => {
+  const { run, cwd } = await bench(t);
+  const call = { update: { sessionUpdate: "tool_call", toolCallId: "c1", title: "build", kind: "execute", status: "in_progress", rawInput: { command: "make" } } };
+  const rounds = (step: (n: number) => Step): Step[] => Array.from({ length: 15 }, (_, n) => [step(n), { sleep: 400 }]).flat();
+  const builds = await run([call, ...rounds((n) => ({ write: { path: join(cwd, `part${n}`), text: "x" } })), { say: "built" }], { progressSeconds: 3 });
+  assert.deepEqual([builds.state, builds.result], ["succeeded", "built"]);
+  const talks = await run([call, ...rounds(() => ({ say: "nearly there\n" }))], { progressSeconds: 3 });
+  assert.deepEqual([talks.state, talks.fault?.code], ["timed_out", "CHILD_STALLED"]);
+  await allGone(cwd);
+});
+
 // ── what it may get wrong ───────────────────────────────────────────────────────────────────
 
 const FATAL = ["exit 0", "exit 1", "segv", "close output", "half a line", "long line"] as const;

@@ -1,6 +1,7 @@
 /** Children that wait, end late, fail in a row, or are met by a crash: what the parent and the person are told, through the real program. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { ApiEvent, ApiTask, FlowDetail, FlowList, History, SpawnAccepted, SpawnsAccepted, TaskDetail } from "../../src/api/wire.ts";
@@ -8,6 +9,8 @@ import { isReplyTo, startGateway, standinConfig, type Gateway } from "../support
 import { startModel } from "../support/model.ts";
 
 const YARD = join(import.meta.dirname, "..", "..", "bin", "yard.mjs");
+/** Long enough for a command of a few lines to get its turn on a busy machine. */
+const PROGRESS_SECONDS = 3;
 const MAIN = "agent:main:main";
 
 async function setup(t: TestContext, more: Readonly<Record<string, unknown>> = {}): Promise<Gateway> {
@@ -130,6 +133,43 @@ test("a child under which the gateway died twice begins its next attempt, and ea
   assert.match(await yard(gateway, "tasks", "show", "cursed"), /attempt 1 ended after .*TURN_POISONED/);
   await gateway.api("POST", `/api/flows/${flowId}/cancel`, {});
   assert.equal((await show()).state, "cancelled");
+});
+
+test("a child in one long command lives on while the command changes files, and is over when it only prints, also into a file", async (t) => {
+  const model = await startModel(t);
+  const gateway = await startGateway(t, { config: standinConfig(model.url, { "agents.defaults.subagents.maxConcurrent": 8 }) });
+  const exec = (command: string): string => `! call exec ${JSON.stringify({ command })} then say built`;
+  const often = (what: string): string => `for i in $(seq ${(PROGRESS_SECONDS * 2) / 0.3}); do ${what}; sleep 0.3; done`;
+  const spawns = {
+    writes: exec(`mkdir -p w && cd w && ${often("echo $i > part$i")}`),
+    prints: exec(often("echo $i")),
+    logs: exec(`mkdir -p l && ${often("echo $i")} > l/printed.txt`),
+    quiet: exec(`sleep ${PROGRESS_SECONDS * 2}`),
+  };
+  const folders = Object.keys(spawns).map((name) => {
+    const cwd = join(gateway.home, "folders", name);
+    mkdirSync(cwd, { recursive: true });
+    return cwd;
+  });
+  const ended = await Promise.all(Object.entries(spawns).map(([label, task], n) => gateway.api<SpawnAccepted>("POST", "/api/spawns", { label, task, cwd: folders[n], progressSeconds: PROGRESS_SECONDS, wait: true })));
+  const states = await Promise.all(ended.map(({ taskId }) => gateway.api<TaskDetail>("GET", `/api/tasks/${taskId}`)));
+  assert.deepEqual(states.map(({ label, state, fault }) => [label, state, fault?.code ?? null]), [
+    ["writes", "succeeded", null],
+    ["prints", "timed_out", "CHILD_STALLED"],
+    ["logs", "timed_out", "CHILD_STALLED"],
+    ["quiet", "timed_out", "CHILD_STALLED"],
+  ]);
+  const sign = await gateway.waitEvent((event) => event.type === "task.progress" && event.data["changedFile"] !== undefined, { session: states[0]!.session });
+  assert.match(String(sign.data["changedFile"]), /^w\/part\d+$/);
+});
+
+test("a child whose command changes files is still over at its deadline", async (t) => {
+  const model = await startModel(t);
+  const gateway = await startGateway(t, { config: standinConfig(model.url) });
+  const command = "n=0; while true; do n=$((n+1)); echo > file$n; sleep 0.1; done";
+  const { taskId } = await gateway.api<SpawnAccepted>("POST", "/api/spawns", { task: `! call exec ${JSON.stringify({ command })}`, progressSeconds: 1, deadlineSeconds: 4, wait: true });
+  const { state, fault } = await gateway.api<TaskDetail>("GET", `/api/tasks/${taskId}`);
+  assert.deepEqual([state, fault?.code], ["timed_out", "CHILD_TIMED_OUT"]);
 });
 
 test("a child's signs of life are seen while it works", async (t) => {

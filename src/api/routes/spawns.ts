@@ -43,7 +43,7 @@ const spawnFields = {
   claims: may(list(word({ max: CLAIM_LENGTH_MAX }), { max: CLAIMS_MAX }), "What nobody else may change meanwhile: paths and patterns from the top of the workspace, or name:WORD. File tools of the child refuse to write elsewhere."),
   onConflict: may(choice(ON_CONFLICT), "When a claim overlaps with another child's: wait in line (the default), or refuse the spawn."),
   deadlineSeconds: may(count({ min: 1, max: DEADLINE_SECONDS_MAX }), "How long it may take, from now."),
-  progressSeconds: may(count({ min: 1, max: DEADLINE_SECONDS_MAX }), "An attempt that brings no new result of a tool for so long is over."),
+  progressSeconds: may(count({ min: 1, max: DEADLINE_SECONDS_MAX }), "An attempt that brings no new result of a tool for so long, and changes no file in a call that takes longer, is over."),
   attempts: may(count({ min: 1, max: ATTEMPTS_MAX }), "How often it is tried in all."),
   backoffSeconds: may(count({ min: 0, max: BACKOFF_SECONDS_MAX }), "Pause before the second attempt; it doubles with each further one."),
   retryModel: may(word({ max: ID_LENGTH_MAX }), "The model of further attempts, as <provider>/<model>."),

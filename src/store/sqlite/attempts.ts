@@ -1,7 +1,7 @@
 /** Attempts of one child: whether it still brings anything new, and how it begins again. */
 import type { SessionKey, TaskId } from "../../base/ids.ts";
 import type { FaultRecord } from "../../model/faults.ts";
-import { backoffMs, HEARTBEAT_MS, type Attempt } from "../../model/supervision.ts";
+import { backoffMs, HEARTBEAT_MS, QUIET_LOOK_MS, type Attempt, type FileChange, type QuietTurn } from "../../model/supervision.ts";
 import { isCircuitOpen } from "./circuits.ts";
 import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
@@ -75,26 +75,64 @@ export function noteLife(k: Kernel, taskId: TaskId, step: string): void {
   k.emit((task["parent_session"] ?? session) as SessionKey, { type: "task.progress", taskId, data: { label, session, state, lastStep: step } });
 }
 
+/** What is to be made of a child whose time for progress is over: it has time left after all, stood still, or its files may tell. */
+export type Standing = "has time" | "stands still" | QuietTurn;
+
 /**
  * Whether a child whose time for progress is over has really stood still. What counts is the result
  * of a tool that this attempt has not had before; a call that brings the same again does not, and
- * neither do bytes of an answer. Looked at only when the time is over: it costs nothing until then.
+ * neither do bytes of an answer. A call that still runs is judged by its files, unless it is only
+ * repeated. Looked at only when the time is over: it costs nothing until then.
  */
-export function hasStalled(k: Kernel, task: Row, now: number): boolean {
+export function standingOf(k: Kernel, task: Row, now: number): Standing {
   const isRunning = k.get("SELECT 1 FROM turn WHERE session = ? AND state = 'running'", task["session"]) !== undefined;
   if (!isRunning) {
     k.run("UPDATE task SET progress_due_at = NULL WHERE id = ?", task["id"]);
-    return false;
+    return "has time";
   }
-  const { at } = k.get(
+  const at = lastNewResultAt(k, task);
+  const dueAt = Math.max((at ?? 0) + task["progress_ms"], task["progress_due_at"]);
+  if (dueAt > now) {
+    k.run("UPDATE task SET progress_due_at = ? WHERE id = ?", dueAt, task["id"]);
+    return "has time";
+  }
+  const turn = turnInNewCall(k, task, at);
+  if (turn === undefined) return "stands still";
+  k.run("UPDATE task SET progress_due_at = ? WHERE id = ?", now + QUIET_LOOK_MS, task["id"]);
+  return { turnId: turn["id"], session: task["session"], epoch: turn["epoch"], since: dueAt - task["progress_ms"] };
+}
+
+/** The files of a child were looked at. True: neither they nor its steps brought anything new. */
+export function stoodStill(k: Kernel, task: Row, change: FileChange | null): boolean {
+  const now = k.now();
+  const movedAt = Math.max(lastNewResultAt(k, task) ?? 0, Math.min(change?.at ?? 0, now));
+  if (movedAt + task["progress_ms"] <= now) return true;
+  k.run("UPDATE task SET progress_due_at = ? WHERE id = ?", movedAt + task["progress_ms"], task["id"]);
+  if (change === null) return false;
+  const { label, session, parent_session: parent, state } = task;
+  k.run("UPDATE task SET alive_at = max(coalesce(alive_at, 0), ?) WHERE id = ?", movedAt, task["id"]);
+  k.emit((parent ?? session) as SessionKey, { type: "task.progress", taskId: task["id"], data: { label, session, state, changedFile: change.path } });
+  return false;
+}
+
+function lastNewResultAt(k: Kernel, task: Row): number | null {
+  return k.get(
     `SELECT max(first) AS at FROM (
        SELECT min(s.ended_at) AS first FROM turn t JOIN step s ON s.turn_id = t.id
        WHERE t.session = ? AND t.started_at >= ? AND s.kind = 'tool' AND s.state = 'done'
        GROUP BY s.name, s.input, json_extract(s.result, '$.result.text'))`,
     task["session"], task["started_at"] ?? 0,
-  )!;
-  const dueAt = Math.max(at === null ? 0 : at + task["progress_ms"], task["progress_due_at"]);
-  if (dueAt <= now) return true;
-  k.run("UPDATE task SET progress_due_at = ? WHERE id = ?", dueAt, task["id"]);
-  return false;
+  )!["at"];
+}
+
+/** The turn in which a tool works on a call that was not made and over already since the last new result. */
+function turnInNewCall(k: Kernel, task: Row, newResultAt: number | null): Row | undefined {
+  return k.get(
+    `SELECT t.id, t.epoch FROM turn t JOIN step s ON s.turn_id = t.id
+     WHERE t.session = ?1 AND t.state = 'running' AND s.kind = 'tool' AND s.state = 'intent' AND NOT EXISTS (
+       SELECT 1 FROM turn u JOIN step done ON done.turn_id = u.id
+       WHERE u.session = ?1 AND u.started_at >= ?2 AND done.kind = 'tool' AND done.state = 'done' AND done.ended_at > ?3 AND done.name = s.name AND done.input IS s.input)
+     ORDER BY t.handle DESC LIMIT 1`,
+    task["session"], task["started_at"] ?? 0, newResultAt ?? 0,
+  );
 }

@@ -27,12 +27,12 @@ const ABOUT_LENGTH_MAX = 80;
 export function claimTurns(k: Kernel, rules: ClaimRules): Claim {
   const now = k.now();
   expireBarriers(k, now);
-  expireTasks(k, now);
+  const quiet = expireTasks(k, now);
   const promoted = checkLanes(k, rules, now);
   const isAnyReady = k.get("SELECT 1 FROM lane WHERE state = 'ready' AND ready_at <= ? LIMIT 1", now) !== undefined;
   const started = isAnyReady ? startReadyLanes(k, rules, now) : [];
   started.push(...startSideTurns(k, now));
-  return { started, promoted, nextAt: nextDueAt(k, now), more: started.length >= rules.turnsMax };
+  return { started, promoted, quiet, nextAt: nextDueAt(k, now), more: started.length >= rules.turnsMax };
 }
 
 function startReadyLanes(k: Kernel, rules: ClaimRules, now: number): StartedTurn[] {

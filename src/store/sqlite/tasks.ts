@@ -11,10 +11,10 @@ import type { Fence } from "../../model/path-claims.ts";
 import { readOutput } from "../../model/output-schema.ts";
 import { childSession } from "../../model/session.ts";
 import { LABEL_LENGTH_MAX, type NewSpawn, type SpawnLimits, type Task, type TaskState } from "../../model/task.ts";
-import { UNSUPERVISED } from "../../model/supervision.ts";
-import type { TurnEnd } from "../../model/turn.ts";
+import { UNSUPERVISED, type FileChange, type QuietTurn } from "../../model/supervision.ts";
+import type { TurnEnd, TurnRef } from "../../model/turn.ts";
 import type { Cancelled } from "../store.ts";
-import { SCHEMA_REQUEST, beginNextAttempt, hasStalled, mayTryAgain, taskText } from "./attempts.ts";
+import { SCHEMA_REQUEST, beginNextAttempt, mayTryAgain, standingOf, stoodStill, taskText } from "./attempts.ts";
 import { barriersFor, cancelBarriers, checkBarrier } from "./barriers.ts";
 import { tellBound } from "./bindings.ts";
 import { budgetChild, budgetView, closeBudget, limitsOf, treeChildrenLimit } from "./budgets.ts";
@@ -380,16 +380,27 @@ function admitNextSibling(k: Kernel, parent: SessionKey): void {
 
 // ── stopping ────────────────────────────────────────────────────────────────────────────────
 
-/** Ends those whose time is over: for all of it, or for something new. */
-export function expireTasks(k: Kernel, now: number): void {
+/** Ends those whose time is over: for all of it, or for something new. @returns those whose files may tell of something new. */
+export function expireTasks(k: Kernel, now: number): QuietTurn[] {
+  const quiet: QuietTurn[] = [];
   for (const { id } of k.all("SELECT id FROM task WHERE ended_at IS NULL AND deadline_at <= ?1 UNION ALL SELECT id FROM task WHERE ended_at IS NULL AND progress_due_at <= ?1", now)) {
     const task = k.get("SELECT * FROM task WHERE id = ? AND ended_at IS NULL", id);
     if (task === undefined) continue; // stopped with its parent, whose deadline was over too
     if (task["deadline_at"] !== null && task["deadline_at"] <= now) {
       const seconds = Math.round((task["deadline_at"] - task["queued_at"]) / 1000);
       stopTask(k, task, { state: "timed_out", fault: new Fault("CHILD_TIMED_OUT", { seconds }).toRecord(), by: "its deadline", announce: "message" });
-    } else if (hasStalled(k, task, now)) endStalled(k, task);
+      continue;
+    }
+    const standing = standingOf(k, task, now);
+    if (standing === "stands still") endStalled(k, task);
+    else if (standing !== "has time") quiet.push(standing);
   }
+  return quiet;
+}
+
+export function judgeQuiet(k: Kernel, { turn, change }: { turn: TurnRef; change: FileChange | null }): void {
+  const task = k.get("SELECT k.* FROM turn t JOIN task k ON k.id = t.task_id WHERE t.id = ? AND t.epoch = ? AND t.state = 'running' AND k.ended_at IS NULL", turn.turnId, turn.epoch);
+  if (task !== undefined && task["progress_ms"] !== null && stoodStill(k, task, change)) endStalled(k, task);
 }
 
 function endStalled(k: Kernel, task: Row): void {

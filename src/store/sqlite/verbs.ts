@@ -27,7 +27,7 @@ import { context, events, flow, forgottenEvents, history, lanes, lastCursor, run
 import { sweep } from "./retention.ts";
 import { setRules } from "./rules.ts";
 import { archiveIdle, deleteSession, patchSession, removeSpent, resetSession, session } from "./sessions.ts";
-import { admitSpawn, admitSpawns, cancelFlow, cancelSession, cancelTask, cancelTurn, retryTask } from "./tasks.ts";
+import { admitSpawn, admitSpawns, cancelFlow, cancelSession, cancelTask, cancelTurn, judgeQuiet, retryTask } from "./tasks.ts";
 import { noteStart, noteStop } from "./starts.ts";
 import { endTurn, journal, recover } from "./turns.ts";
 import { tracedTask, tracedTurn } from "./traces.ts";
@@ -40,6 +40,7 @@ type KernelVerbs = { readonly [V in Verb]: (k: Kernel, ...args: Parameters<Store
 export const VERBS: KernelVerbs = {
   acceptMessage,
   claimTurns,
+  judgeQuiet,
   journal,
   endTurn,
   reserveCall,
