@@ -37,6 +37,20 @@ export interface ReadingTool {
   readonly others: readonly string[];
 }
 
+/** A file of settings that is written into a session's own folder at each start; `"{cwd}"` stands for the folder that it works in. */
+export interface SettingsOfHarness {
+  /** Inside the session's own folder. */
+  readonly path: string;
+  readonly always: JsonObject;
+  /** What is said besides where the folder that it works in is trusted, and where it is not. */
+  readonly trusted?: JsonObject;
+  readonly untrusted?: JsonObject;
+  /** Values of the person's own file that a login needs; nothing else of it is read. */
+  readonly adopt?: { readonly from: string; readonly keys: readonly (readonly string[])[] };
+  /** What stands there when nothing was adopted and this variable is set for it; the first that is. */
+  readonly byVariable?: Readonly<Record<string, JsonObject>>;
+}
+
 export interface HarnessSpec {
   /** The name in `agent:<id>:acp:…` and in `sessions_spawn {agent}`. */
   readonly id: string;
@@ -57,6 +71,11 @@ export interface HarnessSpec {
   readonly proxyEnv: Readonly<Record<string, string>>;
   /** Variables that name its folder of configuration, with the folder's name inside the one of its own that each session gets. */
   readonly configDirs: Readonly<Record<string, string>>;
+  /** The same for single files; it makes them itself. */
+  readonly configFiles: Readonly<Record<string, string>>;
+  readonly settingsFiles: readonly SettingsOfHarness[];
+  /** Files in the session's own folder that are links to logins of the person, by their place below the home folder. */
+  readonly logins: Readonly<Record<string, string>>;
   /** The default folder of a session without one; null = the workspace. */
   readonly cwd: string | null;
   /** Session modes it is known to have, and the one it is put in at its start; null = its own default. */

@@ -6,6 +6,7 @@
  */
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import type { ApiApproval, ApiEvent, ApprovalList, MessageAccepted, SpawnAccepted } from "../../src/api/wire.ts";
 import { Gateway, NoReply } from "../support/gateway.ts";
@@ -14,6 +15,8 @@ import { entryFor, scratchRoot, type RealHarness } from "./programs.ts";
 
 /** Words that make the model behind the harness do something. */
 export interface Tongue {
+  /** What then stands in its answers, and in the file that it writes; a model server may know fixed words only. */
+  readonly shows: { readonly said: RegExp; readonly stillSaid: RegExp; readonly read: RegExp; readonly written: RegExp };
   say(text: string): string;
   /** Reads a file, waits, and says what it read. */
   read(path: string, waitMs?: number): string;
@@ -28,6 +31,7 @@ export interface Tongue {
 
 /** `!!`: what an earlier request asked for that was cancelled does not count any more. */
 export const STANDIN_TONGUE: Tongue = {
+  shows: { said: /hello from the model/, stillSaid: /still here/, read: /treasure is under the oak/, written: /written by it/ },
   say: (text) => `!! say ${text}`,
   read: (path, waitMs = 0) => `!! call @read {"path": "${path}"} then wait ${waitMs}ms then say I read: <last>`,
   write: (path, text) => `!! call @write {"path": "${path}", "text": "${text}"} then say it says: <last>`,
@@ -64,7 +68,7 @@ export async function drive(course: Course): Promise<void> {
   const entry = entryFor(id, { program: course.program, modelUrl: course.modelUrl, home });
   // By this every process of it is found again.
   const marked = { ...entry, env: { ...entry.env, COURSE: scratch } };
-  const gateway = new Gateway({ home: state, config: { "acp.agents": { [id]: marked }, "messages.messageWaitMs": 0, "acp.memoryReserveMb": 0, ...course.settings } });
+  const gateway = new Gateway({ home: state, env: { HOME: homedir() }, config: { "acp.agents": { [id]: marked }, "messages.messageWaitMs": 0, "acp.memoryReserveMb": 0, ...course.settings } });
   const stage = new Stage(course, gateway, cwd);
   const stop = (): void => void gateway.close().finally(() => process.exit(130));
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stop);
@@ -113,18 +117,18 @@ class Stage {
     await this.step("spawn and bind", () => this.#spawn());
     await this.step("say", async () => {
       const reply = await this.#ask(tongue.say("hello from the model"));
-      assert.match(reply.text, /hello from the model/);
+      assert.match(reply.text, tongue.shows.said);
       return reply.text;
     });
     await this.step("read", async () => {
       const { text, asked } = await this.#ask(tongue.read(file("hello.txt")), "once");
-      assert.match(text, /treasure is under the oak/);
+      assert.match(text, tongue.shows.read);
       return asked === 0 ? "without a question" : `${asked} asked`;
     });
     await this.step("write with approval", async () => {
       const { asked } = await this.#ask(tongue.write(file("new.txt"), "written by it"), "once", () => assert.ok(!existsSync(file("new.txt")), "it did not wait for the answer"));
       assert.ok(asked > 0, "it wrote without a question");
-      assert.match(readFileSync(file("new.txt"), "utf8"), /written by it/);
+      assert.match(readFileSync(file("new.txt"), "utf8"), tongue.shows.written);
       return `${asked} asked`;
     });
     await this.step("write denied", async () => {
@@ -190,7 +194,7 @@ class Stage {
     const { data } = await this.#event("the turn's end", ({ type, data: { messageIds } }) => type === "turn.ended" && (messageIds as string[]).includes(messageId), PERSON);
     const ms = Math.round(performance.now() - startedAt);
     assert.equal(data["outcome"], "cancelled");
-    assert.match((await this.#ask(tongue.say("still here"))).text, /still here/);
+    assert.match((await this.#ask(tongue.say("still here"))).text, tongue.shows.stillSaid);
     const after = await this.#pid();
     return `in ${ms} ms, ${before === after ? "the same process went on" : "with a new process"}`;
   }
@@ -205,7 +209,7 @@ class Stage {
     process.kill(await this.#pid(), "SIGKILL");
     const text = await this.#gateway.waitReply(messageId, SLOW_MS);
     answering.stop();
-    assert.match(text, /treasure/);
+    assert.match(text, tongue.shows.read);
     const notice = await this.#event("word of the restart", ({ type, data }) => type === "notice" && data["code"] === "HARNESS_RESTARTED", PERSON);
     return String(notice.data["text"]);
   }
@@ -219,7 +223,7 @@ class Stage {
     answering.stop();
     const rows = await Promise.all(tasks.map(({ taskId }) => this.#gateway.api<{ state: string; startedAt: number; endedAt: number; result: string; fault: unknown }>("GET", `/api/tasks/${taskId}`)));
     for (const row of rows) assert.equal(row.state, "succeeded", JSON.stringify(row.fault));
-    for (const row of rows) assert.match(row.result, /treasure/);
+    for (const row of rows) assert.match(row.result, tongue.shows.read);
     const [a, b] = rows;
     assert.ok(a!.startedAt < b!.endedAt && b!.startedAt < a!.endedAt, "they ran one after the other");
     return "side by side";

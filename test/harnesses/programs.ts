@@ -81,7 +81,7 @@ const PROGRAMS: Readonly<Record<RealHarness, Program>> = {
     package: "@google/gemini-cli@0.61.0",
     file: "node_modules/@google/gemini-cli/bundle/gemini.js",
     isScript: true,
-    args: ["--acp", "--skip-trust"],
+    args: ["--acp"],
     env: ({ modelUrl, key, home }) => ({ GEMINI_API_KEY: key, GOOGLE_GEMINI_BASE_URL: modelUrl, HOME: home, GEMINI_TELEMETRY_ENABLED: "false" }),
     files: { ".gemini/settings.json": JSON.stringify({ security: { auth: { selectedType: "gemini-api-key" } }, general: { enableAutoUpdate: false }, privacy: { usageStatisticsEnabled: false } }) },
   },
@@ -101,7 +101,6 @@ const PROGRAMS: Readonly<Record<RealHarness, Program>> = {
     args: ["acp"],
     env: ({ modelUrl, key, home }) => ({
       HOME: home,
-      XDG_DATA_HOME: join(home, ".local", "share"),
       OPENCODE_DISABLE_MODELS_FETCH: "1",
       OPENCODE_DISABLE_AUTOUPDATE: "1",
       OPENCODE_DISABLE_LSP_DOWNLOAD: "1",

@@ -1,6 +1,6 @@
 /** Harnesses through the real program: a scripted one works on children, and everything it does is known and bounded. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { ApiEvent, ApiTask, ApiWorkspace, SpawnAccepted } from "../../src/api/wire.ts";
@@ -108,6 +108,44 @@ test("a worktree of a trusted checkout is trusted as long as the files by which 
     writeFileSync(join(dir, path), '{"hooks": 1}\n');
     assert.equal(await outcome(), "ACP_WORKSPACE_UNTRUSTED", path);
     if (path in files) writeFileSync(join(dir, path), files[path as keyof typeof files]);
+  }
+});
+
+test("what stands above a folder that belongs to no repository is looked at too, up to the person's home", async (t) => {
+  const { gateway, cwd, run } = await bench(t);
+  const [above, below] = [join(cwd, "x"), join(cwd, "x", "y", "z")];
+  mkdirSync(below, { recursive: true });
+  await gateway.api("PATCH", "/api/config", { "acp.agents": { opencode: scripted(cwd) } });
+  assert.equal((await run([{ say: "hello" }], { cwd: below, agent: "opencode" })).result, "hello");
+  writeFileSync(join(above, "opencode.json"), '{"plugin": ["./x.js"]}');
+  const { fault } = await run([{ say: "hello" }], { cwd: below, agent: "opencode" });
+  assert.equal(fault?.code, "ACP_WORKSPACE_UNTRUSTED");
+  assert.ok(fault!.message.includes(join(above, "opencode.json")), fault!.message);
+  const home = await startGateway(t, { config: harnessConfig(cwd, {}, { "acp.agents": { opencode: scripted(cwd) } }), env: { HOME: above } });
+  const { task } = await home.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent: "opencode", cwd: below, task: '[{"say":"at home"}]', wait: true, waitSeconds: 60 });
+  assert.equal(task!.result, "at home", "it is the person's own there");
+});
+
+test("each session of a known harness has a folder of configuration of its own, whatever its name for that is", async (t) => {
+  const own = { claude: ["CLAUDE_CONFIG_DIR"], codex: ["CODEX_HOME"], gemini: ["GEMINI_CLI_HOME"], copilot: ["COPILOT_HOME"], opencode: ["XDG_CONFIG_HOME", "OPENCODE_TEST_HOME", "OPENCODE_DB"] };
+  const cwd = workFolder(t);
+  const gateway = await startGateway(t, { config: harnessConfig(cwd, {}, { "acp.agents": Object.fromEntries(Object.keys(own).map((id) => [id, scripted(cwd)])), "acp.maxConcurrentSessions": 4 }) });
+  for (const [agent, names] of Object.entries(own)) {
+    const folders = new Set<string>();
+    for (const _ of [1, 2]) {
+      const { childSessionKey, taskId } = await gateway.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent, cwd, task: JSON.stringify([{ say: "here" }, { wait: "cancel" }]) });
+      await gateway.waitEvent((event) => event.type === "text.delta", { session: childSessionKey });
+      const { pid } = processesWith(cwd)[0]!;
+      const env = new Map(readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]));
+      for (const name of names) {
+        const at = env.get(name)!;
+        assert.ok(at.startsWith(`${gateway.home}/`), `${agent}: ${name}=${at}`);
+        folders.add(at);
+      }
+      await gateway.api("POST", `/api/tasks/${taskId}/cancel`);
+      await allGone(cwd);
+    }
+    assert.equal(folders.size, names.length * 2, `${agent}: not shared by sessions`);
   }
 });
 

@@ -25,7 +25,7 @@ export function makeCatalogue(settings: Settings, locate: (command: string) => s
 }
 
 const UNKNOWN: Omit<HarnessSpec, "id" | "title" | "command"> = {
-  args: [], env: {}, envFrom: [], proxied: false, proxyEnv: {}, configDirs: {}, cwd: null, modes: [], unaskedModes: [], unaskedOptions: {}, mode: null, quirks: {}, toolNameAt: null, readingTools: {}, memoryMb: MEMORY_MB, hosts: [], writes: [], projectFiles: [], loginFiles: [], keepsLoginElsewhere: false, loginHint: "", install: [],
+  args: [], env: {}, envFrom: [], proxied: false, proxyEnv: {}, configDirs: {}, configFiles: {}, settingsFiles: [], logins: {}, cwd: null, modes: [], unaskedModes: [], unaskedOptions: {}, mode: null, quirks: {}, toolNameAt: null, readingTools: {}, memoryMb: MEMORY_MB, hosts: [], writes: [], projectFiles: [], loginFiles: [], keepsLoginElsewhere: false, loginHint: "", install: [],
 };
 
 function specOf(id: string, { env, envFrom, proxy = false, hosts, writes, ...changes }: CustomHarness, base: Omit<HarnessSpec, "id" | "title" | "command"> & Partial<HarnessSpec>): HarnessSpec {

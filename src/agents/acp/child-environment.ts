@@ -28,7 +28,7 @@ export interface ProxyAccess {
 export function childEnvironment(spec: HarnessSpec, folder: string, { inherited, credential }: Surroundings, proxy: ProxyAccess | null = null): Record<string, string> {
   const passed = Object.entries(inherited).filter(([name]) => PASSED_ON.has(name) || /^LC_[A-Z]+$/.test(name));
   const keys = (proxy === null ? spec.envFrom : []).map((name) => [name, credential(name)] as const).filter((pair): pair is readonly [string, string] => pair[1] !== undefined);
-  const dirs = Object.entries(spec.configDirs).map(([name, dir]) => [name, join(folder, dir)]);
+  const dirs = Object.entries({ ...spec.configDirs, ...spec.configFiles }).map(([name, dir]) => [name, join(folder, dir)]);
   return { PATH: "/usr/local/bin:/usr/bin:/bin", ...Object.fromEntries(passed), ...Object.fromEntries(keys), ...Object.fromEntries(dirs), ...(proxy === null ? spec.env : filled(spec.env, proxy)) };
 }
 

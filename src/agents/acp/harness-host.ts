@@ -10,7 +10,7 @@
  *   - a process that nobody uses ends after `acp.idleMinutes`, or sooner when another start needs its memory
  *   - a harness is started only in a folder that is trusted, or that has no files by which it would act on its own
  */
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { abortable } from "../../base/abortable.ts";
 import type { Clock } from "../../base/clock.ts";
@@ -23,6 +23,7 @@ import type { HarnessCatalogue, HarnessRecord, Harnesses, HarnessSessionView, Ha
 import { Admission } from "./admission.ts";
 import { childEnvironment, type ProxyAccess, type Surroundings } from "./child-environment.ts";
 import type { HarnessFiles } from "./files.ts";
+import { furnish } from "./own-folder.ts";
 import { HarnessGone, HarnessProcess, type ProcessDeps } from "./harness-process.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { acpEnabled, allowUnsandboxed, cancelGraceSeconds, idleMinutes, memoryReserveMb, memoryWaitSeconds, permissionMode, sandboxMode, sessionToolsLent, startTimeoutSeconds, trustedWorkspaces } from "./settings.ts";
@@ -30,8 +31,8 @@ import { acpEnabled, allowUnsandboxed, cancelGraceSeconds, idleMinutes, memoryRe
 /** Sessions that a listing shows. */
 const LISTED_MAX = 200;
 const MINUTE_MS = 60_000;
-/** Folders above the one that it works in which are looked at. */
-const FOLDERS_MAX = 30;
+/** Folders above the one that it works in which are looked at: as many as a path can have. */
+const FOLDERS_MAX = 2048;
 /** What the sandbox keeps beside a session's folder. */
 const SANDBOX_FILES = /\.sandbox\.(json|made)$/;
 
@@ -309,7 +310,7 @@ export class HarnessHost implements Harnesses {
     const { signal } = room.closing;
     const folder = join(this.#deps.folder, encodeURIComponent(key));
     await this.#deps.sandbox.clean({ folder, cwd });
-    await this.#checkFolder(spec, cwd);
+    const isTrusted = await this.#checkFolder(spec, cwd);
     await abortable(signal, swept());
     const settle = await this.#admission.enter({ key, harness: spec.id, needsMb: spec.memoryMb, signal });
     let tools: LentTools | null = null;
@@ -318,8 +319,8 @@ export class HarnessHost implements Harnesses {
     try {
       if (spec.proxied) proxy = await abortable(signal, this.#deps.proxyAccess(key));
       if (this.#deps.settings.get(sessionToolsLent)) tools = await abortable(signal, this.#deps.lendTools(key));
-      for (const dir of ["", ...Object.values(spec.configDirs)]) await mkdir(join(folder, dir), { recursive: true, mode: 0o700 });
       const env = childEnvironment(spec, folder, surroundings, proxy);
+      await furnish(spec, { folder, cwd, isTrusted, env });
       const sandboxed = await abortable(signal, this.#sandboxed(spec, { cwd, env, folder, tools }));
       const { record } = room;
       const previous = record === null || record.cwd !== cwd ? null : { acpId: record.acpId, createdAt: record.createdAt };
@@ -380,14 +381,15 @@ export class HarnessHost implements Harnesses {
     if (model !== null && model !== "") await useModel(harness, model);
   }
 
-  async #checkFolder(spec: HarnessSpec, cwd: string): Promise<void> {
+  /** @returns whether the folder is trusted. @throws {Fault} ACP_SESSION_INIT_FAILED, ACP_WORKSPACE_UNTRUSTED. */
+  async #checkFolder(spec: HarnessSpec, cwd: string): Promise<boolean> {
     const { settings, files } = this.#deps;
     if (!(await files.isInside(cwd, cwd))) throw new Fault("ACP_SESSION_INIT_FAILED", { agent: spec.id, problem: `there is no folder ${cwd}`, hint: "make it, or name another with cwd" });
     const isTrusted = (place: string): boolean => settings.get(trustedWorkspaces).some((folder) => place === folder || place.startsWith(`${folder.replace(/\/+$/, "")}/`));
-    if (isTrusted(cwd)) return;
+    if (isTrusted(cwd)) return true;
     const found: string[] = [];
     // Most look for their settings up to the folder that is the repository.
-    for (const folder of await foldersOf(cwd)) {
+    for (const folder of await foldersOf(cwd, this.#deps.surroundings.inherited["HOME"])) {
       if (folder !== cwd && isTrusted(folder)) continue;
       for (const name of spec.projectFiles) {
         const path = join(folder, name);
@@ -396,8 +398,9 @@ export class HarnessHost implements Harnesses {
       }
     }
     const like = found.length === 0 ? null : await this.#deps.likeness(cwd, found);
-    if (like !== null && isTrusted(like)) return;
+    if (like !== null && isTrusted(like)) return true;
     if (found.length > 0) throw new Fault("ACP_WORKSPACE_UNTRUSTED", { agent: spec.id, cwd, files: found.join(", ") });
+    return false;
   }
 
   #gone(room: Room, harness: HarnessProcess, reason: string): void {
@@ -438,15 +441,16 @@ export class HarnessHost implements Harnesses {
   }
 }
 
-/** The folder and those above it, up to the one that is the root of its repository; without a repository, itself. */
-async function foldersOf(cwd: string): Promise<readonly string[]> {
+/** The folder and those above it, up to the one that is the root of its repository; without a repository, up to the home folder, which is the person's own. */
+async function foldersOf(cwd: string, home: string | undefined): Promise<readonly string[]> {
   const folders: string[] = [];
   for (let at = cwd; folders.length < FOLDERS_MAX; at = dirname(at)) {
     folders.push(at);
     if ((await stat(join(at, ".git")).catch(() => null)) !== null) return folders;
     if (dirname(at) === at) break;
   }
-  return [cwd];
+  const above = home === undefined ? -1 : folders.indexOf(home);
+  return above > 0 ? folders.slice(0, above) : above === 0 ? [cwd] : folders;
 }
 
 async function isEmptyFile(path: string): Promise<boolean> {

@@ -17,7 +17,7 @@ type Known = Pick<HarnessSpec, "id" | "title" | "command" | "args" | "loginHint"
 
 function known(harness: Known): HarnessSpec {
   return {
-    env: {}, envFrom: [], proxied: false, proxyEnv: {}, configDirs: {}, cwd: null, modes: [], mode: null, unaskedModes: [], unaskedOptions: {}, quirks: {}, toolNameAt: null, readingTools: {},
+    env: {}, envFrom: [], proxied: false, proxyEnv: {}, configDirs: {}, configFiles: {}, settingsFiles: [], logins: {}, cwd: null, modes: [], mode: null, unaskedModes: [], unaskedOptions: {}, quirks: {}, toolNameAt: null, readingTools: {},
     memoryMb: UNMEASURED_MB, hosts: [], writes: [], projectFiles: [], loginFiles: [], keepsLoginElsewhere: false, ...harness,
   };
 }
@@ -72,15 +72,28 @@ export const KNOWN_HARNESSES: readonly HarnessSpec[] = [
     args: ["--acp"],
     envFrom: ["GEMINI_API_KEY", "GOOGLE_API_KEY"],
     proxyEnv: { GOOGLE_GEMINI_BASE_URL: "{proxy}/google", GEMINI_API_KEY: "{token}" },
+    // It connects to no tool server in a folder that it does not trust. Where the folder is not trusted here, it has no settings by then.
+    env: { GEMINI_CLI_TRUST_WORKSPACE: "true" },
+    configDirs: { GEMINI_CLI_HOME: "gemini" },
+    settingsFiles: [
+      {
+        path: "gemini/.gemini/settings.json",
+        always: { general: { enableAutoUpdate: false }, privacy: { usageStatisticsEnabled: false } },
+        // A `.env` of the project could name another address for the key.
+        untrusted: { advanced: { ignoreLocalEnv: true } },
+        adopt: { from: ".gemini/settings.json", keys: [["security", "auth", "selectedType"]] },
+        byVariable: { GEMINI_API_KEY: { security: { auth: { selectedType: "gemini-api-key" } } } },
+      },
+    ],
+    logins: Object.fromEntries(["oauth_creds.json", "google_accounts.json", "gemini-credentials.json", ".env"].map((name) => [`gemini/.gemini/${name}`, `.gemini/${name}`])),
     modes: ["default", "autoEdit", "yolo"],
     mode: "default",
     unaskedModes: ["autoEdit", "auto-edit", "auto_edit", "yolo"],
     hosts: ["generativelanguage.googleapis.com", "cloudcode-pa.googleapis.com", "oauth2.googleapis.com", "accounts.google.com"],
-    writes: [".gemini"],
     // Its own handling of files that are not there yet fails over the client's reading.
     quirks: { advertiseFsRead: false, loadOnlyAfterMinute: true },
     memoryMb: 360,
-    projectFiles: [".gemini/settings.json", ".gemini/.env", ".gemini/extensions"],
+    projectFiles: [".gemini/settings.json", ".gemini/.env", ".gemini/extensions", ".gemini/agents", ".gemini/policies"],
     loginFiles: [".gemini/oauth_creds.json"],
     loginHint: "set GEMINI_API_KEY, or log in once with `gemini`",
     install: ["npm install -g @google/gemini-cli"],
@@ -93,11 +106,19 @@ export const KNOWN_HARNESSES: readonly HarnessSpec[] = [
     envFrom: ["COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"],
     proxyEnv: { COPILOT_OFFLINE: "true", COPILOT_PROVIDER_BASE_URL: "{proxy}/openai/v1", COPILOT_PROVIDER_TYPE: "openai", COPILOT_PROVIDER_API_KEY: "{token}" },
     hosts: ["api.github.com", "github.com", "*.githubcopilot.com"],
-    writes: [".copilot", ".cache/copilot", ".cache/github-copilot"],
+    writes: [".cache/copilot", ".cache/github-copilot"],
+    configDirs: { COPILOT_HOME: "copilot" },
+    settingsFiles: [
+      { path: "copilot/settings.json", always: {}, trusted: { trustedFolders: ["{cwd}"] }, untrusted: { disableAllHooks: true } },
+      { path: "copilot/config.json", always: {}, trusted: { trustedFolders: ["{cwd}"] }, adopt: { from: ".copilot/config.json", keys: [["loggedInUsers"], ["lastLoggedInUser"], ["copilotTokens"], ["authTokens"]] } },
+    ],
     unaskedModes: ["https://agentclientprotocol.com/protocol/session-modes#autopilot"],
     unaskedOptions: { allow_all: ["on", true] },
     memoryMb: 280,
-    projectFiles: [".github/copilot/settings.json", ".github/hooks", ".mcp.json", ".vscode/mcp.json"],
+    projectFiles: [
+      ".github/copilot/settings.json", ".github/copilot/settings.local.json", ".github/hooks", ".github/extensions", ".github/mcp.json", ".github/lsp.json", ".github/agents", ".mcp.json", ".vscode/mcp.json",
+      ".claude/settings.json", ".claude/settings.local.json",
+    ],
     keepsLoginElsewhere: true,
     loginHint: "set COPILOT_GITHUB_TOKEN or GH_TOKEN, or log in once with `copilot` and /login",
     install: ["npm install -g @github/copilot"],
@@ -138,7 +159,9 @@ export const KNOWN_HARNESSES: readonly HarnessSpec[] = [
         },
       }),
     },
-    configDirs: { XDG_CONFIG_HOME: "config" },
+    // The second is where it looks for `.opencode` besides; its database holds what was approved for good.
+    configDirs: { XDG_CONFIG_HOME: "config", OPENCODE_TEST_HOME: "home" },
+    configFiles: { OPENCODE_DB: "opencode/opencode.db" },
     hosts: ["api.anthropic.com", "api.openai.com", "generativelanguage.googleapis.com", "openrouter.ai", "opencode.ai"],
     writes: [".local/share/opencode", ".local/state/opencode", ".cache/opencode"],
     modes: ["build", "plan"],
