@@ -54,7 +54,7 @@ export function JobsPage({ back, onOpenSession }: { back: string; onOpenSession(
       </header>
       {problem !== null && <p class="problem" role="alert">{problem}</p>}
       {seen === null && problem === null && <p class="empty">Loading…</p>}
-      {seen?.jobs.length === 0 && (
+      {seen?.jobs.every(({ origin }) => origin === "builtin") && (
         <p class="empty">
           No jobs yet. Make one with <code>yard jobs add --name brief --every 1d --message "..."</code>
         </p>
@@ -79,16 +79,18 @@ export function JobsPage({ back, onOpenSession }: { back: string; onOpenSession(
                       {job.name}
                     </button>
                   </td>
-                  <td title={job.why ?? undefined}>{job.state}</td>
+                  <td title={job.why ?? job.lastResult ?? undefined}>{job.state}</td>
                   <td title={job.nextAt === null ? undefined : new Date(job.nextAt).toLocaleString()}>{job.nextAt === null ? "–" : job.nextAt <= now ? "now" : `in ${duration(job.nextAt - now)}`}</td>
                   <td>{whenOf(job)}</td>
                   <td class="acts">
                     <button type="button" class="quiet" onClick={() => act(api.runJob(job.jobId))}>
                       Run now
                     </button>
-                    <button type="button" class="quiet" onClick={() => act(api.enableJob(job.jobId, job.state !== "active"))}>
-                      {job.state === "active" ? "Pause" : "Resume"}
-                    </button>
+                    {job.origin !== "builtin" && (
+                      <button type="button" class="quiet" onClick={() => act(api.enableJob(job.jobId, job.state !== "active"))}>
+                        {job.state === "active" ? "Pause" : "Resume"}
+                      </button>
+                    )}
                   </td>
                 </tr>
               ))}
@@ -150,6 +152,7 @@ function whenOf({ schedule }: ApiJob): string {
     case "at":
       return new Date(schedule.at!).toLocaleString();
     case "every":
+      if (schedule.everyMs === 0) return "by hand";
       return `every ${duration(schedule.everyMs!)}`;
     case "cron":
       return `${schedule.expr} (${schedule.tz})`;

@@ -44,6 +44,7 @@ import type { HarnessReport } from "./model/harness-report.ts";
 import { DEFAULT_AGENT, mainSession } from "./model/session.ts";
 import type { FileChange } from "./model/supervision.ts";
 import type { Tool } from "./model/tool.ts";
+import type { UpkeepTask } from "./model/upkeep.ts";
 import { loadedWhenCalled } from "./providers/local-model.ts";
 import { makeProviders } from "./providers/providers.ts";
 import { Acknowledger } from "./sessions/acknowledge.ts";
@@ -67,6 +68,7 @@ import type { DiskState, OwnedProcess, Store } from "./store/store.ts";
 import { cronTool } from "./timers/cron-tool.ts";
 import { Hooks } from "./timers/hooks.ts";
 import { Timekeeper } from "./timers/timekeeper.ts";
+import { Upkeep } from "./timers/upkeep.ts";
 import { MergeQueue } from "./merges/queue.ts";
 import { PlanRunner } from "./plans/plan-runner.ts";
 import { planTools } from "./plans/plan-tools.ts";
@@ -76,7 +78,7 @@ import { makeRunLine } from "./tools/run-line.ts";
 import { TextFiles } from "./tools/text-files.ts";
 import { makeTools, offeredTools } from "./tools/tools.ts";
 import { acpCommand } from "./trees/acp-command.ts";
-import { Archivist } from "./trees/archivist.ts";
+import { archiveTask } from "./trees/archivist.ts";
 import { Courier } from "./trees/courier.ts";
 import { rateModel } from "./trees/delegation-probes.ts";
 import { Grove } from "./trees/grove.ts";
@@ -192,8 +194,7 @@ export async function runGateway({ config, host, log, file, unlock }: Home, stor
     unlessSafe({ name: "deliveries", start: () => yard.courier.start(), stop: () => yard.courier.stop() }),
     unlessSafe({ name: "jobs", start: () => yard.timekeeper.start(), stop: () => yard.timekeeper.stop() }),
     { name: "acknowledgements", start: () => {}, stop: () => yard.acknowledger.stop() },
-    { name: "keeper", start: () => yard.keeper.start(), stop: () => yard.keeper.stop() },
-    unlessSafe({ name: "archive", start: () => yard.archivist.start(), stop: () => yard.archivist.stop() }),
+    { name: "upkeep", start: () => yard.upkeep.start({ inSafeMode: !mayWork }), stop: () => yard.upkeep.stop() },
     {
       name: "drain",
       start: () => void yard.models.discover(),
@@ -330,8 +331,8 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
     folder: join(config.home, "mcp"),
     version: packageVersion(),
   });
-  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: { catalogue, harnesses, report: harnessReport, doctor: harnessDoctor }, mask: (text) => makeMask(config.secrets())(text), newestChange: (folder) => changedFiles.newest(folder), projects: (session) => plans.toldTo(session) });
-  const { frontDoor, grove, runner, besideCalls, scheduler, timekeeper, model, outsideTools, allTools } = conversations;
+  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: { catalogue, harnesses, report: harnessReport, doctor: harnessDoctor }, mask: (text) => makeMask(config.secrets())(text), newestChange: (folder) => changedFiles.newest(folder), projects: (session) => plans.toldTo(session), upkeep: new Keeper({ store, files, settings: config, clock, log }).tasks() });
+  const { frontDoor, grove, runner, besideCalls, scheduler, timekeeper, upkeep, model, outsideTools, allTools } = conversations;
   const plans: PlanRunner = new PlanRunner({ store, trees: grove, workspaces: worktrees, merges, settings: config, clock, random, log, refusal: () => frontDoor.refusal });
   const courier = new Courier({ store, settings: config, clock, random, log, ownSecret: () => webhookSecretFrom(config.token()) });
   store.onEvents((events) => {
@@ -347,6 +348,7 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
     workspaces: worktrees,
     merges,
     jobs: timekeeper,
+    upkeep,
     hooks: new Hooks({ sessions: frontDoor, settings: config, clock, environment: (name) => config.environment(name) }),
     models,
     tokens,
@@ -384,10 +386,8 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
       agents: [...agentIds(config.get(agentsList))],
     }),
   });
-  const keeper = new Keeper({ store, files, settings: config, clock, log });
   return {
     ...conversations,
-    keeper,
     telemetry,
     worktrees,
     merges,
@@ -428,10 +428,12 @@ export interface ConversationParts {
   readonly newestChange?: (folder: string) => Promise<FileChange | null>;
   /** The plans of a conversation; none where there is no git. */
   readonly projects?: (session: SessionKey) => Promise<readonly JsonObject[]>;
+  /** Built-in jobs besides the sweep of sessions. */
+  readonly upkeep?: readonly UpkeepTask[];
 }
 
 /** Everything between the doors and the store: nothing of it knows of HTTP, processes or providers. */
-export function wireConversations({ settings, store, clock, log, models, workspace, builtIn, serverTools = () => [], commands, acp, harnesses, mask = (text) => text, newestChange = async () => null, projects = async () => [] }: ConversationParts) {
+export function wireConversations({ settings, store, clock, log, models, workspace, builtIn, serverTools = () => [], commands, acp, harnesses, mask = (text) => text, newestChange = async () => null, projects = async () => [], upkeep: furtherUpkeep = [] }: ConversationParts) {
   const nowMs = (): number => clock.now();
   const hub = new EventHub(store, clock);
   const kick = (): void => scheduler.kick();
@@ -526,8 +528,9 @@ export function wireConversations({ settings, store, clock, log, models, workspa
     for (const turn of turns) void commands.endTurn(turn);
   });
 
+  const upkeep = new Upkeep({ tasks: [archiveTask({ store, settings, clock, log }), ...furtherUpkeep], store, settings, clock, ids: new IdMaker(systemRandom), log });
   const acknowledger = new Acknowledger({ store, settings, clock, log, meanTurnMs: () => scheduler.meanTurnMs.main });
-  return { frontDoor, grove, besideCalls, slashCommands, outsideTools, allTools, runner, scheduler, timekeeper, acknowledger, rules, recoveryRules, rulesKeeper, model, archivist: new Archivist({ store, settings, clock, log }) };
+  return { frontDoor, grove, besideCalls, slashCommands, outsideTools, allTools, runner, scheduler, timekeeper, acknowledger, rules, recoveryRules, rulesKeeper, model, upkeep };
 }
 
 /** Tells of a disk that fills or fails: in the log, to the owner's own session, and to whoever runs the gateway. */

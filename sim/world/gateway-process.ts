@@ -96,7 +96,7 @@ export class GatewayProcess {
     this.#parts.scheduler.start();
     if (this.#hasJobs) await this.#parts.timekeeper.start();
     await this.#courier.start();
-    this.#parts.archivist.start();
+    this.#parts.upkeep.start();
     this.isReady = true;
   }
 
@@ -110,7 +110,7 @@ export class GatewayProcess {
   pause(): void {
     this.isReady = false;
     this.#parts.scheduler.drain();
-    this.#parts.archivist.stop();
+    this.#parts.upkeep.stop();
     this.#parts.acknowledger.stop();
     this.#line.supersede();
     this.clock.pause();
@@ -126,7 +126,7 @@ export class GatewayProcess {
     disarm();
     if (this.#hasJobs) await this.#parts.timekeeper.stop();
     void this.#courier.stop();
-    this.#parts.archivist.stop();
+    this.#parts.upkeep.stop();
     this.#parts.acknowledger.stop();
     this.isReady = false;
     await this.#parts.runner.letGo();

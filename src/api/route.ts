@@ -15,6 +15,7 @@ import type { Backup, StoreFiles } from "../store/store-files.ts";
 import type { LanesView, Store } from "../store/store.ts";
 import type { Hooks } from "../timers/hooks.ts";
 import type { Jobs } from "../timers/jobs.ts";
+import type { Upkeep } from "../timers/upkeep.ts";
 import type { Courier } from "../trees/courier.ts";
 import type { ModelRating } from "../trees/delegation-probes.ts";
 import type { Merges } from "../merges/merges.ts";
@@ -40,6 +41,7 @@ export interface RouteDeps {
   readonly merges?: Merges;
   /** Absent = there are no such routes. */
   readonly jobs?: Jobs;
+  readonly upkeep?: Upkeep;
   readonly hooks?: Pick<Hooks, "call">;
   readonly models: ModelClient;
   readonly courier: Pick<Courier, "resend">;

@@ -507,15 +507,15 @@ export interface ApiJob {
   name: string;
   agent: string;
   schedule: { kind: "at" | "every" | "cron" | "task" | "file"; at?: number; everyMs?: number; expr?: string; tz?: string; label?: string; path?: string; ref?: string };
-  payload: { kind: "systemEvent" | "agentTurn" | "watchdog" | "heartbeat" | "iterate"; [field: string]: unknown };
+  payload: { kind: "systemEvent" | "agentTurn" | "watchdog" | "heartbeat" | "iterate" | "upkeep"; [field: string]: unknown };
   target: string | { session: string } | { label: string };
   misfire: { policy: "skip" | "latest" | "all"; graceMs?: number; max?: number };
   overlap: "skip" | "queue" | "cancel";
   staggerMs: number;
   activeHours: { from: string; to: string; tz: string } | null;
   delivery: { mode: "none" | "notice" | "webhook"; session?: string; url?: string };
-  /** Written in jobs.list, or made by a command, a program or an agent. */
-  origin: "made" | "config";
+  /** Written in jobs.list; made by a command, a program or an agent; or the gateway's own, which can be run and nothing else. */
+  origin: "made" | "config" | "builtin";
   state: "active" | "paused" | "disabled" | "done";
   enabled: boolean;
   why: string | null;
@@ -523,6 +523,8 @@ export interface ApiJob {
   /** When the next run begins: `nextAt` and its stagger. */
   dueAt: number | null;
   lastAt: number | null;
+  /** What a built-in job did last; null for others. */
+  lastResult: string | null;
   failures: number;
   createdAt: number;
 }

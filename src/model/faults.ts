@@ -421,6 +421,11 @@ export const FAULTS = {
     httpStatus: 409,
     text: ({ job }) => `job ${job} is written in jobs.list; change it there, or pause it`,
   }),
+  JOB_BUILT_IN: fault<{ job: string; setting: string | null }>({
+    kind: "caller",
+    httpStatus: 409,
+    text: ({ job, setting }) => `${job} belongs to the gateway and stays as it is; ${setting === null ? "it can be run, and how often it does is fixed" : `the setting ${setting} says how often it runs`}`,
+  }),
   JOBS_FULL: fault<{ jobsMax: number }>({
     kind: "caller",
     httpStatus: 409,

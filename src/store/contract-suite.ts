@@ -6,7 +6,7 @@
  */
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import type { SessionKey, TaskId } from "../base/ids.ts";
+import type { RunId, SessionKey, TaskId } from "../base/ids.ts";
 import type { ScopeBudgets } from "../model/budget.ts";
 import type { AttemptEnd } from "../model/delivery.ts";
 import { NO_USAGE } from "../model/chat.ts";
@@ -14,6 +14,7 @@ import { Fault } from "../model/faults.ts";
 import type { Job, JobSpec, Run, RunRules, Schedule } from "../model/job.ts";
 import { hasEnded, type TaskState } from "../model/task.ts";
 import { ATTEMPTS_WITHOUT_PROGRESS_MAX } from "../model/turn.ts";
+import { UPKEEP_RUNS_MAX, type UpkeepRun } from "../model/upkeep.ts";
 import { approvalContract } from "./contract-of-approvals.ts";
 import { ANN, answered, BOB, calling, fault, MAIN, MEAN, refOf, resulted, StoreBench, taskOf, type OpenedStore } from "./store-bench.test-support.ts";
 import type { SweepPlace } from "./store.ts";
@@ -1463,6 +1464,19 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     assert.deepEqual([await names(task.taskId), (await bench.store.jobRuns({ id: any.id, limit: 10 })).runs.length], [["build"], 1]);
     await bench.store.patchJob({ id: build.id, spec: build.spec, state: "active", why: null, next: null, fingerprint: String(bench.clock.now() + 1) });
     assert.deepEqual(await names(null), [], "it began to wait afterwards");
+  });
+
+  promise("what built-in jobs did is kept once, the newest first, a thousand of each, and forgotten with the history of jobs", async (bench) => {
+    const run = (task: string, n: number): UpkeepRun => ({ id: `run_${task}_${n}` as RunId, task, source: null, startedAt: n, endedAt: n + 1, result: `did ${n}`, fault: null });
+    await bench.store.noteUpkeep(run("yard:other", 7));
+    for (let n = 1; n <= UPKEEP_RUNS_MAX + 5; n++) await bench.store.noteUpkeep(run("yard:sweep", n));
+    await bench.store.noteUpkeep(run("yard:sweep", UPKEEP_RUNS_MAX + 5));
+    const first = await bench.store.upkeepRuns({ task: "yard:sweep", limit: UPKEEP_RUNS_MAX - 1 });
+    assert.deepEqual(first.runs[0], run("yard:sweep", UPKEEP_RUNS_MAX + 5));
+    const second = await bench.store.upkeepRuns({ task: "yard:sweep", after: first.next!, limit: 10 });
+    assert.deepEqual([second.runs.map(({ startedAt }) => startedAt), second.next], [[6], null]);
+    await bench.store.forgetRuns({ completedBefore: 1_000_000, limit: 10_000 });
+    for (const task of ["yard:sweep", "yard:other"]) assert.deepEqual((await bench.store.upkeepRuns({ task, limit: 10 })).runs, []);
   });
 
   promise("removing a job stops what it runs and takes its sessions along", async (bench) => {

@@ -1,19 +1,20 @@
 /**
  * Keeps the store's file in order: backups when they are due, and passes that remove what is old.
  *
- * Always true: one backup and one pass at a time; a pass is many small steps with a pause after each,
- * so that what people wait for comes first; a failure is logged and tried again later.
+ * Always true: a pass is many small steps with a pause after each, so that what people wait for comes
+ * first. When they run, and what becomes of failures, is decided where all upkeep is (`timers/upkeep.ts`).
  */
 import { sleep, type Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { Settings } from "../base/setting.ts";
+import type { UpkeepTask } from "../model/upkeep.ts";
 import { backupEveryHours, backupKeep, eventsDays, fileMegabytes, messageIdsDays, resultsDays, transcriptsDays } from "./settings.ts";
 import type { StoreFiles } from "./store-files.ts";
 import type { Keep, Store, SweepPlace, Swept } from "./store.ts";
 
 const FIRST_LOOK_MS = 60_000;
-/** Between two passes, and before a backup that failed is tried again. */
-const LOOK_EVERY_MS = 600_000;
+/** Between two passes. */
+const PASS_EVERY_MS = 600_000;
 /** Rows that a step looks at: under 5 ms of the store's thread. */
 export const STEP_ROWS_MAX = 100;
 /** Between two steps: the store's thread is free for most of the time. */
@@ -36,64 +37,74 @@ export interface KeeperDeps {
 
 export class Keeper {
   readonly #deps: KeeperDeps;
-  readonly #over = new AbortController();
-  #disarm: () => void = () => {};
   #pressure = 0;
 
   constructor(deps: KeeperDeps) {
     this.#deps = deps;
   }
 
-  start(): void {
-    this.#arm(FIRST_LOOK_MS);
+  tasks(): readonly UpkeepTask[] {
+    const { settings } = this.#deps;
+    return [
+      {
+        name: "yard:backup",
+        about: "makes a backup of the database when the newest one is older than that",
+        setting: backupEveryHours.key,
+        inSafeMode: true,
+        firstMs: FIRST_LOOK_MS,
+        everyMs: () => settings.get(backupEveryHours) * HOUR_MS,
+        dueAt: () => this.#backupDueAt(),
+        run: () => this.#backUp(),
+      },
+      {
+        name: "yard:retention",
+        about: "removes what is older than the days of store.retention.*, and more while the file is too large",
+        setting: null,
+        inSafeMode: true,
+        firstMs: FIRST_LOOK_MS,
+        everyMs: () => PASS_EVERY_MS,
+        run: (signal) => this.retain(signal),
+      },
+    ];
   }
 
-  stop(): void {
-    this.#over.abort();
-    this.#disarm();
-  }
-
-  #arm(delayMs: number): void {
-    if (!this.#over.signal.aborted) this.#disarm = this.#deps.clock.after(delayMs, () => void this.look().finally(() => this.#arm(LOOK_EVERY_MS)));
-  }
-
-  /** Does what is due now. */
-  async look(): Promise<void> {
-    const { log } = this.#deps;
-    await this.#backUp().catch((cause: unknown) => log.error("backup.failed", { cause }));
-    await this.#sweep().catch((cause: unknown) => {
-      if (!this.#over.signal.aborted) log.warn("retention.failed", { cause });
-    });
-  }
-
-  async #backUp(): Promise<void> {
-    const { files, settings, clock, log } = this.#deps;
-    const everyMs = settings.get(backupEveryHours) * HOUR_MS;
-    if (everyMs === 0) return;
+  async #backupDueAt(): Promise<number> {
+    const { files, settings, clock } = this.#deps;
     const [newest] = await files.backups();
     // One from the future was made before the clock was set back; it counts as old.
-    if (newest !== undefined && newest.at <= clock.now() && clock.now() - newest.at < everyMs) return;
-    const { name, bytes } = await files.backup({ keep: settings.get(backupKeep) });
-    log.info("backup.made", { name, bytes });
+    return newest === undefined || newest.at > clock.now() ? clock.now() : newest.at + settings.get(backupEveryHours) * HOUR_MS;
   }
 
-  /** Passes over the tables until the size is good, or nothing more may go. */
-  async #sweep(): Promise<void> {
+  async #backUp(): Promise<string> {
+    const { files, settings, log } = this.#deps;
+    const { name, bytes } = await files.backup({ keep: settings.get(backupKeep) });
+    log.info("backup.made", { name, bytes });
+    return `${name}, ${bytes} bytes`;
+  }
+
+  /** Passes over the tables until the size is good, or nothing more may go. @returns what was removed, or null. */
+  async retain(signal: AbortSignal): Promise<string | null> {
     const { settings, log } = this.#deps;
+    let total = 0;
+    const done = (): string | null => (total === 0 ? null : `${total} rows removed`);
     for (;;) {
-      const { removed, usedBytes } = await this.#pass();
+      const { removed, usedBytes } = await this.#pass(signal);
+      total += removed;
       const bytesMax = settings.get(fileMegabytes) * MEGABYTE;
       if (removed > 0) log.info("retention.removed", { rows: removed, usedBytes, bytesMax, pressure: this.#pressure });
       if (usedBytes <= bytesMax) {
         if (usedBytes < bytesMax * RELAXED_BELOW && this.#pressure > 0) this.#pressure--;
-        return;
+        return done();
       }
-      if (this.#pressure === PRESSURE_MAX) return log.warn("retention.over-size", { usedBytes, bytesMax });
+      if (this.#pressure === PRESSURE_MAX) {
+        log.warn("retention.over-size", { usedBytes, bytesMax });
+        return done();
+      }
       this.#pressure++;
     }
   }
 
-  async #pass(): Promise<{ removed: number; usedBytes: number }> {
+  async #pass(signal: AbortSignal): Promise<{ removed: number; usedBytes: number }> {
     const { store, clock } = this.#deps;
     const keep = this.#keep();
     let removed = 0;
@@ -103,7 +114,7 @@ export class Keeper {
       removed += swept.removed;
       place = swept.next;
       if (place === null) return { removed, usedBytes: swept.usedBytes };
-      await sleep(clock, STEP_PAUSE_MS, this.#over.signal);
+      await sleep(clock, STEP_PAUSE_MS, signal);
     }
   }
 

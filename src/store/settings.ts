@@ -9,7 +9,7 @@ export const backupEveryHours: Setting<number> = {
   fallback: 24,
   ...wholeNumber({ min: 0, max: 8_760 }),
   takesEffect: "at once",
-  doc: "Hours between two backups of the database, made while the gateway works, in `backups/` in the state directory. 0 = only when you ask with `yard backup`.",
+  doc: "Hours between two backups of the database, made while the gateway works, in `backups/` in the state directory. 0 = only when you ask with `yard backup` or `yard jobs run yard:backup`.",
 };
 
 export const backupKeep: Setting<number> = {

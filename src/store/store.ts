@@ -37,6 +37,7 @@ import type { Parking } from "../model/parking.ts";
 import type { PlanChange, PlanRun, PlanState, PlanTaskChange, PlanTaskRun, PlanTaskState } from "../model/plan-run.ts";
 import type { SessionKind } from "../model/session.ts";
 import type { Attempt, FileChange } from "../model/supervision.ts";
+import type { UpkeepRun } from "../model/upkeep.ts";
 import type { NewSpawn, SpawnLimits, Task, TaskKind, TaskState } from "../model/task.ts";
 import type { Entry, StartedTurn, StepWrite, Track, TurnAt, TurnEnd, TurnRef } from "../model/turn.ts";
 import type { TracedTask, TracedTurn } from "../model/trace.ts";
@@ -749,7 +750,12 @@ export interface StoreVerbs {
   settleRuns(input: { ids: readonly RunId[]; rules: RunRules }): readonly OpenRun[];
   openRuns(): readonly OpenRun[];
   jobRuns(query: { id: JobId; after?: number; limit: number }): { readonly runs: readonly Run[]; readonly next: number | null };
+  /** Forgets runs of jobs, and of built-in ones, that are older. @returns how many of the former. */
   forgetRuns(input: { completedBefore: number; limit: number }): number;
+  /** Keeps what a built-in job did; the same run again changes nothing. */
+  noteUpkeep(run: UpkeepRun): void;
+  /** The newest first. */
+  upkeepRuns(query: { task: string; after?: number; limit: number }): { readonly runs: readonly UpkeepRun[]; readonly next: number | null };
   /** Gives it the lowest free ports. @throws {Fault} WORKSPACE_LIMIT. */
   addWorkspace(input: { workspace: Omit<Workspace, "portFirst">; liveMax: number; portBase: number }): Workspace;
   /** Null: it is in none of the states `from`; nothing changed. One that comes back gets ports anew, and needs the limits. */

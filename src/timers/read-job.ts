@@ -14,6 +14,7 @@ import { nearest } from "../base/nearest.ts";
 import { Fault } from "../model/faults.ts";
 import { EVERY_MIN_MS, JOB_NAME_LENGTH_MAX, OVERLAPS, WATCHDOG_ACTIONS, type ActiveHours, type JobSpec, type Misfire, type Payload, type RunTarget, type Schedule, type WatchTarget } from "../model/job.ts";
 import { MESSAGE_BYTES_MAX } from "../model/message.ts";
+import { BUILT_IN_PREFIX } from "../model/upkeep.ts";
 import { DEFAULT_AGENT, isName, mainSession, parseSessionKey } from "../model/session.ts";
 import { checkedUrl } from "../tools/checked-address.ts";
 import type { Calendar } from "./calendar.ts";
@@ -49,6 +50,7 @@ const FIELDS = ["name", "agent", "schedule", "payload", "target", "misfire", "ov
 export function readJob(value: unknown, options: ReadJobOptions): JobSpec {
   const job = fields(value, "job", FIELDS);
   const name = job["name"] === undefined ? options.fallbackName : textIn(job["name"], "name", JOB_NAME_LENGTH_MAX);
+  if (name.startsWith(BUILT_IN_PREFIX)) throw bad("name", `may not begin with ${BUILT_IN_PREFIX}, which is for built-in jobs`);
   const agent = job["agent"] === undefined ? (options.agent ?? DEFAULT_AGENT) : textIn(job["agent"], "agent", 100);
   if (!isName(agent)) throw bad("agent", "may hold letters, digits and . _ @ + - only");
   const schedule = readSchedule(job["schedule"], options);

@@ -1,10 +1,11 @@
 /**
- * Sweeps the sessions, again and again: those of children are put away some time after they ended, and
- * people's that nobody uses; those that were spawned to be deleted are removed. Listings stay readable.
+ * Sweeps the sessions: those of children are put away some time after they ended, and people's that
+ * nobody uses; those that were spawned to be deleted are removed. Listings stay readable.
  */
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { Settings } from "../base/setting.ts";
+import type { UpkeepTask } from "../model/upkeep.ts";
 import type { Store } from "../store/store.ts";
 import { archiveAfterMinutes, archiveUnusedDays, sweepMinutes } from "./settings.ts";
 
@@ -20,50 +21,30 @@ export interface ArchivistDeps {
   readonly log: Log;
 }
 
-export class Archivist {
-  readonly #deps: ArchivistDeps;
-  #disarm: () => void = () => {};
-  #stopped = true;
-
-  constructor(deps: ArchivistDeps) {
-    this.#deps = deps;
-  }
-
-  start(): void {
-    this.#stopped = false;
-    this.#arm();
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    this.#disarm();
-  }
-
-  #arm(): void {
-    const { clock, settings } = this.#deps;
-    if (!this.#stopped) this.#disarm = clock.after(settings.get(sweepMinutes) * MINUTE_MS, () => void this.#sweep());
-  }
-
-  async #sweep(): Promise<void> {
-    const { store, settings, clock, log } = this.#deps;
-    const since = (setting: number, unitMs: number): number | null => (setting === 0 ? null : clock.now() - setting * unitMs);
-    try {
-      const removed = await this.#all(() => store.removeSpent({ limit: AT_ONCE_MAX }));
+export function archiveTask({ store, settings, clock, log }: ArchivistDeps): UpkeepTask {
+  return {
+    name: "yard:archive",
+    about: "puts away the sessions of children that have ended and those that nobody uses, and removes those that were spawned to be deleted",
+    setting: sweepMinutes.key,
+    inSafeMode: false,
+    everyMs: () => settings.get(sweepMinutes) * MINUTE_MS,
+    async run(signal) {
+      const since = (setting: number, unitMs: number): number | null => (setting === 0 ? null : clock.now() - setting * unitMs);
+      const removed = await untilFew(() => store.removeSpent({ limit: AT_ONCE_MAX }), signal);
       const idle = { childrenEndedBefore: since(settings.get(archiveAfterMinutes), MINUTE_MS), unusedSince: since(settings.get(archiveUnusedDays), DAY_MS), limit: AT_ONCE_MAX };
-      const archived = await this.#all(() => store.archiveIdle(idle));
-      if (removed + archived > 0) log.info("sessions.swept", { removed, archived });
-    } catch (cause) {
-      log.warn("archive.failed", { cause });
-    }
-    this.#arm();
-  }
+      const archived = await untilFew(() => store.archiveIdle(idle), signal);
+      if (removed + archived === 0) return null;
+      log.info("sessions.swept", { removed, archived });
+      return `${archived} sessions archived, ${removed} removed`;
+    },
+  };
+}
 
-  /** Until there is nothing more, one transaction at a time. */
-  async #all(some: () => Promise<number>): Promise<number> {
-    for (let total = 0; ; ) {
-      const done = await some();
-      total += done;
-      if (done < AT_ONCE_MAX || this.#stopped) return total;
-    }
+/** Until there is nothing more, one transaction at a time. */
+async function untilFew(some: () => Promise<number>, signal: AbortSignal): Promise<number> {
+  for (let total = 0; ; ) {
+    const done = await some();
+    total += done;
+    if (done < AT_ONCE_MAX || signal.aborted) return total;
   }
 }

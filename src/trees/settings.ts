@@ -158,9 +158,9 @@ export const sweepMinutes: Setting<number> = {
   key: "sessions.sweepMinutes",
   unit: "minutes",
   fallback: 1,
-  ...wholeNumber({ min: 1, max: 1440 }),
+  ...wholeNumber({ min: 0, max: 1440 }),
   takesEffect: "at once",
-  doc: "How often the gateway looks for sessions that are to be put away or removed.",
+  doc: "How often the gateway looks for sessions that are to be put away or removed (the built-in job yard:archive). 0 = only when you ask with `yard jobs run yard:archive`.",
 };
 
 export const archiveUnusedDays: Setting<number> = {

@@ -28,6 +28,8 @@ function folder(t: TestContext): string {
 }
 
 const add = (gateway: Gateway, job: unknown): Promise<ApiJob> => gateway.api("POST", "/api/jobs", job);
+/** The jobs besides those that are built in. */
+const ownJobs = async (gateway: Gateway): Promise<ApiJob[]> => (await gateway.api<JobList>("GET", "/api/jobs")).jobs.filter(({ origin }) => origin !== "builtin");
 const later = { kind: "every", everyMs: HOUR_MS };
 const turn = (message: string) => ({ kind: "agentTurn", message });
 
@@ -60,7 +62,52 @@ test("a job in the shape of the guides runs at its moment in a session of its ow
   assert.deepEqual([paused.state, paused.nextAt], ["paused", null]);
   assert.ok((await notices(gateway)).includes("agent-auth-iteration: shipped"));
   await gateway.api("DELETE", "/api/jobs/agent-auth-iteration");
-  assert.deepEqual((await gateway.api<JobList>("GET", "/api/jobs")).jobs, []);
+  assert.deepEqual(await ownJobs(gateway), []);
+});
+
+test("what the gateway does for itself is shown as built-in jobs: their last and next run, run by hand with its result kept, and nobody can remove or bend them", async (t) => {
+  const gateway = await setup(t, { "agents.defaults.subagents.archiveAfterMinutes": 0, "sessions.sweepMinutes": 60 });
+  await add(gateway, { name: "brief", schedule: later, payload: turn("! say hello") });
+  const listed = async (): Promise<ApiJob[]> => (await gateway.api<JobList>("GET", "/api/jobs")).jobs;
+  const jobs = await listed();
+  assert.deepEqual(jobs.map(({ name, origin, state }) => [name, origin, state]), [["brief", "made", "active"], ["yard:archive", "builtin", "active"], ["yard:backup", "builtin", "active"], ["yard:retention", "builtin", "active"]]);
+  const sweep = jobs[1]!;
+  assert.deepEqual([sweep.schedule, sweep.payload["setting"], sweep.lastAt, sweep.lastResult], [{ kind: "every", everyMs: HOUR_MS }, "sessions.sweepMinutes", null, null]);
+  assert.ok(sweep.nextAt! > Date.now() && sweep.nextAt! <= Date.now() + HOUR_MS);
+
+  const { taskId, childSessionKey } = await gateway.api<SpawnAccepted>("POST", "/api/spawns", { task: "! say done", cleanup: "delete", wait: true });
+  assert.equal((await gateway.api<ApiTask>("GET", `/api/tasks/${taskId}`)).state, "succeeded");
+  const run = await gateway.api<ApiJobRun>("POST", "/api/jobs/yard:archive/run");
+  assert.deepEqual([run.state, run.source, run.result], ["ran", "manual", "0 sessions archived, 1 removed"]);
+  assert.equal((await gateway.call("GET", `/api/sessions/${encodeURIComponent(childSessionKey)}`)).status, 404);
+  assert.equal((await gateway.api<ApiJobRun>("POST", "/api/jobs/yard:archive/run")).result, "nothing to do");
+  await gateway.kill9();
+  await gateway.start();
+  const { runs } = await gateway.api<JobRunList>("GET", "/api/jobs/yard:archive/runs");
+  assert.deepEqual(runs.map(({ runId, result }) => [runId === run.runId, result]), [[false, "nothing to do"], [true, "0 sessions archived, 1 removed"]]);
+  assert.equal((await listed())[1]!.lastResult, "nothing to do", "after a restart too");
+
+  for (const [method, body] of [["DELETE", undefined], ["PATCH", { enabled: false }]] as const) {
+    const { status, body: refused } = await gateway.call(method, "/api/jobs/yard:archive", body);
+    assert.deepEqual([status, refused.code, /sessions\.sweepMinutes/.test(refused.message)], [409, "JOB_BUILT_IN", true]);
+  }
+  const taken = await gateway.call("POST", "/api/jobs", { name: "yard:mine", schedule: later, payload: turn("x") });
+  assert.deepEqual([taken.status, taken.body.code], [400, "BAD_REQUEST"]);
+  await gateway.api("PATCH", "/api/config", { "sessions.sweepMinutes": 0 });
+  assert.deepEqual((await listed()).filter(({ state }) => state === "disabled").map(({ name, why }) => [name, why]), [["yard:archive", "sessions.sweepMinutes is 0"]]);
+  const pages: string[] = [];
+  for (let after = ""; ; ) {
+    const page = await gateway.api<JobList>("GET", `/api/jobs?limit=1${after === "" ? "" : `&after=${encodeURIComponent(after)}`}`);
+    pages.push(...page.jobs.map(({ name }) => name));
+    if (page.next === undefined) break;
+    after = page.next;
+  }
+  assert.deepEqual(pages, jobs.map(({ name }) => name));
+  const { out } = await yard(gateway, "jobs", "list");
+  assert.match(out, /yard:archive +disabled +- +by hand +built in +sessions\.sweepMinutes is 0/);
+  assert.match(out, /yard:retention +active +\S+ +every 10m +built in/);
+  const backup = await yard(gateway, "jobs", "run", "yard:backup");
+  assert.match(backup.out, /^run_\w+ ran: \S+, \d+ bytes$/m);
 });
 
 test("a moment that passed while the gateway was killed is run once after the start, and nothing is run twice", async (t) => {
@@ -275,13 +322,13 @@ test("a job whose errors do not pass is switched off, and the person is told", a
 test("jobs of the configuration are made, changed and removed with it, and only paused by hand", async (t) => {
   const job = { name: "brief", schedule: { kind: "cron", expr: "0 7 * * 1-5", tz: "Europe/Vienna" }, payload: turn("brief me") };
   const gateway = await setup(t, { "jobs.list": [job] });
-  const [made] = (await gateway.api<JobList>("GET", "/api/jobs")).jobs;
+  const [made] = await ownJobs(gateway);
   assert.deepEqual([made!.name, made!.origin, new Date(made!.nextAt!).getUTCMinutes()], ["brief", "config", 0]);
   const refused = await gateway.call("DELETE", "/api/jobs/brief");
   assert.deepEqual([refused.status, refused.body.code], [409, "JOB_FROM_CONFIG"]);
   assert.equal((await gateway.api<ApiJob>("PATCH", "/api/jobs/brief", { enabled: false })).state, "paused");
   await gateway.api("PATCH", "/api/config", { "jobs.list": [] });
-  while ((await gateway.api<JobList>("GET", "/api/jobs")).jobs.length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  while ((await ownJobs(gateway)).length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
 });
 
 test("an agent sets itself a job by its tool, but a child cannot", async (t) => {
@@ -305,7 +352,7 @@ test("a bad job is refused with the place and the remedy, and nothing is made", 
   assert.match(listed.body.message, /brief: .*schedule\.at: must be a date with its zone here/);
   assert.match(await problem({ schedule: later, payload: { kind: "agentTurn", mesage: "x" } }), /did you mean message/);
   assert.equal((await gateway.call("GET", "/api/jobs/none")).body.code, "JOB_NOT_FOUND");
-  assert.deepEqual((await gateway.api<JobList>("GET", "/api/jobs")).jobs, []);
+  assert.deepEqual(await ownJobs(gateway), []);
 });
 
 test("a webhook is let in by its own secret only, becomes one message however often it is sent, and is bounded", async (t) => {

@@ -121,7 +121,10 @@ test("a person sees in the page when a job comes next, runs it now, reads what b
   page.on("pageerror", (error) => problems.push(error.message));
   await logIn(page, gateway.url, gateway.token);
   await page.getByTestId("jobs-open").click();
-  const job = page.getByTestId("job");
+  const builtIn = page.getByTestId("job").filter({ hasText: "yard:retention" });
+  await builtIn.filter({ hasText: "every 10 min" }).waitFor({ timeout: WAIT_MS });
+  assert.equal(await builtIn.getByRole("button", { name: "Pause" }).count(), 0, "what belongs to the gateway can be run only");
+  const job = page.getByTestId("job").filter({ hasText: "brief" });
   await job.filter({ hasText: "every 1 h" }).waitFor({ timeout: WAIT_MS });
   await job.getByRole("button", { name: "brief" }).click();
   await job.getByRole("button", { name: "Run now" }).click();

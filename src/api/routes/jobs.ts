@@ -1,8 +1,11 @@
 /** Jobs: what is due when, what ran, run now, pause. */
 import { isJsonObject } from "../../base/json.ts";
+import { Fault } from "../../model/faults.ts";
 import { JOB_STATES, type Job, type Run } from "../../model/job.ts";
+import type { UpkeepRun } from "../../model/upkeep.ts";
 import { written } from "../../timers/timekeeper.ts";
 import type { Jobs } from "../../timers/jobs.ts";
+import type { Upkeep, UpkeepView } from "../../timers/upkeep.ts";
 import { bad, choices, count, may, must, word, yesNo, type Fields, type Reader } from "../read-body.ts";
 import { accepted, ok, route, TEXT_BODY_BYTES_MAX, type Route, type RouteDeps } from "../route.ts";
 import { toApiFault } from "../shapes.ts";
@@ -42,7 +45,7 @@ const jobFields = {
 const SCHEDULE = '{kind: "at", at}, {kind: "every", everyMs}, {kind: "cron", expr, tz?}, {kind: "task", label?} or {kind: "file", path, ref?}.';
 const PAYLOAD = "{kind: systemEvent, text}, {kind: agentTurn, message, model?}, {kind: watchdog, task | label | session, action?}, {kind: heartbeat} or {kind: iterate, folder, plan?}.";
 
-export function jobRoutes({ jobs }: RouteDeps): readonly Route[] {
+export function jobRoutes({ jobs, upkeep }: RouteDeps): readonly Route[] {
   if (jobs === undefined) return [];
   return [
     route({
@@ -54,7 +57,11 @@ export function jobRoutes({ jobs }: RouteDeps): readonly Route[] {
       query: { ...pageFields, state: may(choices(JOB_STATES), "Only jobs in one of these states.") },
       async run({ limit, after, state }) {
         const page = await jobs.list({ ...present({ after, states: state }), limit });
-        return ok({ jobs: page.jobs.map(toApiJob), ...(page.next === null ? {} : { next: page.next }) });
+        const builtIn = ((await upkeep?.list()) ?? []).map(toBuiltInJob).filter((job) => job.name > (after ?? "") && (state?.includes(job.state) ?? true));
+        const sorted = [...page.jobs.map(toApiJob), ...builtIn].sort((a, b) => (a.name < b.name ? -1 : 1));
+        const hasMore = page.next !== null || sorted.length > limit;
+        const shown = sorted.slice(0, limit);
+        return ok({ jobs: shown, ...(hasMore ? { next: shown.at(-1)!.name } : {}) });
       },
     }),
     route({
@@ -85,7 +92,7 @@ export function jobRoutes({ jobs }: RouteDeps): readonly Route[] {
       doc: "One job.",
       answer: "ApiJob",
       inPath: jobInPath,
-      run: async ({ jobId }) => ok(toApiJob(await jobs.get(jobId))),
+      run: async ({ jobId }) => ok(upkeep?.has(jobId) ? toBuiltInJob(await upkeep.view(jobId)) : toApiJob(await jobs.get(jobId))),
     }),
     route({
       method: "PATCH",
@@ -96,7 +103,10 @@ export function jobRoutes({ jobs }: RouteDeps): readonly Route[] {
       inPath: jobInPath,
       bodyBytesMax: TEXT_BODY_BYTES_MAX,
       body: { ...jobFields, schedule: part(SCHEDULE, false), payload: part(PAYLOAD, false) },
-      run: async ({ jobId, ...change }) => ok(toApiJob(await jobs.change(jobId, present(change)))),
+      async run({ jobId, ...change }) {
+        await refuseBuiltIn(upkeep, jobId);
+        return ok(toApiJob(await jobs.change(jobId, present(change))));
+      },
     }),
     route({
       method: "DELETE",
@@ -105,7 +115,10 @@ export function jobRoutes({ jobs }: RouteDeps): readonly Route[] {
       doc: "Stops what a job runs, and removes it with its history.",
       answer: "ApiJob",
       inPath: jobInPath,
-      run: async ({ jobId }) => ok(toApiJob(await jobs.remove(jobId))),
+      async run({ jobId }) {
+        await refuseBuiltIn(upkeep, jobId);
+        return ok(toApiJob(await jobs.remove(jobId)));
+      },
     }),
     route({
       method: "POST",
@@ -114,7 +127,7 @@ export function jobRoutes({ jobs }: RouteDeps): readonly Route[] {
       doc: "Runs a job now, besides its schedule.",
       answer: "ApiJobRun",
       inPath: jobInPath,
-      run: async ({ jobId }) => accepted(toApiRun(await jobs.run(jobId))),
+      run: async ({ jobId }) => accepted(upkeep?.has(jobId) ? toBuiltInRun(await upkeep.run(jobId)) : toApiRun(await jobs.run(jobId))),
     }),
     route({
       method: "GET",
@@ -124,20 +137,48 @@ export function jobRoutes({ jobs }: RouteDeps): readonly Route[] {
       answer: "JobRunList",
       inPath: jobInPath,
       query: pageFields,
-      run: async ({ jobId, limit, after }) => ok(await runsOf(jobs, jobId, limit, after)),
+      run: async ({ jobId, limit, after }) => ok(await runsOf(jobs, upkeep, jobId, limit, after)),
     }),
   ];
 }
 
-async function runsOf(jobs: Jobs, jobId: string, limit: number, after: string | undefined): Promise<{ runs: ApiJobRun[]; next?: string }> {
+async function runsOf(jobs: Jobs, upkeep: Upkeep | undefined, jobId: string, limit: number, after: string | undefined): Promise<{ runs: ApiJobRun[]; next?: string }> {
   if (after !== undefined && !/^\d{1,16}$/.test(after)) throw bad("after", "is not a `next` value of this listing");
-  const page = await jobs.runs(jobId, { ...(after === undefined ? {} : { after: Number(after) }), limit });
+  const query = { ...(after === undefined ? {} : { after: Number(after) }), limit };
+  if (upkeep?.has(jobId)) {
+    const kept = await upkeep.runs(jobId, query);
+    return { runs: kept.runs.map(toBuiltInRun), ...(kept.next === null ? {} : { next: String(kept.next) }) };
+  }
+  const page = await jobs.runs(jobId, query);
   return { runs: page.runs.map(toApiRun), ...(page.next === null ? {} : { next: String(page.next) }) };
+}
+
+async function refuseBuiltIn(upkeep: Upkeep | undefined, jobId: string): Promise<void> {
+  if (upkeep?.has(jobId)) throw new Fault("JOB_BUILT_IN", { job: jobId, setting: (await upkeep.view(jobId)).task.setting });
+}
+
+function toBuiltInJob({ task, state, why, nextAt, last, failures, since }: UpkeepView): ApiJob {
+  return {
+    jobId: task.name, name: task.name, agent: "", schedule: { kind: "every", everyMs: task.everyMs() }, payload: { kind: "upkeep", about: task.about, setting: task.setting }, target: "gateway", misfire: { policy: "skip" }, overlap: "skip",
+    staggerMs: 0, activeHours: null, delivery: { mode: "none" }, origin: "builtin", state, enabled: state === "active", why, nextAt, dueAt: nextAt, lastAt: last?.startedAt ?? null, lastResult: last === null ? null : saidOf(last), failures, createdAt: since,
+  };
+}
+
+function saidOf({ endedAt, result, fault }: UpkeepRun): string {
+  return endedAt === null ? "at work" : (fault?.message ?? result ?? "nothing to do");
+}
+
+function toBuiltInRun(run: UpkeepRun): ApiJobRun {
+  const { id, task, source, startedAt, endedAt, fault } = run;
+  return {
+    runId: id, jobId: task, scheduledFor: startedAt, source, until: startedAt, state: endedAt === null ? "running" : fault === null ? "ran" : "failed", reason: fault?.message ?? null, attempt: 1, retryAt: null, session: null, messageId: null, firedAt: startedAt,
+    startedAt, endedAt, completedAt: endedAt, durationMs: endedAt === null ? null : endedAt - startedAt, spawned: 0, shipped: 0, result: endedAt === null || fault !== null ? null : saidOf(run), fault: fault === null ? null : toApiFault(fault),
+  };
 }
 
 function toApiJob(job: Job): ApiJob {
   return {
-    jobId: job.id, ...written(job.spec), delivery: shown(job.spec.delivery), origin: job.origin, state: job.state, enabled: job.state === "active", why: job.why, nextAt: job.nextFor, dueAt: job.dueAt, lastAt: job.lastFor,
+    jobId: job.id, ...written(job.spec), delivery: shown(job.spec.delivery), origin: job.origin, state: job.state, enabled: job.state === "active", why: job.why, nextAt: job.nextFor, dueAt: job.dueAt, lastAt: job.lastFor, lastResult: null,
     failures: job.failures, createdAt: job.createdAt,
   };
 }

@@ -90,14 +90,28 @@ export function register(parent: Command, cli: Cli): void {
     .action(async ({ json, ...query }: ListOptions & { state?: string }) => {
       const answer = await (await cli.connect()).get<JobList>("/api/jobs", query);
       if (json) return sayJson(cli.terminal, answer);
-      const rows = answer.jobs.map((job) => [job.name, job.state, job.nextAt === null ? "-" : moment(job.nextAt), scheduleText(job), job.payload.kind, job.why ?? ""]);
-      sayTable(cli.terminal, ["job", "state", "next", "when", "what", "why"], rows, "no jobs");
+      const rows = answer.jobs.map((job) => [job.name, job.state, job.nextAt === null ? "-" : moment(job.nextAt), scheduleText(job), job.origin === "builtin" ? "built in" : job.payload.kind, job.why ?? lastText(job, cli.clock.now())]);
+      sayTable(cli.terminal, ["job", "state", "next", "when", "what", "about"], rows, "no jobs");
       sayNext(cli.terminal, answer.next);
     });
 
   withId("show", "show one").action(async (id: string, { json }: { json?: boolean }) => {
     const job = await (await cli.connect()).get<ApiJob>(pathOf(id));
     if (json) return sayJson(cli.terminal, job);
+    if (job.origin === "builtin") {
+      return sayFields(cli.terminal, [
+        ["name", job.name],
+        ["state", job.state],
+        ["why", job.why],
+        ["what", String(job.payload["about"])],
+        ["when", scheduleText(job)],
+        ["set by", job.payload["setting"] === null ? null : String(job.payload["setting"])],
+        ["next", job.nextAt === null ? null : moment(job.nextAt)],
+        ["last", job.lastAt === null ? null : moment(job.lastAt)],
+        ["last result", job.lastResult],
+        ["failures", job.failures],
+      ]);
+    }
     sayFields(cli.terminal, [
       ["job", job.jobId],
       ["name", job.name],
@@ -122,7 +136,10 @@ export function register(parent: Command, cli: Cli): void {
   withId("run", "run it now, besides its schedule").action(async (id: string, { json }: { json?: boolean }) => {
     const run = await (await cli.connect()).post<ApiJobRun>(`${pathOf(id)}/run`);
     if (json) sayJson(cli.terminal, run);
-    else say(cli.terminal, plain(`${run.runId} ${run.state}${run.reason === null ? "" : `: ${run.reason}`}${run.session === null ? "" : ` in ${run.session}`}`));
+    else {
+      const came = run.reason ?? run.result;
+      say(cli.terminal, plain(`${run.runId} ${run.state}${came === null ? "" : `: ${came}`}${run.session === null ? "" : ` in ${run.session}`}`));
+    }
   });
 
   asListing(jobs.command("runs").description("what became of its moments, the newest first").argument("<job>", "its name or id")).action(async (id: string, { json, ...query }: ListOptions) => {
@@ -253,6 +270,7 @@ function scheduleText({ schedule }: ApiJob): string {
     case "at":
       return `at ${moment(schedule.at!)}`;
     case "every":
+      if (schedule.everyMs === 0) return "by hand";
       return `every ${duration(schedule.everyMs!)}`;
     case "cron":
       return `${schedule.expr} ${schedule.tz}`;
@@ -261,6 +279,11 @@ function scheduleText({ schedule }: ApiJob): string {
     case "file":
       return `when ${schedule.ref ?? schedule.path} changes`;
   }
+}
+
+/** What a built-in job did last, and how long ago. */
+function lastText({ lastAt, lastResult }: ApiJob, now: number): string {
+  return lastAt === null || lastResult === null ? "" : `${duration(Math.max(0, now - lastAt))} ago: ${lastResult}`;
 }
 
 function deliveryText({ delivery }: ApiJob): string {

@@ -550,6 +550,7 @@ export function forgetRuns(k: Kernel, { completedBefore, limit }: { completedBef
     if (session !== null && isIsolated(jobId, session)) deleteSession(k, { key: session, by: "its age" });
     k.run("DELETE FROM occurrence WHERE id = ?", id);
   }
+  k.run("DELETE FROM upkeep_run WHERE id IN (SELECT id FROM upkeep_run WHERE ended_at < ? LIMIT ?)", completedBefore, limit);
   return rows.length;
 }
 

@@ -129,7 +129,7 @@ function withKeeper(t: TestContext, megabytes: number) {
       },
     });
     let isOver = false;
-    const looked = keeper.look().then(() => (isOver = true));
+    const looked = keeper.retain(new AbortController().signal).then(() => (isOver = true));
     while (!isOver) {
       await new Promise((resolve) => setImmediate(resolve));
       bench.clock.advance(25);

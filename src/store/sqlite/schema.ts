@@ -19,6 +19,7 @@ import { JOBS } from "./migrations/jobs.ts";
 import { PLANS } from "./migrations/plans.ts";
 import { RETENTION } from "./migrations/retention.ts";
 import { TREES } from "./migrations/trees.ts";
+import { UPKEEP } from "./migrations/upkeep.ts";
 import { WORKSPACES } from "./migrations/workspaces.ts";
 
 const FIRST = `
@@ -273,7 +274,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES, HARNESS_SESSIONS, WORKSPACES, APPROVALS, PLANS, HEARTBEATS, JOB_DELIVERIES];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES, HARNESS_SESSIONS, WORKSPACES, APPROVALS, PLANS, HEARTBEATS, JOB_DELIVERIES, UPKEEP];
 
 /**
  * Brings a database file to today's shape.

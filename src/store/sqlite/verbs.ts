@@ -31,6 +31,7 @@ import { admitSpawn, admitSpawns, cancelFlow, cancelSession, cancelTask, cancelT
 import { noteStart, noteStop } from "./starts.ts";
 import { endTurn, journal, recover } from "./turns.ts";
 import { tracedTask, tracedTurn } from "./traces.ts";
+import { noteUpkeep, upkeepRuns } from "./upkeep.ts";
 import { recordCall, usage } from "./usage.ts";
 import { addMerge, addWorkspace, merge, merges, moveMerges, moveWorkspace, workspace, workspaces } from "./workspaces.ts";
 
@@ -131,6 +132,8 @@ export const VERBS: KernelVerbs = {
   revokeAccessToken,
   chargeAccessToken,
   summariseSession,
+  noteUpkeep,
+  upkeepRuns,
   putJob,
   patchJob,
   removeJob,
