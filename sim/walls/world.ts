@@ -22,6 +22,7 @@ import { Kernel } from "../../src/store/sqlite/kernel.ts";
 import { VERBS } from "../../src/store/sqlite/verbs.ts";
 import { agentsList } from "../../src/turns/agents-list.ts";
 import { defaultModel, progressTimeoutSeconds, turnTimeoutSeconds } from "../../src/turns/settings.ts";
+import { sendOver } from "../../test/support/send-over.ts";
 import { Dice, hashOf } from "../world/dice.ts";
 import { Disk, type Tamper } from "../world/faulty-disk.ts";
 import { GatewayProcess, type ProcessDeps } from "../world/gateway-process.ts";
@@ -201,7 +202,7 @@ class WallWorld {
         log: silentLog,
         environment: () => undefined,
         rehearsal: { call: () => Promise.reject(new Error("not asked")) },
-        fetch: this.#fetch(clock),
+        send: sendOver(this.#fetch(clock)),
         book: this.#sabotage?.book?.(book, clock) ?? book,
       });
     const gateway: GatewayProcess = new GatewayProcess({

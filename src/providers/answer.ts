@@ -93,11 +93,15 @@ export class AnswerBuilder {
         this.#finish ??= part;
         return true;
       case "error":
-        this.#error(part.error);
-        return false;
+        throw new ErrorInStream("the provider broke off with an error", { cause: part.error });
       default:
         return false;
     }
+  }
+
+  /** Notes an event that makes no sense. It may be a novelty; whether it mattered shows when the answer ends. */
+  puzzle(event: JsonObject): void {
+    this.#notUnderstood ??= oneLine(JSON.stringify(event));
   }
 
   /** @throws {BadAnswer} the stream ended before the answer did. */
@@ -175,12 +179,6 @@ export class AnswerBuilder {
   #frame(frame: ModelFrame): void {
     this.sentFrames = true;
     this.#onFrame(frame);
-  }
-
-  /** An event of unknown shape may be a novelty; whether it mattered shows when the answer ends. */
-  #error(error: unknown): void {
-    if (error instanceof Error && error.name === "AI_TypeValidationError") this.#notUnderstood ??= oneLine(JSON.stringify((error as { value?: unknown }).value) ?? error.message);
-    else throw new ErrorInStream("the provider broke off with an error", { cause: error });
   }
 }
 

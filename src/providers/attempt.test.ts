@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { LanguageModelV4, LanguageModelV4StreamPart } from "@ai-sdk/provider";
+import type { LanguageModelV4StreamPart } from "@ai-sdk/provider";
 import { ManualClock } from "../base/clock.ts";
+import type { JsonObject } from "../base/json.ts";
 import { AnswerBuilder } from "./answer.ts";
 import { attempt, HELD_UP_MS } from "./attempt.ts";
 import { ask, until } from "./contract-suite.ts";
 import { MissedDeadline } from "./failure.ts";
+import type { Send } from "./http-send.ts";
+import type { Model } from "./models.ts";
 
 const DEADLINES = { firstByteMs: 120_000, betweenChunksMs: 90_000, totalMs: 1_800_000 };
 const USAGE = { inputTokens: { total: 1, noCache: 1, cacheRead: 0, cacheWrite: 0 }, outputTokens: { total: 1, text: 1, reasoning: 0 } };
@@ -13,30 +16,52 @@ const FINISH: LanguageModelV4StreamPart = { type: "finish", usage: USAGE, finish
 const text = (delta: string): LanguageModelV4StreamPart => ({ type: "text-delta", id: "0", delta });
 const PING: LanguageModelV4StreamPart = { type: "ping" };
 
-/** An attempt at a model whose stream is written by hand; `sent` resolves when all parts were read. */
+/** An attempt at a model whose answer is written by hand, each part as an event of its own. */
 function setup(clock: ManualClock = new ManualClock()) {
   const caller = new AbortController();
   const builder = new AnswerBuilder(ask("hello"), () => {}, () => "id");
-  let stream!: ReadableStreamDefaultController<LanguageModelV4StreamPart>;
+  let feed!: (bytes: Uint8Array) => void;
+  let close!: () => void;
   let aborted: unknown;
-  const model = {
-    doStream: ({ abortSignal }: { abortSignal: AbortSignal }) => {
-      const readable = new ReadableStream<LanguageModelV4StreamPart>({ start: (controller) => void (stream = controller) }, { highWaterMark: 0 });
-      abortSignal.addEventListener("abort", () => {
-        aborted = abortSignal.reason;
-        stream.error(abortSignal.reason);
-      });
-      return Promise.resolve({ stream: readable });
+  const model: Model = {
+    request: ({ abortSignal: signal }) => Promise.resolve({ method: "POST", url: "http://127.0.0.1:9", headers: {}, signal }),
+    read: (say) => {
+      const reader = {
+        isOver: false,
+        take(event: JsonObject) {
+          const part = event.part as unknown as LanguageModelV4StreamPart;
+          reader.isOver ||= part.type === "finish";
+          say(part);
+          return true;
+        },
+        end() {},
+      };
+      return reader;
     },
-  } as unknown as LanguageModelV4;
-  const done = attempt(model, (abortSignal) => ({ prompt: [], abortSignal }), builder, DEADLINES, clock, caller.signal);
+  };
+  const sendIt: Send = ({ signal }) =>
+    Promise.resolve({
+      status: 200,
+      headers: { "content-type": "text/event-stream" },
+      read: (take) =>
+        new Promise((resolve, reject) => {
+          feed = take;
+          close = resolve;
+          const end = (): void => {
+            aborted = signal.reason;
+            reject(signal.reason as Error);
+          };
+          if (signal.aborted) end();
+          else signal.addEventListener("abort", end);
+        }),
+    });
+  const done = attempt(sendIt, model, (abortSignal) => ({ prompt: [], abortSignal }), builder, DEADLINES, clock, caller.signal);
   done.catch(() => {});
   async function send(...parts: LanguageModelV4StreamPart[]): Promise<void> {
-    for (const part of parts) stream.enqueue(part);
-    await until(() => stream.desiredSize === 0);
-    await new Promise((resolve) => setImmediate(resolve));
+    await until(() => feed !== undefined);
+    feed(Buffer.from(parts.map((part) => `data: ${JSON.stringify({ part })}\n\n`).join("")));
   }
-  return { clock, caller, builder, done, send, close: () => stream.close(), aborted: () => aborted };
+  return { clock, caller, builder, done, send, close: () => close(), aborted: () => aborted };
 }
 
 const missed = (deadline: string) => (error: unknown) => error instanceof MissedDeadline && error.deadline === deadline;

@@ -3,10 +3,14 @@
  *
  * Always true: when it returns or throws, its timer is gone and its request is over.
  */
-import type { LanguageModelV4, LanguageModelV4CallOptions } from "@ai-sdk/provider";
+import type { LanguageModelV4CallOptions, LanguageModelV4StreamPart } from "@ai-sdk/provider";
 import type { Clock } from "../base/clock.ts";
 import type { AnswerBuilder } from "./answer.ts";
-import { MissedDeadline } from "./failure.ts";
+import { BadAnswer, ErrorInStream, MissedDeadline, oneLine, Refused } from "./failure.ts";
+import { isGood, type HttpAnswer, type Send } from "./http-send.ts";
+import type { Model } from "./models.ts";
+import { EventStream } from "./wire/event-stream.ts";
+import type { AnswerReader } from "./wire/reader.ts";
 
 /** Milliseconds. Only parts that move the answer on count as signs of life. */
 export interface Deadlines {
@@ -20,42 +24,77 @@ export const AFTER_END_MS_MAX = 1000;
 /** A timer that is later than this was held up, and so was whatever the provider sent meanwhile: that is read first. */
 export const HELD_UP_MS = 250;
 
+/** Of a page that came instead of an answer, as much is looked at. */
+const EXCERPT_BYTES_MAX = 4096;
+
+/** Makes the options of a call whose request ends with the signal. */
+export type OptionsFor = (signal: AbortSignal) => LanguageModelV4CallOptions & { abortSignal: AbortSignal };
+
 /**
  * Reads one answer into `builder`.
  * @returns the headers that came with it, names in lower case.
- * @param options makes the call's options for the signal that ends the request.
- * @throws the reason of `signal` when it aborts, {@link MissedDeadline}, or whatever the libraries throw.
+ * @throws the reason of `signal` when it aborts, {@link MissedDeadline}, {@link Refused}, {@link ErrorInStream}, {@link BadAnswer}, or what broke the connection.
  */
-export async function attempt(model: LanguageModelV4, options: (signal: AbortSignal) => LanguageModelV4CallOptions, builder: AnswerBuilder, deadlines: Deadlines, clock: Clock, signal: AbortSignal): Promise<Readonly<Record<string, string>>> {
+export async function attempt(send: Send, model: Model, options: OptionsFor, builder: AnswerBuilder, deadlines: Deadlines, clock: Clock, signal: AbortSignal): Promise<Readonly<Record<string, string>>> {
   signal.throwIfAborted();
   const request = new AbortController();
   const onAbort = (): void => request.abort(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
-  let headers: Readonly<Record<string, string>> = {};
   const watch = new Watch(clock, deadlines, (missed) => request.abort(missed));
+  let hasBegun = false;
+  let isOver = false;
+  const say = (part: LanguageModelV4StreamPart): void => {
+    if (!builder.take(part)) return;
+    hasBegun = true;
+    if (!isOver) watch.progress();
+  };
+  let headers: Readonly<Record<string, string>> = {};
+  let reader: AnswerReader | undefined;
   try {
-    const { stream, response } = await model.doStream(options(request.signal));
-    headers = response?.headers ?? {};
-    const reader = stream.getReader();
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      if (!builder.take(value)) continue;
-      if (builder.finished) watch.lastWord();
-      else watch.progress();
-    }
+    const answer = await send(await model.request(options(request.signal)));
+    headers = answer.headers;
+    await expectEvents(answer);
+    const from = (reader = model.read(say));
+    const events = new EventStream((event) => {
+      if (!from.take(event)) builder.puzzle(event);
+    });
+    await answer.read((bytes) => {
+      events.feed(bytes);
+      if (isOver || !from.isOver) return;
+      isOver = true;
+      watch.lastWord();
+    });
+    from.end();
     request.signal.throwIfAborted();
     return headers;
   } catch (thrown) {
     if (signal.aborted) throw signal.reason;
     // A connection that is held open, or breaks, after the answer's end takes nothing from the answer.
+    if (reader?.isOver && !builder.finished) reader.end();
     if (builder.finished) return headers;
-    throw request.signal.aborted ? request.signal.reason : thrown;
+    if (request.signal.aborted) throw request.signal.reason;
+    // Before anything of an answer an error is a refusal, whatever status it came with.
+    throw thrown instanceof ErrorInStream && !hasBegun ? thrown.asRefusal(headers) : thrown;
   } finally {
     watch.stop();
     signal.removeEventListener("abort", onAbort);
     if (!builder.finished) request.abort();
   }
+}
+
+/** @throws {Refused} a status that is no good one; {@link BadAnswer} a good one with a page or plain JSON. */
+async function expectEvents(answer: HttpAnswer): Promise<void> {
+  const { status, headers } = answer;
+  if (!isGood(status)) throw new Refused(status, headers, await textOf(answer));
+  const type = headers["content-type"] ?? "";
+  if (/text\/html|application\/json/.test(type)) throw new BadAnswer(`${type.split(";")[0]} instead of an event stream: ${oneLine((await textOf(answer)).slice(0, EXCERPT_BYTES_MAX))}`);
+}
+
+async function textOf(answer: HttpAnswer): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  await answer.read((bytes) => void (text += decoder.decode(bytes, { stream: true })));
+  return text + decoder.decode();
 }
 
 /** One timer for three deadlines; signs of life only note the time, so they cost nothing. */

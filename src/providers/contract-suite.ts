@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { allowanceBook } from "../../test/support/allowance-book.ts";
 import { startStandin, type Standin } from "../../test/support/model-standin/standin.ts";
+import { sendOver } from "../../test/support/send-over.ts";
 import { ManualClock, type Clock } from "../base/clock.ts";
 import { seededRandom } from "../base/ids.ts";
 import { silentLog } from "../base/log.ts";
@@ -95,7 +96,7 @@ export function providersFor({ api, official }: Flavour, url: string, options: T
   const clock = options.clock ?? new HurriedClock();
   return makeProviders({
     settings: settingsOf({ [providersSetting.key]: { standin: { api, ...(official ? {} : { baseUrl: url }), apiKey: "key-1", models: ["standin"], ...options.setup } }, ...options.settings }),
-    ...(official ? { fetch: (input, init) => fetch(String(input).replace(maker, url), init) } : {}),
+    ...(official ? { send: sendOver((input, init) => fetch(String(input).replace(maker, url), init)) } : {}),
     clock,
     book: allowanceBook(clock),
     random: seededRandom(1),

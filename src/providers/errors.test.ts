@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { allowanceBook } from "../../test/support/allowance-book.ts";
+import { sendOver } from "../../test/support/send-over.ts";
 import { seededRandom } from "../base/ids.ts";
 import { silentLog } from "../base/log.ts";
 import { textOf } from "../model/chat.ts";
@@ -111,14 +112,14 @@ function provider(row: Row, accounts: number, fallbacks: readonly string[] = [])
     log: silentLog,
     environment: () => undefined,
     rehearsal: { call: () => Promise.reject(new Error("not asked")) },
-    fetch: (input, init) => {
+    send: sendOver((input, init) => {
       const headers = new Headers(init?.headers);
       const key = (headers.get("x-api-key") ?? headers.get("x-goog-api-key") ?? headers.get("authorization") ?? "").replace("Bearer ", "");
       const model = /models\/([^:/]+):/.exec(String(input))?.[1] ?? String((JSON.parse(String(init?.body)) as { model: string }).model);
       asked.push({ key, model });
       if (asked.length === 1) return Promise.resolve(typeof row.body === "string" ? new Response(row.body, { headers: row.headers! }) : Response.json(row.body, { status: row.status, headers: row.headers ?? {} }));
       return Promise.resolve(new Response(SAID[row.api], { headers: { "content-type": "text/event-stream" } }));
-    },
+    }),
   });
   return { providers, clock, asked };
 }
@@ -172,14 +173,14 @@ test("a refused credential while the other account stands before a wall makes th
     log: silentLog,
     environment: () => undefined,
     rehearsal: { call: () => Promise.reject(new Error("not asked")) },
-    fetch: (_input, init) => {
+    send: sendOver((_input, init) => {
       const key = new Headers(init?.headers).get("authorization")!.replace("Bearer ", "");
       asked.push(key);
       if (key === "bad-key-2") return Promise.resolve(Response.json({ error: { message: "Incorrect API key provided", code: "invalid_api_key" } }, { status: 401 }));
       // Three minutes of it: the bad credential comes up for another try in between, more often than there are accounts.
       if (walls++ < 6) return Promise.resolve(Response.json({ error: { message: "slow down" } }, { status: 429, headers: { "retry-after": "35" } }));
       return Promise.resolve(new Response(SAID["openai-completions"], { headers: { "content-type": "text/event-stream" } }));
-    },
+    }),
   });
   const answer = await providers.call(ask("hello", { model: "p/m" }), () => {});
   assert.equal(textOf(answer.parts), "well");
@@ -198,11 +199,11 @@ test("with the settings as they come a model behind a wall that does not say whe
     log: silentLog,
     environment: () => undefined,
     rehearsal: { call: () => Promise.reject(new Error("not asked")) },
-    fetch: (_input, init) => {
+    send: sendOver((_input, init) => {
       const { model } = JSON.parse(String(init?.body)) as { model: string };
       asked.push(model);
       return Promise.resolve(model === "first" ? Response.json(row.body, { status: 529 }) : new Response(SAID[row.api], { headers: { "content-type": "text/event-stream" } }));
-    },
+    }),
   });
   const before = clock.monotonic();
   await providers.call(ask("hello", { model: "p/first" }), () => {});

@@ -41,9 +41,31 @@ export class BadAnswer extends Error {
   override readonly name = "BadAnswer";
 }
 
+/** The provider answered with a status that is no good one. */
+export class Refused extends Error {
+  override readonly name = "Refused";
+  readonly statusCode: number;
+  readonly responseHeaders: Readonly<Record<string, string>>;
+  readonly responseBody: string;
+  constructor(status: number, headers: Readonly<Record<string, string>>, body: string) {
+    super(`the provider answered ${status}`);
+    this.statusCode = status;
+    this.responseHeaders = headers;
+    this.responseBody = body;
+  }
+}
+
+/** Where an error in a stream does not say what it stands for. */
+const STATUS_UNKNOWN = 500;
+
 /** An error that came as an event of the answer; what it said is the `cause`. */
 export class ErrorInStream extends Error {
   override readonly name = "ErrorInStream";
+
+  /** What it is when nothing of an answer came before it. */
+  asRefusal(headers: Readonly<Record<string, string>>): Error {
+    return this.cause instanceof Error ? this : new Refused(statusOfError(this.cause) ?? STATUS_UNKNOWN, headers, stringify(this.cause));
+  }
 }
 
 /** Error names that providers use inside streams, and the status that each stands for. */

@@ -29,7 +29,7 @@ export interface PromptStyle {
   readonly takesCacheKey: boolean;
 }
 
-export function callOptions(request: ModelRequest, style: PromptStyle, maxOutputTokens: number, abortSignal: AbortSignal): LanguageModelV4CallOptions {
+export function callOptions(request: ModelRequest, style: PromptStyle, maxOutputTokens: number, abortSignal: AbortSignal): LanguageModelV4CallOptions & { abortSignal: AbortSignal } {
   const prompt: LanguageModelV4Prompt = [];
   if (request.system !== "") prompt.push({ role: "system", content: request.system.toWellFormed() });
   for (const message of request.messages) {

@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import { allowanceBook } from "../../test/support/allowance-book.ts";
+import { sendOver } from "../../test/support/send-over.ts";
 import { startStandin, type Standin } from "../../test/support/model-standin/standin.ts";
 import { ManualClock } from "../base/clock.ts";
 import { seededRandom } from "../base/ids.ts";
@@ -63,10 +64,10 @@ test("a host that does not exist is told at once", async () => {
     log: silentLog,
     environment: () => undefined,
     rehearsal: { call: () => Promise.reject(new Error("not asked")) },
-    fetch: () => {
+    send: sendOver(() => {
       asked++;
       return Promise.reject(new TypeError("fetch failed", { cause: Object.assign(new Error("getaddrinfo ENOTFOUND nowhere.invalid"), { code: "ENOTFOUND" }) }));
-    },
+    }),
   });
   const fault = await faultOf(providers.call(ask("hello", { model: "nowhere/m" }), ignore));
   assert.equal(fault.code, "PROVIDER_UNREACHABLE");
@@ -83,11 +84,10 @@ test("a redirect is refused, because it would carry the key to another host", as
     log: silentLog,
     environment: () => undefined,
     rehearsal: { call: () => Promise.reject(new Error("not asked")) },
-    fetch: (input, init) => {
+    send: sendOver((input) => {
       urls.push(String(input));
-      assert.equal(init?.redirect, "manual");
       return Promise.resolve(new Response(null, { status: 307, headers: { location: "http://elsewhere.example/" } }));
-    },
+    }),
   });
   assert.equal((await faultOf(providers.call(ask("hello", { model: "moved/m" }), ignore))).code, "PROVIDER_REJECTED");
   assert.deepEqual(urls, ["http://127.0.0.1:1/v1/messages"]);
@@ -123,7 +123,7 @@ test("a key that a provider repeats in its error is masked before anyone sees it
     log: silentLog,
     environment: () => undefined,
     rehearsal: { call: () => Promise.reject(new Error("not asked")) },
-    fetch: () => Promise.resolve(Response.json({ error: { message: `no access for plain-unusual-key\n${"x".repeat(1000)}`, type: "invalid_request_error" } }, { status: 400 })),
+    send: sendOver(() => Promise.resolve(Response.json({ error: { message: `no access for plain-unusual-key\n${"x".repeat(1000)}`, type: "invalid_request_error" } }, { status: 400 }))),
   });
   const fault = await faultOf(providers.call(ask("hello", { model: "p/m" }), ignore));
   assert.ok(!fault.message.includes("plain-unusual-key"), fault.message);
@@ -160,7 +160,7 @@ test("a context that is too long is told apart from other refusals, because it c
     log: silentLog,
     environment: () => undefined,
     rehearsal: { call: () => Promise.reject(new Error("not asked")) },
-    fetch: () => Promise.resolve(Response.json({ type: "error", error: { type: "invalid_request_error", message: "prompt is too long: 210000 tokens > 200000 maximum" } }, { status: 400 })),
+    send: sendOver(() => Promise.resolve(Response.json({ type: "error", error: { type: "invalid_request_error", message: "prompt is too long: 210000 tokens > 200000 maximum" } }, { status: 400 }))),
   });
   assert.equal((await faultOf(providers.call(ask("hello", { model: "p/m" }), ignore))).code, "CONTEXT_TOO_LONG");
 });
@@ -184,11 +184,11 @@ test("an Ollama on this machine is found, and one that hangs delays nothing beyo
     log: silentLog,
     environment: () => undefined,
     rehearsal: { call: () => Promise.reject(new Error("not asked")) },
-    fetch: (input, init) => {
+    send: sendOver((input, init) => {
       assert.equal(input, "http://127.0.0.1:11434/api/tags");
       signal = init?.signal;
       return answer();
-    },
+    }),
   });
   await providers.discover();
   assert.equal(providers.defaultModel(), "ollama/qwen3:8b");

@@ -29,8 +29,7 @@ import { callEndOf } from "./call-end.ts";
 import { Catalogue, OLLAMA_URL, type ProviderSource, type Route } from "./catalogue.ts";
 import { readFailure } from "./failure.ts";
 import { Governor, orderOfResumed, type Admission } from "./governor.ts";
-import { makeHttpFetch } from "./http-fetch.ts";
-import { guardedFetch, streamsOnly } from "./http.ts";
+import { isGood, makeSend, type HttpAnswer, type Send } from "./http-send.ts";
 import type { LocalModel } from "./local-model.ts";
 import { isOpenAi, Models } from "./models.ts";
 import { costMicros, priceBound, priceOf } from "./prices.ts";
@@ -55,7 +54,7 @@ export interface ProvidersDeps {
   environment(name: string): string | undefined;
   /** Answers to the models of the provider `rehearsal`. */
   readonly rehearsal: LocalModel;
-  readonly fetch?: typeof fetch;
+  readonly send?: Send;
   /** Where the limits of providers are kept. */
   readonly book: AllowanceBook;
   /** Something about an account that the operator should mend; told once. */
@@ -94,9 +93,9 @@ export interface Providers extends ModelClient {
 export function makeProviders(deps: ProvidersDeps): Providers {
   const { settings, clock, log } = deps;
   const ids = new IdMaker(deps.random);
-  const fetchIt = deps.fetch ?? makeHttpFetch(deps.clock);
+  const send = deps.send ?? makeSend();
   const catalogue = new Catalogue(settings, deps.environment);
-  const models = new Models(deps.fetch === undefined ? streamsOnly(fetchIt) : guardedFetch(deps.fetch), () => ids.bare());
+  const models = new Models(() => ids.bare());
   const setupOf = (provider: string): ProviderSetup | null => settings.get(setting.providers)[provider] ?? catalogue.entries().find(({ id }) => id === provider)?.setup ?? null;
   const accounts = (provider: string): readonly Account[] => {
     const setup = setupOf(provider);
@@ -226,7 +225,7 @@ export function makeProviders(deps: ProvidersDeps): Providers {
       betweenChunksMs: settings.get(setting.betweenChunksSeconds) * 1000,
       totalMs: settings.get(setting.totalSeconds) * 1000,
     };
-    return attempt(model, (signal) => callOptions(request, style, maxOutputTokens, signal), builder, deadlines, clock, request.signal);
+    return attempt(send, model, (signal) => callOptions(request, style, maxOutputTokens, signal), builder, deadlines, clock, request.signal);
   }
 
   function outputTokensMax(route: Route): number {
@@ -256,8 +255,8 @@ export function makeProviders(deps: ProvidersDeps): Providers {
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
       signal?.throwIfAborted();
-      const response = await fetchIt(`${OLLAMA_URL}/api/tags`, { signal: search.signal, redirect: "error" });
-      const found = modelNames(response.ok ? await response.json() : null);
+      const answer = await send({ method: "GET", url: `${OLLAMA_URL}/api/tags`, headers: {}, signal: search.signal });
+      const found = modelNames(isGood(answer.status) ? await jsonOf(answer) : null);
       catalogue.setOllama(found);
       if (found.length > 0) log.info("ollama found", { models: found.length });
     } catch {
@@ -302,6 +301,12 @@ export function makeProviders(deps: ProvidersDeps): Providers {
 }
 
 type RemoteRoute = Route & { readonly setup: ProviderSetup };
+
+async function jsonOf(answer: HttpAnswer): Promise<unknown> {
+  const chunks: Uint8Array[] = [];
+  await answer.read((bytes) => void chunks.push(bytes));
+  return JSON.parse(Buffer.concat(chunks).toString());
+}
 
 function modelNames(answer: unknown): string[] {
   const list = isJsonObject(answer) && Array.isArray(answer.models) ? (answer.models as readonly unknown[]) : [];

@@ -31,7 +31,7 @@ import { callEndOf } from "./call-end.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { ErrorInStream, readFailure } from "./failure.ts";
 import type { Admission, Governor } from "./governor.ts";
-import { limitConnect } from "./http-fetch.ts";
+import { limitConnect } from "./http-send.ts";
 import { costMicros, priceBound, priceOf } from "./prices.ts";
 import { PassingUsage } from "./proxy-usage.ts";
 import { FAMILIES, headersOf, leadsElsewhere, passingHeaders, providerFor, readAsked, textHeaders, type Asked, type ProxyCaller, type ProxyRequest, type Target } from "./proxy-request.ts";

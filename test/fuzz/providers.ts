@@ -11,6 +11,7 @@ import { APIS, providers as providersSetting, type Api } from "../../src/provide
 import { allowanceBook } from "../support/allowance-book.ts";
 import type { Piece } from "../support/model-standin/plan.ts";
 import { framesFor, errorBody } from "../support/model-standin/wire.ts";
+import { sendOver } from "../support/send-over.ts";
 import { cutInto, cuts, damageBytes, damageList, damages, json, nastyText } from "./hostile.ts";
 import { target } from "./target.ts";
 
@@ -59,7 +60,7 @@ function world(api: Api) {
     log: silentLog,
     environment: () => undefined,
     rehearsal: { call: () => Promise.reject(new Error("not asked")) },
-    fetch: async () => answer(),
+    send: sendOver(async () => answer()),
   });
   let turn = 0;
   async function call(make: () => Response): Promise<{ answer: ModelAnswer | null; frames: ModelFrame[]; fault: Fault | null }> {
