@@ -302,6 +302,7 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
     swept: () => swept,
     lendTools: (session) => lender.lend(session),
     sandbox,
+    sparesMax: () => config.get(sideTurnsMax),
   });
   const acp = makeAcpAgent({
     host: harnesses,

@@ -64,7 +64,7 @@ export interface WorldHarnessDeps {
 export function worldHarness(deps: WorldHarnessDeps): Agent {
   const { store, clock, log, settings, random } = deps;
   return makeAcpAgent({
-    host: { ceilingOf: () => "approve-reads", unaskedIn: () => null, use: (wanted, _signal, work) => work(new SimHarness(deps, wanted.key) as unknown as HarnessProcess) },
+    host: { ceilingOf: () => "approve-reads", unaskedIn: () => null, use: (wanted, _signal, work) => work({ isSpare: false, known: { upTo: null, turns: [] }, ready: async () => new SimHarness(deps, wanted.key) as unknown as HarnessProcess, told: () => {} }) },
     approvals: new ApprovalDesk({ store, clock, log }),
     // No call of theirs names a file, so nothing looks at one.
     files: {} as Parameters<typeof makeAcpAgent>[0]["files"],

@@ -8,7 +8,7 @@
 import type { ChatMessage, ModelAnswer, ModelFrame, ModelRequest, Usage } from "../model/chat.ts";
 import type { FaultRecord } from "../model/faults.ts";
 import type { Toolbox } from "../model/tool.ts";
-import type { StartedTurn } from "../model/turn.ts";
+import type { Entry, StartedTurn } from "../model/turn.ts";
 import type { StepJournal } from "./journal.ts";
 
 export interface AgentTurn {
@@ -20,6 +20,8 @@ export interface AgentTurn {
   readonly now: string;
   /** The conversation before this turn. */
   readonly history: readonly ChatMessage[];
+  /** The same as it is stored. */
+  readonly entries: readonly Entry[];
   /** What the turn is to answer. */
   readonly messages: readonly ChatMessage[];
   readonly tools: Toolbox;

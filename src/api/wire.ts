@@ -606,7 +606,7 @@ export interface ApiLane {
   position: number | null;
   waitedMs: number;
   etaMs: number;
-  why: "slot" | "turn" | "children" | "batch" | "siblings" | "claims" | null;
+  why: "slot" | "turn" | "children" | "batch" | "siblings" | "claims" | "harness" | null;
   turns: ApiTurn[];
 }
 export interface ApiPool {

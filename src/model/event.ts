@@ -47,7 +47,7 @@ export const EVENT_TYPES = {
   "job.ended": "the turn of an occurrence is over; `state` is ran, failed, cancelled or superseded",
   "job.delivered": "the result of an occurrence was posted to its web address, or could not be; `state` says which",
   "job.completed": "everything that an occurrence set going is over; `shipped` of `spawned` children succeeded",
-  "harness.state": "a harness's process started (`how`: new, load, resume or summary), or was ended",
+  "harness.state": "a harness's process started (`how`: new, load, resume, fork or summary; `beside`: a second one of a session whose first is at work), or was ended",
   "harness.update": "something that a harness said and that is no text and no tool call, as it came",
   "workspace.making": "a worktree is being made for a piece of work",
   "workspace.ready": "a worktree is there, set up",

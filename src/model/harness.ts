@@ -140,6 +140,8 @@ export interface HarnessSessionView {
   readonly harness: string;
   readonly state: HarnessState;
   readonly pid: number | null;
+  /** Processes of its spares: turns work in them beside the one that it is at. */
+  readonly pidsBeside: readonly number[];
   readonly cwd: string;
   readonly mode: string | null;
   readonly modes: readonly string[];
@@ -156,6 +158,12 @@ export interface HarnessSessionView {
   readonly problem: string | null;
 }
 
+/** How much of a conversation a harness's own memory holds: all up to an entry (null = all there is), and of what came later these turns, which it did itself. */
+export interface HarnessKnowledge {
+  readonly upTo: number | null;
+  readonly turns: readonly TurnId[];
+}
+
 /** What is kept of a harness session on disk. */
 export interface HarnessRecord {
   readonly session: SessionKey;
@@ -168,6 +176,7 @@ export interface HarnessRecord {
   readonly resumable: HarnessSessionView["resumable"];
   readonly createdAt: number;
   readonly lastAt: number;
+  readonly known: HarnessKnowledge;
 }
 
 /** The session tools, as one harness is lent them while its process lives. */

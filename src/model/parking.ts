@@ -1,4 +1,4 @@
-/** A model call that waits to be let through to its provider. It neither failed nor made progress. */
+/** Why a model call waits to be let through to its provider. It neither failed nor made progress. */
 export const PARKING_REASONS = {
   wall: "the provider refuses for now",
   rate: "the limit of the minute is reached",
@@ -6,9 +6,10 @@ export const PARKING_REASONS = {
 } as const;
 export type ParkingReason = keyof typeof PARKING_REASONS;
 
+/** What a turn waits for without a slot: its provider, or (`harness`) its coding agent, which is at work on something else. */
 export interface Parking {
-  readonly reason: ParkingReason;
-  /** `<provider>/<model>`. */
+  readonly reason: ParkingReason | "harness";
+  /** `<provider>/<model>`, or the coding agent. */
   readonly model: string;
   /** When it should go on, wall time in milliseconds; an estimate. */
   readonly until: number;
@@ -18,6 +19,7 @@ export interface Parking {
 
 /** A parked call, as listings show it. */
 export interface ParkedCall extends Parking {
+  readonly reason: ParkingReason;
   /** The session it works for, or null. */
   readonly session: string | null;
   readonly since: number;

@@ -15,6 +15,8 @@ export function touchedBy(steps: readonly StepRecord[]): ReadonlySet<string> {
   for (const step of steps) {
     const resource = step.kind === "tool" && step.input !== null ? (RESOURCE_OF[step.name]?.(step.input) ?? null) : null;
     if (resource !== null) touched.add(resource);
+    // A coding agent says by itself which files a call of a tool of its own has changed.
+    if (step.result?.kind === "tool") for (const path of step.result.changed ?? []) touched.add(`file ${path}`);
   }
   return touched;
 }

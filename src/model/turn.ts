@@ -109,6 +109,8 @@ export interface RunningBeside {
   /** `T7` for a turn, a task id for a child. */
   readonly handle: string;
   readonly kind: "turn" | "child";
+  /** Null for a child. */
+  readonly turnId: TurnId | null;
   readonly about: string;
   readonly startedAt: number;
 }
@@ -134,7 +136,7 @@ export interface StepIntent {
 export type StepResult =
   /** `last`: the call that ended the work with what there was, because of this fault. */
   | { readonly kind: "model"; readonly answer: ModelAnswer; readonly last?: FaultRecord }
-  | { readonly kind: "tool"; readonly result: ToolResult; readonly yield?: { readonly barrierId: string } }
+  | { readonly kind: "tool"; readonly result: ToolResult; readonly yield?: { readonly barrierId: string }; readonly changed?: readonly string[] }
   | { readonly kind: "compaction"; readonly summary: string; readonly upTo: number; readonly usage: Usage; readonly model?: string }
   /** Messages that joined the turn while it ran (steering), before the next model call. */
   | { readonly kind: "steer"; readonly text: string; readonly messageIds: readonly MessageId[] };

@@ -589,7 +589,7 @@ export class Governor {
     }
   }
 
-  #parking(line: Line, { ask }: Waiting, ahead: number): Parking {
+  #parking(line: Line, { ask }: Waiting, ahead: number): Parking & { readonly reason: ParkingReason } {
     const now = this.#now();
     const { inFlight } = this.#deps.limitsOf(line.provider);
     let until = Infinity;

@@ -62,7 +62,7 @@ export const sideTurnsMax: Setting<number> = {
   fallback: 3,
   ...wholeNumber({ min: 0, max: 64 }),
   takesEffect: "at once",
-  doc: "How many turns of one session may be started beside its main turn in queue mode parallel. When all these places are taken, the next independent message gets the main turn's place, which goes on beside it; one after that waits.",
+  doc: "How many turns of one session may be started beside its main turn in queue mode parallel. When all these places are taken, the next independent message gets the main turn's place, which goes on beside it; one after that waits. A coding agent has at most so many second sessions beside the one that is at work.",
 };
 
 export const sideTools: Setting<"read-only" | "all"> = {

@@ -6,7 +6,7 @@
  */
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import type { RunId, SessionKey, TaskId } from "../base/ids.ts";
+import type { RunId, SessionKey, TaskId, TurnId } from "../base/ids.ts";
 import type { ScopeBudgets } from "../model/budget.ts";
 import type { AttemptEnd } from "../model/delivery.ts";
 import { NO_USAGE } from "../model/chat.ts";
@@ -552,6 +552,52 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     await bench.done(turn, "analysis");
     assert.deepEqual(bench.replies(ANN).map((reply) => reply.text), ["quick answer", "analysis"]);
     assert.match((await bench.transcript(ANN)).at(-2)!, /^notice: T1, about "analyse": started before #\d+, finished after #\d+/);
+  });
+
+  promise("a coding agent that a person started gives way like any conversation; one that works on a task does not", async (bench) => {
+    const agent = await bench.store.openHarnessSession({ agent: "claude", parent: ANN, cwd: null, label: null });
+    const turn = await bench.begin(agent, "analyse");
+    await bench.accept(agent, "quick?");
+    bench.clock.advance(10_000);
+    const { promoted, started } = await bench.claim();
+    assert.deepEqual(promoted.map(({ turnId }) => turnId), [turn.turnId]);
+    assert.deepEqual(started[0]!.besides.map(({ handle, turnId }) => [handle, turnId]), [["T1", turn.turnId]]);
+
+    const task = await bench.spawn(ANN, "child", { kind: "acp", agent: "claude" });
+    const child = await bench.start();
+    assert.equal(child.session, task.session);
+    await bench.accept(task.session, "quick?");
+    bench.clock.advance(10_000);
+    assert.deepEqual((await bench.claim()).promoted, []);
+  });
+
+  promise("a turn that waits for its coding agent has no slot, is shown with the reason, and is not promoted for the next message until it works", async (bench) => {
+    const agent = await bench.store.openHarnessSession({ agent: "claude", parent: ANN, cwd: null, label: null });
+    await bench.begin(agent, "analyse");
+    await bench.store.promoteTurn({ session: agent, turnId: null });
+    const turn = await bench.begin(agent, "quick?");
+    await bench.store.parkTurn({ turn: refOf(turn), parking: { reason: "harness", model: "claude", until: 1, ahead: 0 } });
+    const shown = async (): Promise<unknown> => {
+      const { lanes, pools } = await bench.store.lanes({ meanTurnMs: MEAN });
+      return [lanes.find(({ session }) => session === agent)!.why, pools.find(({ name }) => name === "acp")!.used];
+    };
+    assert.deepEqual(await shown(), ["harness", 0]);
+    await bench.accept(agent, "and this?");
+    bench.clock.advance(60_000);
+    assert.deepEqual((await bench.claim()).promoted, []);
+    await bench.store.unparkTurn(refOf(turn));
+    assert.deepEqual(await shown(), ["turn", 1]);
+    bench.clock.advance(10_000);
+    assert.deepEqual((await bench.claim()).promoted.map(({ turnId }) => turnId), [turn.turnId]);
+  });
+
+  promise("a turn of a coding agent is stopped by its handle from the conversation that is bound to it", async (bench) => {
+    const agent = await bench.store.openHarnessSession({ agent: "claude", parent: ANN, cwd: null, label: null });
+    await bench.store.bind({ conversation: ANN, target: agent });
+    const turn = await bench.begin(ANN, "analyse");
+    assert.equal(turn.session, agent);
+    assert.deepEqual((await bench.store.cancelTurn({ session: ANN, handle: turn.handle, by: "you" }))!.turns, [turn.turnId]);
+    assert.equal(await bench.store.cancelTurn({ session: ANN, handle: turn.handle, by: "you" }), null);
   });
 
   promise("nobody waits, so nothing is promoted, however long a turn takes", async (bench) => {
@@ -1306,10 +1352,11 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
   promise("a harness's session is remembered under ours, changed in place, and gone with it", async (bench) => {
     await bench.accept(ANN, "hi");
     await bench.drain();
-    const record = { session: ANN, harness: "h", acpId: "s1", cwd: "/w", mode: null, resumable: "load" as const, createdAt: 1, lastAt: 2 };
+    const record = { session: ANN, harness: "h", acpId: "s1", cwd: "/w", mode: null, resumable: "load" as const, createdAt: 1, lastAt: 2, known: { upTo: 7, turns: ["trn_1" as TurnId] } };
     await bench.store.saveHarnessSession(record);
-    await bench.store.saveHarnessSession({ ...record, acpId: "s2", lastAt: 3 });
-    assert.deepEqual(await bench.store.harnessSession(ANN), { ...record, acpId: "s2", lastAt: 3 });
+    const later = { ...record, acpId: "s2", lastAt: 3, known: { upTo: null, turns: [] } };
+    await bench.store.saveHarnessSession(later);
+    assert.deepEqual(await bench.store.harnessSession(ANN), later);
     assert.deepEqual((await bench.store.harnessSessions({ limit: 10 })).map(({ acpId }) => acpId), ["s2"]);
     await bench.store.deleteSession({ key: ANN, by: "ann" });
     assert.equal(await bench.store.harnessSession(ANN), null);

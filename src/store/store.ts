@@ -164,8 +164,8 @@ export interface LaneRow {
   readonly position: number | null;
   readonly waitedMs: number;
   readonly etaMs: number;
-  /** Why it does not run: `slot`, `turn`, `children`, `batch`, `siblings`, `claims`, or null when it runs. */
-  readonly why: "slot" | "turn" | "children" | "batch" | "siblings" | "claims" | null;
+  /** Why it does not run: `slot`, `turn`, `children`, `batch`, `siblings`, `claims`, `harness` (its turn has no slot until its coding agent is free), or null when it runs. */
+  readonly why: "slot" | "turn" | "children" | "batch" | "siblings" | "claims" | "harness" | null;
   readonly turns: readonly TurnRow[];
 }
 

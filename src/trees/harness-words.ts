@@ -25,7 +25,7 @@ export function statusText(row: SessionRow, view: HarnessSessionView | null, isB
   if (view === null) return lines.join("\n");
   const used = view.usage.used === null ? "" : ` · context ${view.usage.used}${view.usage.size === null ? "" : ` of ${view.usage.size}`} tokens`;
   const cost = view.usage.costMicros > 0 ? ` · $${(view.usage.costMicros / 1e6).toFixed(4)}` : "";
-  lines.push(`mode ${view.mode ?? "of its own"} · model ${view.model ?? "of its own"}${view.pid === null ? "" : ` · process ${view.pid}`}${used}${cost}`);
+  lines.push(`mode ${view.mode ?? "of its own"} · model ${view.model ?? "of its own"}${view.pid === null ? "" : ` · process ${view.pid}`}${view.pidsBeside.length === 0 ? "" : ` · beside it ${view.pidsBeside.join(", ")}`}${used}${cost}`);
   if (view.state === "closed" || view.state === "lost") lines.push(view.resumable === "summary" ? "its next message starts it with a summary of this log" : `its next message goes on from its own memory (${view.resumable})`);
   return lines.join("\n");
 }

@@ -147,15 +147,15 @@ export class TurnRunner {
   }
 
   /**
-   * A model call that a harness made for its turn waits for its provider: the turn is parked as for a call of its own.
+   * A model call that a harness made for a session waits for its provider: the session's turns are parked as for a call of their own.
+   * Which of them it works for is not known when one works beside another, so the deadlines of all rest.
    * @returns to be called once, when the call goes on.
    */
   parkedOutside(session: SessionKey, parking: Parking): () => void {
-    const running = [...this.#running.values()].find(({ started }) => started.session === session && started.sessionInfo.kind === "acp");
-    if (running === undefined) return () => {};
-    if (++running.parkedOutside === 1) running.parking?.parked(parking);
+    const all = [...this.#running.values()].filter(({ started }) => started.session === session && started.sessionInfo.kind === "acp");
+    for (const running of all) if (++running.parkedOutside === 1) running.parking?.parked(parking);
     return () => {
-      if (--running.parkedOutside === 0) running.parking?.resumed();
+      for (const running of all) if (--running.parkedOutside === 0) running.parking?.resumed();
     };
   }
 
@@ -249,6 +249,7 @@ export class TurnRunner {
       system,
       now: runningNow(started.besides, clock.now()),
       history: toChat(context.entries),
+      entries: context.entries,
       messages: started.messages.map((message) => ({ role: "user", text: message.text })),
       tools,
       workspace,

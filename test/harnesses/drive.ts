@@ -41,6 +41,8 @@ export const STANDIN_TONGUE: Tongue = {
 };
 
 const PERSON = "agent:main:api:direct:ann";
+/** Long enough for a second one to start and answer meanwhile, milliseconds. */
+const LONG_WORK_MS = 25_000;
 /** A real program starts slowly on a busy machine, milliseconds. */
 const SLOW_MS = 120_000;
 
@@ -147,6 +149,7 @@ class Stage {
     }
     await this.step("steer", () => this.#steer(file("hello.txt")));
     await this.step("cancel", () => this.#cancel());
+    await this.step("a quick question beside", () => this.#beside(file("elm.txt")));
     await this.step("kill -9 in the middle, and on", () => this.#kill(file("hello.txt")));
     await this.step("two at once", () => this.#two(file("hello.txt")));
     await this.step("close", async () => {
@@ -197,6 +200,31 @@ class Stage {
     assert.match((await this.#ask(tongue.say("still here"))).text, tongue.shows.stillSaid);
     const after = await this.#pid();
     return `in ${ms} ms, ${before === after ? "the same process went on" : "with a new process"}`;
+  }
+
+  async #beside(path: string): Promise<string> {
+    const { tongue, heardByModel } = this.#course;
+    const session = await this.#key();
+    const before = await this.#pid();
+    // One that it has not read before, for some do not read the same again.
+    writeFileSync(path, "the treasure is under the elm");
+    const { messageId } = await this.#gateway.send(tongue.read(path, LONG_WORK_MS), { session: PERSON });
+    const answering = this.#answering("once");
+    const turn = await this.#running(messageId);
+    await this.#event("the end of a tool call", ({ type, turnId }) => type === "tool.ended" && turnId === turn, session);
+    await this.#gateway.api("POST", `/api/sessions/${encodeURIComponent(session)}/promote`);
+    const startedAt = performance.now();
+    assert.match((await this.#ask(tongue.say("a quick answer"))).text, /a quick answer/);
+    const ms = Math.round(performance.now() - startedAt);
+    assert.match(await this.#command("/acp status it"), /beside it \d+/, "the question waited for the long work");
+    assert.match(await this.#gateway.waitReply(messageId, SLOW_MS), /treasure is under the elm/);
+    answering.stop();
+    await this.#ask(tongue.say("we go on"));
+    assert.equal(await this.#pid(), before, "the first one goes on");
+    assert.doesNotMatch(await this.#command("/acp status it"), /beside it/);
+    assert.match(await heardByModel(), /Meanwhile this was said in this conversation beside you/);
+    const { data } = await this.#event("word of the second", ({ type, data: { beside } }) => type === "harness.state" && beside === true, session);
+    return `answered in ${ms} ms by a second session (${String(data["how"])})`;
   }
 
   async #kill(path: string): Promise<string> {

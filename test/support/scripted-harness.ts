@@ -6,7 +6,7 @@
  * How it starts comes from the environment: `HARNESS` is a {@link Manner} as JSON.
  */
 import { spawn } from "node:child_process";
-import { appendFileSync, closeSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, closeSync, copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -18,6 +18,7 @@ export interface Manner {
   readonly stubborn?: boolean;
   readonly load?: boolean;
   readonly resume?: boolean;
+  readonly fork?: boolean;
   readonly steer?: boolean;
   /** Tells of its session before it has answered with its name. */
   readonly early?: boolean;
@@ -110,7 +111,7 @@ async function hear(message: { id?: number; method?: string; params?: any; resul
         id,
         result: {
           protocolVersion: 1,
-          agentCapabilities: { mcpCapabilities: { http: manner.tools !== "program" }, loadSession: manner.load ?? false, sessionCapabilities: { close: {}, ...(manner.resume ? { resume: {} } : {}) } },
+          agentCapabilities: { mcpCapabilities: { http: manner.tools !== "program" }, loadSession: manner.load ?? false, sessionCapabilities: { close: {}, ...(manner.resume ? { resume: {} } : {}), ...(manner.fork ? { fork: {} } : {}) } },
           ...(manner.steer ? { _meta: { steering: true } } : {}),
         },
       });
@@ -119,6 +120,12 @@ async function hear(message: { id?: number; method?: string; params?: any; resul
       writeFileSync(join(STATE, sessionId), "[]");
       if (manner.early) update({ sessionUpdate: "usage_update", used: 77, size: 100 });
       return send({ id, result: { sessionId, ...traits() } });
+    case "session/fork": {
+      if (!existsSync(join(STATE, params.sessionId))) return send({ id, error: { code: -32002, message: "no such session" } });
+      sessionId = `s${process.pid}-${nextId++}`;
+      copyFileSync(join(STATE, params.sessionId), join(STATE, sessionId));
+      return send({ id, result: { sessionId, ...traits() } });
+    }
     case "session/load":
     case "session/resume": {
       if (!existsSync(join(STATE, params.sessionId))) return send({ id, error: { code: -32002, message: "no such session" } });
@@ -160,8 +167,9 @@ async function prompt(id: number, text: string): Promise<void> {
   steering = Promise.withResolvers();
   const known = JSON.parse(readFileSync(join(STATE, sessionId), "utf8")) as string[];
   writeFileSync(join(STATE, sessionId), JSON.stringify([...known, text]));
-  const start = text.indexOf("[{");
-  if (start === -1) say(text === "what do you know?" ? `I know: ${known.join(" | ")}` : `echo: ${text}`);
+  // What was said before may stand above it, quoted.
+  const start = text.startsWith("[{") ? 0 : text.indexOf("\n[{");
+  if (start === -1) say(text.endsWith("what do you know?") ? `I know: ${known.join(" | ")}` : `echo: ${text}`);
   const list = start === -1 ? [] : (JSON.parse(text.slice(start)) as Step[]);
   let stopReason = "end_turn";
   const later: Step[] = [];

@@ -18,12 +18,15 @@ import type { JsonObject } from "../../base/json.ts";
 import type { Settings } from "../../base/setting.ts";
 import { addUsage, NO_USAGE, textOf, type ChatMessage, type Usage } from "../../model/chat.ts";
 import { Fault } from "../../model/faults.ts";
-import type { ApprovalPort, PermissionKind } from "../../model/harness.ts";
+import type { ApprovalPort, HarnessKnowledge, PermissionKind } from "../../model/harness.ts";
 import { fenceAround, type Fence } from "../../model/path-claims.ts";
+import { toChat } from "../../model/transcript.ts";
+import type { Entry } from "../../model/turn.ts";
 import type { Agent, AgentEnd, AgentTurn } from "../agent.ts";
 import { shortenMiddle } from "../shorten.ts";
 import type { HarnessFiles } from "./files.ts";
 import type { HarnessHost } from "./harness-host.ts";
+import type { Seat } from "./harness-room.ts";
 import { HarnessGone, type HarnessProcess, type PermissionChoice, type PromptEnd, type PromptSink } from "./harness-process.ts";
 import { judge, pathsChangedBy, pathsReadBy, textAt } from "./permissions.ts";
 import { approvalSeconds } from "./settings.ts";
@@ -36,7 +39,9 @@ const RESTARTS_MAX = 2;
 const STEERING_LOOK_MS = 200;
 /** How often a wait for somebody counts as progress: it has a limit of its own, and the turn's watch must not be shorter. */
 const BEAT_MS = 20_000;
-/** How much of an earlier conversation a harness is told that has no memory of it, bytes. */
+/** When a harness that is at work on something else may be free, milliseconds: nobody knows. */
+const WAIT_GUESS_MS = 60_000;
+/** How much of an earlier conversation a harness is told that does not know it, bytes. */
 const SUMMARY_MAX_BYTES = 24_000;
 /** How much later than its time a request is denied here, when whoever was asked did not say so. */
 const EXPIRY_SLACK_MS = 1_000;
@@ -91,41 +96,55 @@ class HarnessTurn {
   }
 
   async work(): Promise<AgentEnd> {
-    const { started, signal, messages, workspace } = this.#turn;
+    const { started, signal, workspace } = this.#turn;
     const info = started.sessionInfo;
-    const wanted = { key: started.session, harness: info.agent, cwd: info.cwd ?? workspace, model: info.model };
+    const beside = started.besides.flatMap(({ turnId }) => turnId ?? []);
+    const wanted = { key: started.session, harness: info.agent, cwd: info.cwd ?? workspace, model: info.model, turn: started.turnId, beside, onWait: (waits: boolean) => this.#wait(waits) };
+    this.#waits = 1;
+    return this.#beating(() => this.#deps.host.use(wanted, signal, (seat) => this.#workIn(seat)));
+  }
+
+  async #workIn(seat: Seat): Promise<AgentEnd> {
+    const { started, signal, messages } = this.#turn;
+    const request = messages.map(wordsOf).join("\n\n");
     for (let restarts = 0; ; restarts++) {
       this.#waits = 1;
-      const converse = (harness: HarnessProcess): Promise<AgentEnd> => {
-        this.#waits = 0;
-        return this.#converse(harness, messages.map(wordsOf).join("\n\n"));
-      };
+      const harness = await seat.ready(signal);
+      this.#waits = 0;
       try {
-        return await this.#beating(() => this.#deps.host.use(wanted, signal, converse));
+        return await this.#converse(seat, harness, request);
       } catch (cause) {
         if (!(cause instanceof HarnessGone)) throw cause;
         signal.throwIfAborted();
         this.#lost = cause.message;
         this.#record.breakOff();
-        if (restarts >= RESTARTS_MAX) throw new Fault("ACP_TURN_FAILED", { agent: info.agent, problem: `was lost ${restarts + 1} times while it worked (${cause.message})` }, { cause });
+        if (restarts >= RESTARTS_MAX) throw new Fault("ACP_TURN_FAILED", { agent: started.sessionInfo.agent, problem: `was lost ${restarts + 1} times while it worked (${cause.message})` }, { cause });
         this.#turn.onFrame({ type: "restart", attempt: restarts + 2, reason: cause.message });
       }
     }
   }
 
-  async #converse(harness: HarnessProcess, request: string): Promise<AgentEnd> {
+  /** Its harness is at work on something else: the turn's slot is lent to others, and its deadlines rest. */
+  #wait(waits: boolean): void {
+    const { onFrame, started } = this.#turn;
+    if (waits) onFrame({ type: "parked", parking: { reason: "harness", model: started.sessionInfo.agent, until: this.#deps.clock.now() + WAIT_GUESS_MS, ahead: 0 } });
+    else onFrame({ type: "resumed" });
+  }
+
+  async #converse(seat: Seat, harness: HarnessProcess, request: string): Promise<AgentEnd> {
     const { journal, started } = this.#turn;
     this.#record ??= new TurnRecord(this.#turn, harness.spec, () => this.#deps.clock.now());
     const isFresh = !harness.wasPrompted;
-    if (isFresh) journal.event({ type: "harness.state", turnId: started.turnId, data: { harness: harness.spec.id, state: "started", pid: harness.pid, how: this.#howItGoesOn(harness) } });
+    if (isFresh) journal.event({ type: "harness.state", turnId: started.turnId, data: { harness: harness.spec.id, state: "started", pid: harness.pid, how: this.#howItGoesOn(harness), ...(seat.isSpare ? { beside: true } : {}) } });
     const unasked = this.#deps.host.unaskedIn(harness);
     if (unasked !== null) throw new Fault("ACP_MODE_REFUSED", { mode: unasked });
-    if (isFresh) await this.#tellOfLoss(harness);
+    if (isFresh) await this.#tellOfLoss(seat, harness);
     if (isFresh && !harness.isSandboxed && this.#deps.host.ceilingOf(harness) === "approve-all") {
       await this.#deps.tell(started.session, `${harness.spec.id} may do everything without being asked about, with all rights of the user that runs the gateway (acp.permissionMode is approve-all).`, "HARNESS_UNSANDBOXED");
     }
     await this.#record.flush();
-    let prompt = this.#promptFor(harness, request);
+    let prompt = this.#promptFor(seat, harness, request);
+    seat.told(started.turnId, started.sessionInfo.lastEntry);
     for (;;) {
       const { end, untaken } = await this.#prompt(harness, prompt);
       const text = await this.#finish(harness, end);
@@ -136,27 +155,42 @@ class HarnessTurn {
     }
   }
 
-  #howItGoesOn(harness: HarnessProcess): "new" | "load" | "resume" | "summary" {
+  #howItGoesOn(harness: HarnessProcess): "new" | "load" | "resume" | "fork" | "summary" {
     return harness.beginning !== "new" ? harness.beginning : this.#turn.history.length > 0 || this.#lost !== null ? "summary" : "new";
   }
 
-  async #tellOfLoss(harness: HarnessProcess): Promise<void> {
+  async #tellOfLoss(seat: Seat, harness: HarnessProcess): Promise<void> {
     const how = this.#howItGoesOn(harness);
     const { id } = harness.spec;
     const why = this.#lost ?? (this.#turn.started.attempt > 1 ? "the gateway was restarted" : null);
-    if (how === "new" || (why === null && how !== "summary")) return;
+    if (how === "new" || (why === null && (how !== "summary" || seat.isSpare))) return;
     const words = how === "summary" ? "begins anew with a summary of this conversation" : `goes on from its own memory (${how})`;
     await this.#deps.tell(this.#turn.started.session, `${id} was started again${why === null ? "" : ` (${why})`} and ${words}.`, "HARNESS_RESTARTED");
   }
 
-  #promptFor(harness: HarnessProcess, request: string): string {
+  #promptFor(seat: Seat, harness: HarnessProcess, request: string): string {
+    const { now, started } = this.#turn;
     const parts: string[] = [];
-    if (!harness.wasPrompted && this.#howItGoesOn(harness) === "summary") {
-      const before = this.#turn.history.map(lineOf).filter((line) => line !== "").join("\n");
-      if (before !== "") parts.push(`[Your earlier session is gone. This is what was said in it, from the log:]\n${shortenMiddle(before, SUMMARY_MAX_BYTES)}\n[End of the log.]`);
+    if (seat.isSpare && !harness.wasPrompted) parts.push("[You are a second session of one conversation: the first is at work on something else. Leave that to it, and answer what comes to you.]");
+    const said = this.#newsOf(seat.known);
+    if (said !== "") {
+      const isAnew = !harness.wasPrompted && this.#howItGoesOn(harness) === "summary";
+      const why = isAnew ? (seat.isSpare ? "This is what was said in it, from the log:" : "Your earlier session is gone. This is what was said in it, from the log:") : "Meanwhile this was said in this conversation beside you, from the log:";
+      parts.push(`[${why}]\n${shortenMiddle(said, SUMMARY_MAX_BYTES)}\n[End of the log.]`);
     }
-    if (this.#lost !== null || this.#turn.started.attempt > 1) parts.push("[You were interrupted while you worked on the following. Check what is already done before you go on.]");
+    if (now !== "") parts.push(now);
+    if (this.#lost !== null || started.attempt > 1) parts.push("[You were interrupted while you worked on the following. Check what is already done before you go on.]");
     return [...parts, request].join("\n\n");
+  }
+
+  /** What was said before this turn and the harness does not know; with it, what the gateway said of the turns that it did itself. */
+  #newsOf({ upTo, turns }: HarnessKnowledge): string {
+    const own = new Set<string>(turns);
+    const knowsNothing = upTo === 0 && own.size === 0;
+    const later = knowsNothing ? this.#turn.entries : this.#turn.entries.filter(({ seq, turnId }) => upTo !== null && seq > upTo && turnId !== null);
+    const isOwn = ({ turnId }: Entry): boolean => turnId !== null && own.has(turnId);
+    if (later.every(isOwn)) return "";
+    return toChat(later.filter((entry) => !isOwn(entry) || entry.content.role === "notice")).map(lineOf).filter((line) => line !== "").join("\n");
   }
 
   /** One prompt to its end, with what comes meanwhile given to it as far as the harness can take it. */

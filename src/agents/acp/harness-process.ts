@@ -66,6 +66,8 @@ export interface StartPlan {
   readonly mark: string;
   /** The harness's own id of the session that goes on, and when it was made; null for a new one. */
   readonly previous: { readonly acpId: string; readonly createdAt: number } | null;
+  /** The harness's own id of a session that a new one begins as a copy of, where it can; null for none. */
+  readonly forkOf: string | null;
   /** The session tools; null = it gets none. */
   readonly tools: LentTools | null;
   /** The command line with the sandbox around it; null = it runs as it is. */
@@ -75,7 +77,7 @@ export interface StartPlan {
 type Protocol = typeof Acp;
 
 /** How a harness came to know what was said before. */
-export type Beginning = "new" | "load" | "resume";
+export type Beginning = "new" | "load" | "resume" | "fork";
 
 export type PermissionChoice = "allow" | "deny" | "cancelled";
 
@@ -122,7 +124,7 @@ export class HarnessProcess {
   beginning: Beginning = "new";
   /** True once this process was asked something. */
   wasPrompted = false;
-  abilities: HarnessAbilities = { load: false, resume: false, close: false, steer: false, httpTools: false };
+  abilities: HarnessAbilities = { load: false, resume: false, fork: false, close: false, steer: false, httpTools: false };
 
   readonly #deps: ProcessDeps;
   readonly #plan: StartPlan;
@@ -307,13 +309,28 @@ export class HarnessProcess {
         this.#deps.log.info("harness.not-resumed", { session: this.#plan.session, harness: this.spec.id, way, problem: (cause as Error).message });
       }
     }
-    const answer = await this.#start("session/new", where);
+    const copy = await this.#forked(where);
+    const answer = copy ?? (await this.#start("session/new", where));
     const acpId = isJsonObject(answer) ? answer["sessionId"] : null;
     if (typeof acpId !== "string" || acpId === "") throw new Error("its answer to session/new names no session");
     this.acpId = acpId;
     this.createdAt = this.#deps.clock.now();
+    this.beginning = copy === null ? "new" : "fork";
     this.traits.hear(answer);
     for (const params of this.#early.splice(0)) this.#onUpdate(params);
+  }
+
+  /** A copy of another session, one that may be at work; null: it makes none. */
+  async #forked(where: JsonObject): Promise<Json> {
+    const { forkOf, session } = this.#plan;
+    if (forkOf === null || !this.abilities.fork) return null;
+    try {
+      return await this.#start("session/fork", { ...where, sessionId: forkOf });
+    } catch (cause) {
+      if (!isAnswer(cause)) throw cause;
+      this.#deps.log.info("harness.not-forked", { session, harness: this.spec.id, problem: (cause as Error).message });
+      return null;
+    }
   }
 
   async #untilLoadable(createdAt: number): Promise<void> {

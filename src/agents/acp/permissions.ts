@@ -77,6 +77,8 @@ function changesSomething(call: JsonObject): boolean {
 /** Kinds of calls that a harness itself calls harmless. Enough to not deny them; never enough to allow one. */
 const HARMLESS_KINDS: readonly (string | null)[] = ["read", "search", "fetch", "think", "switch_mode"];
 
+const EDITING_KINDS: readonly (string | null)[] = ["edit", "delete", "move"];
+
 /** The files that a call would change, as far as it says: those of its diffs, its locations and its arguments. */
 export function pathsChangedBy(call: JsonObject): readonly string[] {
   const diffs = objectsIn(call["content"]).filter(({ type }) => type === "diff").map(({ path }) => path);
@@ -84,6 +86,12 @@ export function pathsChangedBy(call: JsonObject): readonly string[] {
   const input = isJsonObject(call["rawInput"]) ? PATH_NAMES.map((name) => (call["rawInput"] as JsonObject)[name]) : [];
   const named = isHarmless ? [] : [...objectsIn(call["locations"]).map(({ path }) => path), ...input];
   return [...new Set([...diffs, ...named].filter((path) => typeof path === "string" && path !== ""))].slice(0, PATHS_MAX) as string[];
+}
+
+/** The files that a call changed, where the harness itself calls it an edit or shows what changed. */
+export function filesEditedBy(call: JsonObject): readonly string[] {
+  const isEdit = EDITING_KINDS.includes(textIn(call, "kind")) || objectsIn(call["content"]).some(({ type }) => type === "diff");
+  return isEdit ? pathsChangedBy(call) : [];
 }
 
 /** The files that a call has read, as the harness tells it. */

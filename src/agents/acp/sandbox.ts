@@ -41,6 +41,8 @@ export interface SandboxPlace {
   readonly env: Readonly<Record<string, string>>;
   /** The session's own folder, which it may read and write. */
   readonly folder: string;
+  /** How its files beside the folder begin: the folder, and for a second process of the session more. */
+  readonly name: string;
   /** Of this machine, e.g. the gateway's own. */
   readonly ports: readonly number[];
 }
@@ -51,7 +53,7 @@ export interface Sandbox {
   /** Tries it, the first time that it is asked; the answer holds as long as this gateway lives. Never rejects. */
   tried(): Promise<SandboxState>;
   /** Removes the empty files that it leaves in a folder where it closed a name that was not there. Never rejects. */
-  clean(place: Pick<SandboxPlace, "folder" | "cwd">): Promise<void>;
+  clean(place: Pick<SandboxPlace, "name" | "cwd">): Promise<void>;
   /** The command line that runs `argv` inside. Only after {@link tried} said that it works. */
   around(argv: readonly [string, ...string[]], place: SandboxPlace): Promise<[string, ...string[]]>;
 }
@@ -84,15 +86,15 @@ export function makeSandbox(deps: SandboxDeps): Sandbox {
       return trying;
     },
     around: (argv, place) => wrapped(argv, place),
-    async clean({ folder, cwd }) {
-      const names = await readFile(`${folder}.sandbox.made`, "utf8").catch(() => "");
+    async clean({ name: beside, cwd }) {
+      const names = await readFile(`${beside}.sandbox.made`, "utf8").catch(() => "");
       for (const name of names.split("\n").filter((one) => LEFT_BEHIND.includes(one))) {
         const path = join(cwd, name);
         const found = await lstat(path).catch(() => null);
         if (found?.isFile() === true && found.size === 0) await rm(path, { force: true }).catch(() => {});
         else if (found?.isDirectory() === true) await rmdir(path).catch(() => {});
       }
-      await rm(`${folder}.sandbox.made`, { force: true }).catch(() => {});
+      await rm(`${beside}.sandbox.made`, { force: true }).catch(() => {});
     },
   };
 
@@ -108,7 +110,7 @@ export function makeSandbox(deps: SandboxDeps): Sandbox {
       const { port } = server.address() as { port: number };
       const [secret, inside] = [join(folder, "secret"), join(folder, "inside", "file")];
       await writeFile(secret, "canary", { mode: 0o600 });
-      const place = { folder: join(folder, "inside"), cwd: join(folder, "inside"), env: {}, ports: [], spec: { hosts: [], writes: [] } };
+      const place = { folder: join(folder, "inside"), name: join(folder, "inside"), cwd: join(folder, "inside"), env: {}, ports: [], spec: { hosts: [], writes: [] } };
       const said = await run(await wrapped([process.execPath, "-e", CANARY, secret, outside, inside, String(port)], place), folder);
       // Looked at from here: what is closed is shown inside as an empty folder, where writing goes nowhere.
       if (existsSync(outside)) return { at: "broken", why: "it does not hold: in it a program could write outside of its folder" };
@@ -135,7 +137,7 @@ export function makeSandbox(deps: SandboxDeps): Sandbox {
     return said.trim() || complaint.trim().split("\n").at(-1)!;
   }
 
-  async function wrapped(argv: readonly [string, ...string[]], { spec, cwd, env, folder, ports }: Omit<SandboxPlace, "spec"> & { readonly spec: Pick<HarnessSpec, "hosts" | "writes"> }): Promise<[string, ...string[]]> {
+  async function wrapped(argv: readonly [string, ...string[]], { spec, cwd, env, folder, name, ports }: Omit<SandboxPlace, "spec"> & { readonly spec: Pick<HarnessSpec, "hosts" | "writes"> }): Promise<[string, ...string[]]> {
     const named = addressesIn(env);
     const open = [...new Set([...ports, ...named.ports])];
     const temporary = join(folder, "tmp");
@@ -154,9 +156,9 @@ export function makeSandbox(deps: SandboxDeps): Sandbox {
       },
     };
     // Beside the folder and not in it: what runs inside cannot change it for the next time.
-    const file = `${folder}.sandbox.json`;
+    const file = `${name}.sandbox.json`;
     await writeFile(file, JSON.stringify(rules), { mode: 0o600 });
-    await writeFile(`${folder}.sandbox.made`, LEFT_BEHIND.filter((name) => !existsSync(join(cwd, name))).join("\n"), { mode: 0o600 });
+    await writeFile(`${name}.sandbox.made`, LEFT_BEHIND.filter((name) => !existsSync(join(cwd, name))).join("\n"), { mode: 0o600 });
     const script = [...(process.platform === "linux" ? open.map(forward) : []), 'TMPDIR="$1" NODE_USE_ENV_PROXY=1; export TMPDIR NODE_USE_ENV_PROXY; shift; exec "$@"'].join("\n");
     return [process.execPath, runtime(), "--settings", file, "--", "/bin/sh", "-c", script, "sh", temporary, ...argv];
   }

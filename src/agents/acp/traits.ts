@@ -9,6 +9,7 @@ const NAME_MAX_CHARS = 200;
 export interface HarnessAbilities {
   readonly load: boolean;
   readonly resume: boolean;
+  readonly fork: boolean;
   readonly close: boolean;
   readonly steer: boolean;
   /** Tool servers may be named by their address. */
@@ -22,6 +23,7 @@ export function abilitiesOf(initialized: JsonObject): HarnessAbilities {
   return {
     load: capabilities["loadSession"] === true,
     resume: isJsonObject(session["resume"]),
+    fork: isJsonObject(session["fork"]),
     close: isJsonObject(session["close"]),
     steer: steering === true || (isJsonObject(steering) && steering["supported"] !== false),
     httpTools: objectIn(capabilities, "mcpCapabilities")["http"] === true,

@@ -13,7 +13,7 @@ import type { HarnessSpec } from "../../model/harness.ts";
 import { modelStepKey, OUTCOME_UNKNOWN, toolStepKey } from "../../model/transcript.ts";
 import type { AgentTurn } from "../agent.ts";
 import { shortenMiddle } from "../shorten.ts";
-import { toolNameOf } from "./permissions.ts";
+import { filesEditedBy, toolNameOf } from "./permissions.ts";
 import { numberIn, objectIn, textIn } from "./traits.ts";
 
 /** How much of a call's input and output its events show, characters. */
@@ -192,10 +192,11 @@ export class TurnRecord {
   #endCall(call: Call, output: string, isError: boolean): void {
     const tool = this.#toolOf(call);
     const text = shortenMiddle(output, this.#turn.toolOutputMaxBytes);
+    const changed = isError ? [] : filesEditedBy(call.known);
     call.ended = true;
     this.#turn.journal.result(
       toolStepKey(call.round!, call.id),
-      { kind: "tool", result: { callId: call.id, tool, text, isError } },
+      { kind: "tool", result: { callId: call.id, tool, text, isError }, ...(changed.length === 0 ? {} : { changed }) },
       { type: "tool.ended", turnId: this.#turn.started.turnId, data: { callId: call.id, tool, ok: !isError, text: text.slice(0, EVENT_TEXT_MAX_CHARS), ms: Math.round(this.#nowMs() - call.startedMs) } },
     );
     call.known = {};

@@ -1,6 +1,6 @@
 /** `yard lanes`: who runs, who waits, and for what. */
 import type { Command } from "commander";
-import type { ApiParkedCall, ApiProviderAccount, LanesAnswer } from "../../api/wire.ts";
+import type { ApiParkedCall, ApiProviderAccount, ApiTurn, LanesAnswer } from "../../api/wire.ts";
 import { asJson, type Cli } from "../command.ts";
 import { duration, sayTable } from "../table.ts";
 import { say, sayJson, type Terminal } from "../terminal.ts";
@@ -24,10 +24,11 @@ export function sayLanes(terminal: Terminal, answer: LanesAnswer, now: number): 
   sayTable(terminal, ["pool", "used", "waiting"], pools, "no pools");
   say(terminal, "");
   const rows = answer.lanes.flatMap((lane) => {
-    const running = lane.turns.map((turn) => [lane.session, `${turn.handle} runs${turn.track === "side" ? " beside" : ""}`, duration(now - turn.startedAt), turn.about]);
-    if (lane.waitingMessages === 0 && lane.why === null) return running;
+    const stateOf = ({ track }: ApiTurn): string => (track === "side" ? "runs beside" : lane.why === "harness" ? "waits for its coding agent, without a slot" : "runs");
+    const running = lane.turns.map((turn) => [lane.session, `${turn.handle} ${stateOf(turn)}`, duration(now - turn.startedAt), turn.about]);
+    if (lane.waitingMessages === 0 && (lane.why === null || lane.why === "harness")) return running;
     const place = lane.position === null ? "" : `, place ${lane.position + 1}, about ${duration(lane.etaMs)}`;
-    return [...running, [lane.session, `waits for ${lane.why ?? "its turn"}${place}`, duration(lane.waitedMs), `${lane.waitingMessages} message${lane.waitingMessages === 1 ? "" : "s"}`]];
+    return [...running, [lane.session, `waits for ${lane.why === null || lane.why === "harness" ? "its turn" : lane.why}${place}`, duration(lane.waitedMs), `${lane.waitingMessages} message${lane.waitingMessages === 1 ? "" : "s"}`]];
   });
   sayTable(terminal, ["session", "state", "for", "about"], rows, "nothing runs and nothing waits");
   if (answer.parked.length > 0) {

@@ -5,7 +5,7 @@ import type { SessionKey } from "../../base/ids.ts";
 import { FAIR_SHARE_MAX_MS, FAIR_SHARE_STEP_MS, POOLS, WAIT_NOTICE_MS, childSortKey, sortKey, workClassOf, type PoolName } from "../../model/lane.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { rulesOf } from "./rules.ts";
-import { slotsLent } from "./parked.ts";
+import { slotsLent, waitsForHarness } from "./parked.ts";
 
 /** Brings a lane's state in line with its messages, turns and barriers. Call after any of them changed. */
 export function refreshLane(k: Kernel, session: SessionKey): void {
@@ -66,17 +66,23 @@ function nextCheck(k: Kernel, lane: Row, firstReadyAt: number, main: Row | undef
   return promotion === null ? notice : Math.min(notice, promotion);
 }
 
-/** @param main  the turn in the lane: its id and start. A turn that only a job asked for gives way to a person at once. */
+/**
+ * When the turn in the lane gives way to a person who waits. One that only a job asked for does so at once; one that
+ * waits for its harness itself would leave nobody more than the next one gets, so it is looked at again later.
+ * @param main  its id and start.
+ */
 export function promotionDueAt(k: Kernel, session: SessionKey, main: Row): number | null {
-  if (isChildKey(k, session)) return null;
+  if (isForItsParent(k, session)) return null;
   const { ready_at: readyAt, independent } = k.get(
     "SELECT min(ready_at) AS ready_at, max(mode = 'parallel') AS independent FROM message WHERE session = ? AND state = 'waiting' AND mode IN ('auto','parallel') AND provenance IN ('user','operator')",
     session,
   )!;
   if (readyAt === null) return null;
+  const { foregroundMs } = rulesOf(k);
+  if (waitsForHarness(k, main["id"])) return k.now() + Math.max(foregroundMs, WAIT_NOTICE_MS);
   const roomAt = independent === 1 ? roomDueAt(k, session) : null;
   const isForSomebody = k.get("SELECT 1 FROM message WHERE turn_id = ? AND provenance <> 'timer'", main["id"]) !== undefined;
-  return roomAt ?? (isForSomebody ? Math.max(readyAt, main["started_at"] + rulesOf(k).foregroundMs) : readyAt);
+  return roomAt ?? (isForSomebody ? Math.max(readyAt, main["started_at"] + foregroundMs) : readyAt);
 }
 
 /**
@@ -92,9 +98,11 @@ function roomDueAt(k: Kernel, session: SessionKey): number | null {
   return first["mode"] === "parallel" ? first["ready_at"] : null;
 }
 
-function isChildKey(k: Kernel, session: SessionKey): boolean {
-  const kind = k.get("SELECT kind FROM session WHERE key = ?", session)?.["kind"];
-  return kind === "subagent" || kind === "acp";
+/** What it does is for whoever spawned it; a coding agent that a person started, or whose task is over, is a conversation. */
+function isForItsParent(k: Kernel, session: SessionKey): boolean {
+  const row = k.get("SELECT kind, task_id FROM session WHERE key = ?", session);
+  if (row?.["kind"] !== "acp") return row?.["kind"] === "subagent";
+  return row["task_id"] !== null && k.get("SELECT 1 FROM task WHERE id = ? AND ended_at IS NULL", row["task_id"]) !== undefined;
 }
 
 /** {@link slotsUsed} of every pool. */

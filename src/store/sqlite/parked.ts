@@ -1,5 +1,5 @@
 /**
- * Turns whose model call waits for its provider.
+ * Turns whose model call waits for its provider, or that wait for their coding agent, which is at work on something else.
  *
  * A parked turn runs on as far as its lane is concerned, but it lends its slot to others and the
  * deadline of its task rests. When its call is let through it takes its slot back over the pool's
@@ -52,6 +52,11 @@ export function leaveParking(k: Kernel, turnId: TurnId): void {
 export function slotsLent(k: Kernel, pool: PoolName): number {
   if (parkedCount(k) === 0) return 0;
   return Math.min(LENT_SLOTS_MAX, k.count("SELECT count(*) FROM parked p JOIN turn t ON t.id = p.turn_id WHERE t.pool = ? AND t.state = 'running'", pool));
+}
+
+/** Its coding agent is at work on something else. */
+export function waitsForHarness(k: Kernel, turnId: TurnId): boolean {
+  return parkedCount(k) > 0 && k.get("SELECT 1 FROM parked WHERE turn_id = ? AND reason = 'harness'", turnId) !== undefined;
 }
 
 /** Remembered, because every claim and every end of a turn asks, and it is nearly always none. */

@@ -9,6 +9,7 @@ import type { Kernel, Row } from "./kernel.ts";
 import { budgetView } from "./budgets.ts";
 import { placeOf } from "./claim.ts";
 import { slotsUsed, waitsForBeside } from "./lane-state.ts";
+import { waitsForHarness } from "./parked.ts";
 import { blockersOf } from "./path-claims.ts";
 import { generationOf, poolSize } from "./rules.ts";
 import { FLOW_SELECT } from "./listings.ts";
@@ -131,7 +132,10 @@ export function runningTurns(k: Kernel, session: SessionKey): TurnRow[] {
 
 function whyOf(k: Kernel, lane: Row, first: Row | undefined, now: number): LaneRow["why"] {
   if (lane["state"] === "ready") return lane["ready_at"] > now ? "batch" : "slot";
-  if (lane["state"] === "leased") return first === undefined ? null : "turn";
+  if (lane["state"] === "leased") {
+    const main = k.get("SELECT id FROM turn WHERE session = ? AND state = 'running' AND track = 'main'", lane["session"]);
+    return main !== undefined && waitsForHarness(k, main["id"]) ? "harness" : first === undefined ? null : "turn";
+  }
   if (lane["state"] === "waiting" && waitsForBeside(k, lane["session"])) return "turn";
   if (lane["state"] === "waiting") return k.get("SELECT 1 FROM barrier WHERE session = ? AND state = 'open'", lane["session"]) !== undefined ? "children" : k.get("SELECT 1 FROM task WHERE session = ? AND blocked = 1 AND ended_at IS NULL", lane["session"]) === undefined ? "siblings" : "claims";
   return null;

@@ -13,6 +13,7 @@ import { DELIVERIES } from "./migrations/deliveries.ts";
 import { BUDGETS } from "./migrations/budgets.ts";
 import { GOVERNOR } from "./migrations/governor.ts";
 import { HARNESS_SESSIONS } from "./migrations/harness-sessions.ts";
+import { HARNESS_SPARES } from "./migrations/harness-spares.ts";
 import { HEARTBEATS } from "./migrations/heartbeats.ts";
 import { JOB_DELIVERIES } from "./migrations/job-deliveries.ts";
 import { JOBS } from "./migrations/jobs.ts";
@@ -274,7 +275,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES, HARNESS_SESSIONS, WORKSPACES, APPROVALS, PLANS, HEARTBEATS, JOB_DELIVERIES, UPKEEP];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES, HARNESS_SESSIONS, WORKSPACES, APPROVALS, PLANS, HEARTBEATS, JOB_DELIVERIES, UPKEEP, HARNESS_SPARES];
 
 /**
  * Brings a database file to today's shape.

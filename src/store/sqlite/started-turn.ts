@@ -83,8 +83,8 @@ export function besideOf(k: Kernel, session: SessionKey, turnId: TurnId): { omit
   return {
     omit: turns.filter((turn) => !promoted(turn)).map((turn) => turn["id"]),
     besides: [
-      ...turns.map((turn): RunningBeside => ({ handle: handleText(turn["handle"]), kind: "turn", about: turn["about"], startedAt: turn["started_at"] })),
-      ...children.map((task): RunningBeside => ({ handle: task["id"], kind: "child", about: task["label"], startedAt: task["queued_at"] })),
+      ...turns.map((turn): RunningBeside => ({ handle: handleText(turn["handle"]), kind: "turn", turnId: turn["id"], about: turn["about"], startedAt: turn["started_at"] })),
+      ...children.map((task): RunningBeside => ({ handle: task["id"], kind: "child", turnId: null, about: task["label"], startedAt: task["queued_at"] })),
     ],
   };
 }

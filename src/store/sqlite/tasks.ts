@@ -16,7 +16,7 @@ import type { TurnEnd, TurnRef } from "../../model/turn.ts";
 import type { Cancelled } from "../store.ts";
 import { SCHEMA_REQUEST, beginNextAttempt, mayTryAgain, standingOf, stoodStill, taskText } from "./attempts.ts";
 import { barriersFor, cancelBarriers, checkBarrier } from "./barriers.ts";
-import { tellBound } from "./bindings.ts";
+import { boundTo, tellBound } from "./bindings.ts";
 import { budgetChild, budgetView, closeBudget, limitsOf, treeChildrenLimit } from "./budgets.ts";
 import { enterCircuit, opensCircuit, passCircuit, tellCircuit } from "./circuits.ts";
 import { markDelivered, prepareDelivery } from "./deliveries.ts";
@@ -469,7 +469,11 @@ export function cancelSession(k: Kernel, { key, by, tree, queue }: { key: Sessio
 
 export function cancelTurn(k: Kernel, { session, handle, by }: { session: SessionKey; handle: string; by: string }): Cancelled | null {
   const turn = runningTurn(k, session, handle);
-  if (turn === undefined) return null;
+  if (turn === undefined) {
+    // What a person wrote in a bound conversation is worked on in the session that it is bound to.
+    const target = boundTo(k, session);
+    return target === null ? null : cancelTurn(k, { session: target, handle, by });
+  }
   stopTurn(k, turn, { by });
   const task = k.get("SELECT id FROM task WHERE session = ? AND ended_at IS NULL", session);
   const isOver = task !== undefined && !hasWork(k, session) && !waitsForOthers(k, session);
