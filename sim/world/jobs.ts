@@ -91,6 +91,8 @@ export interface SeenJobs {
   /** Of all jobs. */
   readonly runs: readonly Run[];
   readonly events: readonly SeenEvent[];
+  /** By name: what the clock showed when the request that made a job came in. A slow disk saves it later, and a moment may lie between. */
+  readonly askedAt: ReadonlyMap<string, number>;
 }
 
 /** What must be true of the jobs of any history; a line per violation. */
@@ -99,7 +101,7 @@ export function checkJobs(seen: SeenJobs): string[] {
 }
 
 /** No moment has two rows, none that is over is without one, and each row is a moment. */
-function momentsHaveOneRow({ jobs, runs }: SeenJobs): string[] {
+function momentsHaveOneRow({ jobs, runs, askedAt }: SeenJobs): string[] {
   const violations: string[] = [];
   for (const { id, spec, createdAt, lastFor, state } of jobs) {
     const rows = runs.filter((run) => run.jobId === id && run.source === null);
@@ -107,8 +109,9 @@ function momentsHaveOneRow({ jobs, runs }: SeenJobs): string[] {
     if (moments.size < rows.length) violations.push(`${spec.name} has a moment with two rows`);
     if (spec.schedule.kind === "at" && (rows.length > 1 || (state === "done" && rows.length === 0))) violations.push(`${spec.name} has one moment and ${rows.length} rows`);
     if (spec.schedule.kind !== "cron" || lastFor === null) continue;
-    const from = Math.floor((createdAt - SCAN_BEFORE_MS) / MINUTE_MS) * MINUTE_MS;
-    const expected = bruteMoments(spec.schedule.expr, wallClock(spec.schedule.tz, from, lastFor + MINUTE_MS), from).filter((at) => at > createdAt && at <= lastFor);
+    const asked = askedAt.get(spec.name) ?? createdAt;
+    const from = Math.floor((asked - SCAN_BEFORE_MS) / MINUTE_MS) * MINUTE_MS;
+    const expected = bruteMoments(spec.schedule.expr, wallClock(spec.schedule.tz, from, lastFor + MINUTE_MS), from).filter((at) => at > asked && at <= lastFor);
     const stretches = rows.filter((run) => run.until > run.scheduledFor);
     for (const at of expected) {
       if (!moments.delete(at) && !stretches.some((run) => run.scheduledFor <= at && at <= run.until)) violations.push(`${spec.name} (${spec.schedule.expr} ${spec.schedule.tz}) has no row for ${iso(at)}`);

@@ -6,6 +6,7 @@
  * that no provider would accept, or a question whose answer is on disk already, is reported.
  */
 import type { Clock } from "../../src/base/clock.ts";
+import type { TurnId } from "../../src/base/ids.ts";
 import type { JsonObject } from "../../src/base/json.ts";
 import { inputTokensBound, type CallTerms } from "../../src/model/budget.ts";
 import { NO_USAGE, type AssistantPart, type ChatMessage, type ModelAnswer, type ModelClient, type ModelFrame, type ModelRequest, type ToolCallPart, type Usage } from "../../src/model/chat.ts";
@@ -39,8 +40,8 @@ export interface WorldModelDeps {
   readonly crash: () => void;
   readonly report: (violation: string) => void;
   readonly spending: SpendingPlan | null;
-  /** The provider counts a call of a session, whatever becomes of the answer. */
-  readonly counted: (session: string, usage: Usage) => void;
+  /** The provider counts a call of a turn, whatever becomes of the answer. */
+  readonly counted: (turn: TurnId, usage: Usage) => void;
   /** How deep a session stands below a person's; 0 = a person's. */
   readonly depthOf: (session: string) => number;
 }
@@ -49,7 +50,7 @@ export interface WorldModelDeps {
 export class WorldModel {
   readonly #deps: WorldModelDeps;
   readonly #asked = new Map<string, number>();
-  /** Calls that an answer made, by the question it answered. */
+  /** Calls that an answer made, by the turn that asked and its question: two turns of a session may ask the same. */
   readonly #callsOf = new Map<string, string[]>();
   readonly #onDisk = new Set<string>();
   #wall: { untilMs: number; status: number } = { untilMs: 0, status: 529 };
@@ -84,17 +85,12 @@ export class WorldModel {
     this.#onDisk.add(callId);
   }
 
-  /** What was asked in a session so far may be asked anew, e.g. in one of the same name after its removal. */
-  forget(session: string): void {
-    for (const question of this.#callsOf.keys()) if (question.startsWith(`${session} `)) this.#callsOf.delete(question);
-  }
-
   #call(clock: Clock, hasItsPlace: boolean, request: ModelRequest, onFrame: (frame: ModelFrame) => void): Promise<ModelAnswer> {
     this.calls++;
     const problem = conversationProblem(request.messages);
     if (problem !== null) this.#deps.report(`the model is sent a conversation that no provider accepts: ${problem}`);
     const question = questionOf(request);
-    const committed = this.#callsOf.get(question)?.find((callId) => this.#onDisk.has(callId));
+    const committed = this.#callsOf.get(ofTurn(request, question))?.find((callId) => this.#onDisk.has(callId));
     if (committed !== undefined && hasItsPlace) this.#deps.report(`an answer that is on disk is asked for again: ${question}`);
     const attempt = (this.#asked.get(question) ?? 0) + 1;
     this.#asked.set(question, attempt);
@@ -105,7 +101,7 @@ export class WorldModel {
     return new Promise((resolve, reject) => {
       if (request.signal.aborted) return reject(request.signal.reason);
       const behaviour = this.#behaviour(dice, { request, question, attempt, usage, nowMs: clock.monotonic() });
-      if (behaviour.isCounted && request.cacheKey !== undefined) this.#deps.counted(request.cacheKey, usage);
+      if (behaviour.isCounted && request.turn !== undefined) this.#deps.counted(request.turn, usage);
       const disarm = behaviour.afterMs === null ? () => {} : clock.after(behaviour.afterMs, () => {
         request.signal.removeEventListener("abort", onAbort);
         behaviour.settle(resolve, reject, onFrame);
@@ -180,7 +176,8 @@ export class WorldModel {
     }
     const calls = parts.filter((part): part is ToolCallPart => part.type === "tool-call");
     if (calls.length === 0) return [{ type: "text", text: `nothing to do for ${about}` }];
-    this.#callsOf.set(question, [...(this.#callsOf.get(question) ?? []), ...calls.map(({ callId }) => callId)]);
+    const asked = ofTurn(request, question);
+    this.#callsOf.set(asked, [...(this.#callsOf.get(asked) ?? []), ...calls.map(({ callId }) => callId)]);
     return parts;
   }
 
@@ -289,6 +286,10 @@ function roundOf(messages: readonly ChatMessage[]): number {
   let round = 0;
   for (let i = messages.length - 1; i >= 0 && messages[i]!.role !== "user"; i--) if (messages[i]!.role === "tool") round++;
   return round;
+}
+
+function ofTurn({ turn }: ModelRequest, question: string): string {
+  return `${turn ?? "aside"} ${question}`;
 }
 
 function questionOf(request: ModelRequest): string {

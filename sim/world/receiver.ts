@@ -27,8 +27,11 @@ export class Receiver {
     this.#deps = deps;
   }
 
-  /** The way to it from one process. */
-  post(clock: Clock): PostRequest {
+  /**
+   * The way to it from one process. One that was paused and lost its place may still post what it took
+   * out before; the receiver knows it by its id.
+   */
+  post(clock: Clock, hasItsPlace: () => boolean): PostRequest {
     return (_url, _addresses, { headers, body, signal, onSent }) =>
       new Promise((resolve, reject) => {
         const id = String(headers["idempotency-key"]);
@@ -39,7 +42,7 @@ export class Receiver {
         this.#posted.set(id, known);
         known.times++;
         if (known.body !== text) report(`delivery ${id} is posted with other words than before`);
-        if (this.#stateOf(id) !== "dispatching") report(`delivery ${id} is posted while it is ${this.#stateOf(id)}`);
+        if (hasItsPlace() && this.#stateOf(id) !== "dispatching") report(`delivery ${id} is posted while it is ${this.#stateOf(id)}`);
         const dice = new Dice(seed, "receiver", JSON.parse(text).task.label, known.times);
         const how = this.healed ? "takes" : dice.weighted({ takes: 5, "takes and breaks off": 1, fails: 2, "breaks off": 1, silent: 1, refuses: 0.5 });
         const disarm = clock.after(dice.whole(0, 2_000), () => {

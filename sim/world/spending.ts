@@ -6,6 +6,7 @@
  * as they stand when the call begins.
  */
 import { dayOf } from "../../src/base/clock.ts";
+import type { TurnId } from "../../src/base/ids.ts";
 import type { JsonObject } from "../../src/base/json.ts";
 import type { Setting } from "../../src/base/setting.ts";
 import { BUDGET_UNITS, type BudgetUnit, type PriceBound } from "../../src/model/budget.ts";
@@ -67,8 +68,8 @@ export class Spending {
   readonly #observer: Kernel;
   readonly #plan: SpendingPlan | null;
   readonly #counts = new Map<string, Counts>();
-  /** The day and the person that the newest call of a session was granted for. */
-  readonly #days = new Map<string, { readonly day: string; readonly person: string }>();
+  /** By turn: what its newest call was granted for. Turns of one session may go on side by side, for several people. */
+  readonly #grants = new Map<TurnId, { readonly session: string; readonly day: string; readonly person: string }>();
 
   constructor(observer: Kernel, plan: SpendingPlan | null) {
     this.#observer = observer;
@@ -79,17 +80,18 @@ export class Spending {
     return this.#plan;
   }
 
-  /** A call of this session was let through just now. */
+  /** A call of this turn was let through just now. */
   granted({ turnId, session }: TurnRef, wallMs: number): void {
     if (this.#plan === null) return;
-    this.#days.set(session, { day: dayOf(wallMs), person: String(this.#observer.get("SELECT person FROM turn WHERE id = ?", turnId)?.["person"] ?? "") });
+    this.#grants.set(turnId, { session, day: dayOf(wallMs), person: String(this.#observer.get("SELECT person FROM turn WHERE id = ?", turnId)?.["person"] ?? "") });
   }
 
-  /** The provider counted a call that a session asked for. */
-  counted(session: string, { input, output, costMicros }: Usage): void {
-    if (this.#plan === null) return;
+  /** The provider counted a call that a turn asked for. One of a turn without limits was not reserved. */
+  counted(turn: TurnId, { input, output, costMicros }: Usage): void {
+    const grant = this.#grants.get(turn);
+    if (grant === undefined) return;
+    const { session, day, person } = grant;
     const task = this.#task("session = ?", session);
-    const { day, person } = this.#days.get(session) ?? { day: "", person: "" };
     const names = [`session ${session}`, `day ${day}`, `person ${day} ${person}`, ...(task === undefined ? [] : [`tree ${task["flow_id"]}`, ...this.#line(task)])];
     for (const name of names) this.#add(name, { tokens: input + output, costMicros, calls: 1, children: 0 });
   }

@@ -11,6 +11,7 @@ import { createHash } from "node:crypto";
 import type { SessionKey, TaskId, FlowId } from "../../src/base/ids.ts";
 import { silentLog, type Log } from "../../src/base/log.ts";
 import { mainSlots, sideSlots, subagentSlots } from "../../src/lanes/settings.ts";
+import type { CallGrant } from "../../src/model/budget.ts";
 import type { Rules } from "../../src/model/claim.ts";
 import type { YardEvent } from "../../src/model/event.ts";
 import { Fault } from "../../src/model/faults.ts";
@@ -119,6 +120,8 @@ class World {
   readonly #flows: FlowId[] = [];
   readonly #childSessions: SessionKey[] = [];
   readonly #removed = new Set<string>();
+  /** By name: what the clock showed when the request that made a job came in. */
+  readonly #jobsAskedAt = new Map<string, number>();
   readonly #spawnedBy = new Map<string, string>();
   /** Processes that were paused, and whether another one has taken their place by now. */
   readonly #late = new Map<GatewayProcess, { superseded: boolean }>();
@@ -157,7 +160,7 @@ class World {
       crash: () => this.#crash(0),
       report,
       spending: this.#spending.plan,
-      counted: (session, usage) => this.#spending.counted(session, usage),
+      counted: (turn, usage) => this.#spending.counted(turn, usage),
       depthOf: (session) => this.#observer.count("WITH RECURSIVE up(key, depth) AS (SELECT ?, 0 UNION ALL SELECT s.parent, up.depth + 1 FROM up JOIN session s ON s.key = up.key WHERE s.parent IS NOT NULL) SELECT max(depth) FROM up", session),
     });
     this.#ledger = new Ledger(report);
@@ -235,7 +238,7 @@ class World {
       },
       model: (clock) => this.#model.client(clock, () => this.#gateway?.clock === clock),
       tools: (clock) => worldTools(seed, clock, this.#ledger),
-      post: (clock) => this.#receiver.post(clock),
+      post: (clock) => this.#receiver.post(clock, () => this.#gateway?.clock === clock),
     });
     this.#gateway = gateway;
     this.#note(`process ${number} starts`);
@@ -307,11 +310,8 @@ class World {
     this.#disk.prepare(null);
     this.#batches++;
     this.#note(`batch ${calls.map(({ verb }, index) => verb + ("value" in answers[index]! ? "" : "!")).join()}`);
-    for (const { session, seq, type, taskId, data } of events) {
+    for (const { session, seq, type, taskId } of events) {
       this.#note(`  ${session} ${seq} ${type}`);
-      // A further attempt begins with nothing but its task, and may ask the same.
-      // A job says the same again and again.
-      if (type === "task.attempt" || type === "job.fired") this.#model.forget(String(data["session"]));
       if (type === "task.accepted") this.#spending.spawned(taskId!);
     }
     calls.forEach(({ verb, input }, index) => {
@@ -324,7 +324,7 @@ class World {
         const { turnId } = (input as { spawn: NewSpawn }).spawn;
         if (created && turnId !== null) this.#spawnedBy.set(task.taskId, turnId);
       }
-      if (verb === "reserveCall" && "value" in answer) this.#spending.granted((input as { turn: TurnRef }).turn, this.#timeline.wallMs);
+      if (verb === "reserveCall" && "value" in answer && (answer.value as CallGrant).outcome === "granted") this.#spending.granted((input as { turn: TurnRef }).turn, this.#timeline.wallMs);
       if (verb === "setRules") this.#poolsMayBe((input as Rules).pools, events[0]?.cursor, "value" in answer);
       if (verb === "deleteSession") this.#forget(input as { key: SessionKey });
     });
@@ -357,7 +357,6 @@ class World {
 
   #forget({ key }: { key: SessionKey }): void {
     this.#removed.add(key);
-    this.#model.forget(key);
     for (const reader of [this.#everyone, ...this.#readers]) reader.forget(key);
   }
 
@@ -430,8 +429,6 @@ class World {
 
   #learn(event: YardEvent): void {
     if (event.type === "tool.started") this.#model.sawToolCall(String(event.data["callId"]));
-    // A turn that was taken back leaves no trace, so the next one may ask the same.
-    if (event.type === "turn.ended" && event.data["outcome"] === "cancelled") this.#model.forget(event.session);
     if (event.type === "approval.requested" && event.session === event.data["session"]) this.#answer(event);
     if (event.type !== "task.accepted" || event.taskId === undefined) return;
     this.#tasks.push(event.taskId);
@@ -444,7 +441,10 @@ class World {
 
   #makeJob({ job, child, runAfterMs }: PlannedJob): void {
     if (child !== null) this.#do({ kind: "spawn", parent: null, text: child.task, label: child.label, deadlineSeconds: null });
-    this.#untilDone((gateway) => gateway.timekeeper.add(job));
+    this.#untilDone((gateway) => {
+      if (this.#observer.get("SELECT 1 FROM job WHERE name = ?", job.name) === undefined) this.#jobsAskedAt.set(job.name, this.#timeline.wallMs);
+      return gateway.timekeeper.add(job);
+    });
     for (const ms of runAfterMs) this.#timeline.after(ms, () => this.#askJobs((gateway) => gateway.timekeeper.run(job.name)));
   }
 
@@ -551,7 +551,7 @@ class World {
     for (const violation of [...checkHistory(history), ...this.#spending.violations(), ...this.#receiver.violations(wasOver)]) this.#report(violation);
     const { jobs } = VERBS.jobs(this.#observer, { limit: EVENTS_READ_MAX });
     const runs = jobs.flatMap(({ id }) => VERBS.jobRuns(this.#observer, { id, limit: EVENTS_READ_MAX }).runs);
-    for (const violation of checkJobs({ jobs, runs, events: history.events })) this.#report(`jobs: ${violation}`);
+    for (const violation of checkJobs({ jobs, runs, events: history.events, askedAt: this.#jobsAskedAt })) this.#report(`jobs: ${violation}`);
     if (!wasOver) {
       this.#report(`not everything ended within ${LIVENESS_MS / 3_600_000} h: ${JSON.stringify(VERBS.totals(this.#observer))}, ${this.#senders.waiting} senders wait, ${JSON.stringify(VERBS.lanes(this.#observer, { meanTurnMs: { main: 1, side: 1, subagent: 1, acp: 1, timer: 1 } }).lanes)}`);
       return;

@@ -1,0 +1,114 @@
+/** What judges a world from outside: it notices what is wrong, and takes nothing for wrong that is not. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ManualClock } from "../../src/base/clock.ts";
+import type { SessionKey, TurnId } from "../../src/base/ids.ts";
+import { NO_USAGE, type ModelRequest } from "../../src/model/chat.ts";
+import type { Job, JobSpec, Run } from "../../src/model/job.ts";
+import type { Kernel, Row } from "../../src/store/sqlite/kernel.ts";
+import { checkJobs } from "./jobs.ts";
+import { WorldModel } from "./model.ts";
+import { HOOK_URL, Receiver } from "./receiver.ts";
+import { Spending, spendingPlan } from "./spending.ts";
+
+const SESSION = "agent:main:main" as SessionKey;
+const DAY = "2027-01-15";
+const SEED = 1;
+
+// ── jobs ────────────────────────────────────────────────────────────────────────────────────
+
+/** A job of every minute that was saved a second after its first moment, which has its row. */
+function lateJob(askedAt: number): readonly string[] {
+  const moment = Date.parse(`${DAY}T08:01:00Z`);
+  const spec = { name: "job0", schedule: { kind: "cron", expr: "* * * * *", tz: "UTC" }, payload: { kind: "systemEvent", text: "news" } } as unknown as JobSpec;
+  const job = { id: "job_1", spec, state: "active", createdAt: moment + 1_000, lastFor: moment } as unknown as Job;
+  const run = { id: "run_1", jobId: "job_1", source: null, scheduledFor: moment, until: moment, attempt: 1, session: null } as unknown as Run;
+  return checkJobs({ jobs: [job], runs: [run], events: [], askedAt: new Map([["job0", askedAt]]) });
+}
+
+test("a moment between the request for a job and its row belongs to the job, however slow the disk is (seed 14122)", () => {
+  assert.deepEqual(lateJob(Date.parse(`${DAY}T08:00:59.900Z`)), []);
+});
+
+test("a moment before a job was asked for is none of it", () => {
+  assert.match(lateJob(Date.parse(`${DAY}T08:01:00.100Z`)).join(), /no moment of it/);
+});
+
+// ── the model ───────────────────────────────────────────────────────────────────────────────
+
+/** Asks until an answer that calls a tool is on disk, then once more. */
+async function askAgain(first: TurnId, second: TurnId): Promise<readonly string[]> {
+  const violations: string[] = [];
+  const clock = new ManualClock();
+  const model = new WorldModel({
+    seed: SEED,
+    moods: { text: 0, tools: 1, slow: 0, refuse: 0, garbage: 0, hang: 0 },
+    spawning: 0, crash: () => {}, report: (violation) => violations.push(violation), spending: null, counted: () => {}, depthOf: () => 0,
+  });
+  const client = model.client(clock, () => true);
+  const tools = ["look", "put", "fire", "break"].map((name) => ({ name, description: "", inputSchema: {} }));
+  const ask = async (turn: TurnId) => {
+    const request: ModelRequest = { model: "sim/one", system: "", messages: [{ role: "user", text: "the same again" }], tools, cacheKey: SESSION, turn, signal: new AbortController().signal };
+    const answer = client.call(request, () => {});
+    clock.advance(100_000);
+    return answer;
+  };
+  for (let n = 0; n < 20; n++) for (const part of (await ask(first)).parts) if (part.type === "tool-call") model.sawToolCall(part.callId);
+  violations.length = 0;
+  await ask(second);
+  return violations;
+}
+
+test("two turns of a session may ask the same, e.g. when both see nothing of what was before (seed 12160)", async () => {
+  assert.deepEqual(await askAgain("turn_1" as TurnId, "turn_2" as TurnId), []);
+});
+
+test("a turn that asks again for what is on disk is noticed", async () => {
+  assert.match((await askAgain("turn_1" as TurnId, "turn_1" as TurnId)).join(), /asked for again/);
+});
+
+// ── spending ────────────────────────────────────────────────────────────────────────────────
+
+/** Two turns of one session, for two people, side by side; what each costs is counted when both calls were let through. */
+function sideBySide(annUsed: number): readonly string[] {
+  const people: Readonly<Record<string, string>> = { turn_a: "ann", turn_b: "bob" };
+  const account = (name: string, used: number): Row => ({ scope: "person", name: `${DAY} ${name}`, unit: "costMicros", max: 1_000_000, used, reserved: 0 });
+  const observer = {
+    get: (sql: string, value: string) => (sql.includes("FROM turn") ? { person: people[value] } : undefined),
+    all: () => [account("ann", annUsed), account("bob", 20)],
+  } as unknown as Kernel;
+  const seed = Array.from({ length: 100 }, (_none, n) => n).find((n) => spendingPlan(n) !== null)!;
+  const spending = new Spending(observer, { ...spendingPlan(seed)!, settings: {} });
+  const usage = { ...NO_USAGE, input: 1, output: 1, calls: 1 };
+  for (const turnId of ["turn_a", "turn_b"] as TurnId[]) spending.granted({ turnId, session: SESSION, epoch: 1 }, Date.parse(`${DAY}T08:00:00Z`));
+  spending.counted("turn_a" as TurnId, { ...usage, costMicros: 10 });
+  spending.counted("turn_b" as TurnId, { ...usage, costMicros: 20 });
+  return spending.violations();
+}
+
+test("what turns side by side cost counts for the person of each, not for whoever was let through last (seed 13367)", () => {
+  assert.deepEqual(sideBySide(10), []);
+});
+
+test("an account that knows of less than was counted is noticed", () => {
+  assert.match(sideBySide(9).join(), /ann knows of 9 costMicros used and 0 reserved; the provider counted 10/);
+});
+
+// ── the receiver ────────────────────────────────────────────────────────────────────────────
+
+function postedWhileDelivered(hasItsPlace: boolean): readonly string[] {
+  const violations: string[] = [];
+  const observer = { get: () => ({ state: "delivered" }) } as unknown as Kernel;
+  const receiver = new Receiver({ seed: SEED, observer, report: (violation) => violations.push(violation) });
+  const body = Buffer.from(JSON.stringify({ task: { label: "one" } }));
+  void receiver.post(new ManualClock(), () => hasItsPlace)(new URL(HOOK_URL), [], { method: "POST", headers: { "idempotency-key": "dlv_1" }, body, signal: new AbortController().signal });
+  return violations;
+}
+
+test("a process that stood still while another delivered posts what it had taken out, under the same id (seed 11991)", () => {
+  assert.deepEqual(postedWhileDelivered(false), []);
+});
+
+test("what was delivered is not posted again by the process that knows it", () => {
+  assert.match(postedWhileDelivered(true).join(), /posted while it is delivered/);
+});
