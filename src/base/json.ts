@@ -29,6 +29,16 @@ function checkShape(value: Json, depth: number): void {
   }
 }
 
+/** Whether a value nests deeper than {@link JSON_DEPTH_MAX}; it may nest as deep as it likes. */
+export function nestsTooDeep(value: Json): boolean {
+  let level: readonly Json[] = [value];
+  for (let depth = 0; depth <= JSON_DEPTH_MAX; depth++) {
+    level = level.flatMap((one) => (one === null || typeof one !== "object" ? [] : Array.isArray(one) ? one : Object.values(one)));
+    if (level.length === 0) return false;
+  }
+  return true;
+}
+
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -6,6 +6,7 @@
  * end is no answer.
  */
 import type { LanguageModelV4StreamPart, LanguageModelV4Usage } from "@ai-sdk/provider";
+import { countFrom } from "../base/count.ts";
 import { isJsonObject, type JsonObject } from "../base/json.ts";
 import type { AssistantPart, ModelAnswer, ModelFrame, ModelRequest, ToolCallPart } from "../model/chat.ts";
 import { cleanText, readToolInput, TextCleaner } from "./clean.ts";
@@ -202,10 +203,10 @@ function merged(known: JsonObject | undefined, added: unknown): JsonObject | und
 
 function tokensOf({ inputTokens, outputTokens }: LanguageModelV4Usage): Assembled["tokens"] {
   return {
-    input: inputTokens.total ?? 0,
-    output: outputTokens.total ?? 0,
-    cacheRead: inputTokens.cacheRead ?? 0,
-    cacheWrite: inputTokens.cacheWrite ?? 0,
-    reasoning: outputTokens.reasoning ?? 0,
+    input: countFrom(inputTokens.total) ?? 0,
+    output: countFrom(outputTokens.total) ?? 0,
+    cacheRead: countFrom(inputTokens.cacheRead) ?? 0,
+    cacheWrite: countFrom(inputTokens.cacheWrite) ?? 0,
+    reasoning: countFrom(outputTokens.reasoning) ?? 0,
   };
 }

@@ -5,6 +5,7 @@
  * answer that is no stream) of bounded length, and never changes or delays what it reads.
  */
 import { StringDecoder } from "node:string_decoder";
+import { countFrom } from "../base/count.ts";
 import { isJsonObject, type JsonObject } from "../base/json.ts";
 import { NO_USAGE, type Usage } from "../model/chat.ts";
 
@@ -102,6 +103,5 @@ function countsOf(usage: JsonObject, before: TokenCounts | null): TokenCounts {
 }
 
 function numberIn(holder: unknown, name: string): number | null {
-  const value = isJsonObject(holder) ? holder[name] : undefined;
-  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : null;
+  return isJsonObject(holder) ? countFrom(holder[name]) : null;
 }

@@ -27,6 +27,8 @@ async function bench(t: TestContext, manner: Manner = {}, settings: Readonly<Rec
   const cwd = workFolder(t);
   const gateway = await startGateway(t, { config: harnessConfig(cwd, manner, { "acp.approvalSeconds": 1, ...settings }) });
   const body = (steps: readonly Step[] | string, more = {}) => ({ runtime: "acp", agent: "scripted", cwd, task: typeof steps === "string" ? steps : JSON.stringify(steps), ...more });
+  // Whatever the test was about: what ran is gone with its gateway.
+  t.after(() => allGone(cwd));
   return {
     gateway,
     cwd,
@@ -56,12 +58,27 @@ async function bench(t: TestContext, manner: Manner = {}, settings: Readonly<Rec
 }
 
 /** A gateway with one harness for each manner, all of them at work at once. */
-async function benchOfMany(t: TestContext, manners: readonly Manner[], settings: Readonly<Record<string, unknown>> = {}): Promise<{ gateway: Gateway; cwd: string; runEach(task: string): Promise<readonly ApiTask[]> }> {
+async function benchOfMany(t: TestContext, manners: readonly Manner[], settings: Readonly<Record<string, unknown>> = {}): Promise<{ gateway: Gateway; cwd: string; runEach(task: string, more?: object): Promise<readonly ApiTask[]> }> {
   const cwd = workFolder(t);
   const agents = Object.fromEntries(manners.map((manner, n) => [`h${n}`, scripted(cwd, manner)]));
   const gateway = await startGateway(t, { config: harnessConfig(cwd, {}, { "acp.agents": agents, "acp.approvalSeconds": 1, ...settings }) });
-  const run = async (agent: string, task: string): Promise<ApiTask> => (await gateway.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent, cwd, task, wait: true, waitSeconds: 60 })).task!;
-  return { gateway, cwd, runEach: (task) => Promise.all(Object.keys(agents).map((agent) => run(agent, task))) };
+  t.after(() => allGone(cwd));
+  const run = async (agent: string, task: string, more: object): Promise<ApiTask> => (await gateway.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent, cwd, task, ...more, wait: true, waitSeconds: 60 })).task!;
+  return { gateway, cwd, runEach: (task, more = {}) => Promise.all(Object.keys(agents).map((agent) => run(agent, task, more))) };
+}
+
+/** Resident memory at its highest so far, megabytes. */
+function peakMb(pid: number): number {
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1024;
+}
+
+function nested(depth: number): unknown {
+  return depth === 0 ? 0 : [nested(depth - 1)];
+}
+
+/** Questions that wait for somebody. */
+async function openQuestions(gateway: Gateway): Promise<number> {
+  return (await gateway.api<{ approvals: readonly unknown[] }>("GET", "/api/approvals?state=pending")).approvals.length;
 }
 
 test("what a harness wants to change outside of its workspace's claim is denied, also where everything is approved, until the claim is widened", async (t) => {
@@ -121,8 +138,11 @@ test("what stands above a folder that belongs to no repository is looked at too,
   const { fault } = await run([{ say: "hello" }], { cwd: below, agent: "opencode" });
   assert.equal(fault?.code, "ACP_WORKSPACE_UNTRUSTED");
   assert.ok(fault!.message.includes(join(above, "opencode.json")), fault!.message);
-  const home = await startGateway(t, { config: harnessConfig(cwd, {}, { "acp.agents": { opencode: scripted(cwd) } }), env: { HOME: above } });
-  const { task } = await home.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent: "opencode", cwd: below, task: '[{"say":"at home"}]', wait: true, waitSeconds: 60 });
+  const home = workFolder(t);
+  mkdirSync(join(home, "y"));
+  writeFileSync(join(home, "opencode.json"), "{}");
+  const theirs = await startGateway(t, { config: harnessConfig(cwd, {}, { "acp.agents": { opencode: scripted(cwd) } }), env: { HOME: home } });
+  const { task } = await theirs.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent: "opencode", cwd: join(home, "y"), task: '[{"say":"at home"}]', wait: true, waitSeconds: 60 });
   assert.equal(task!.result, "at home", "it is the person's own there");
 });
 
@@ -288,7 +308,7 @@ test("a harness in one long call goes on while files change, and is over in time
 
 // ── what it may get wrong ───────────────────────────────────────────────────────────────────
 
-const FATAL = ["exit 0", "exit 1", "segv", "close output", "half a line", "long line"] as const;
+const FATAL = ["exit 0", "exit 1", "segv", "close output", "half a line", "long line", "64 MB line"] as const;
 
 for (const method of ["initialize", "session/new", "session/prompt"] as const) {
   test(`a harness that breaks off at ${method} in whatever way is a failed child that says why, and nothing is left`, async (t) => {
@@ -312,6 +332,79 @@ for (const method of ["initialize", "session/new", "session/prompt"] as const) {
     for (const task of await runEach("hello")) assert.equal(task.result, "echo: hello");
   });
 }
+
+for (const [method, manner, more] of [
+  ["session/set_mode", { modes: ["default", "careful"] }, {}],
+  ["session/set_config_option", { models: ["one", "two"] }, { model: "two" }],
+] as const) {
+  test(`a harness that breaks off at ${method} in whatever way cannot start and says so, and nothing is left`, async (t) => {
+    const cwd = workFolder(t);
+    const agents = Object.fromEntries([...FATAL, "error"].map((misdeed, n) => [`h${n}`, { ...scripted(cwd, { ...manner, at: { [method]: misdeed as Misdeed } }), ...("modes" in manner ? { mode: "careful" } : {}) }]));
+    const gateway = await startGateway(t, { config: harnessConfig(cwd, {}, { "acp.agents": agents }) });
+    const tasks = await Promise.all(Object.keys(agents).map((agent) => gateway.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent, cwd, task: "hello", ...more, wait: true, waitSeconds: 60 })));
+    for (const { task } of tasks) assert.ok(["ACP_SESSION_INIT_FAILED", "ACP_TURN_FAILED"].includes(task!.fault!.code), JSON.stringify(task!.fault));
+    await allGone(cwd);
+  });
+}
+
+test("a harness that breaks off when it is cancelled, in whatever way, is cancelled once, and nothing is left", async (t) => {
+  const misdeeds = [...FATAL, "error", "hang"] as const;
+  const { gateway, cwd } = await benchOfMany(t, misdeeds.map((misdeed) => ({ at: { "session/cancel": misdeed } })), { "acp.cancelGraceSeconds": 1, "acp.maxConcurrentSessions": 20 });
+  const states = await Promise.all(
+    misdeeds.map(async (_, n) => {
+      const { taskId, childSessionKey } = await gateway.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent: `h${n}`, cwd, task: '[{"say":"here"},{"wait":"ever"}]' });
+      await gateway.waitEvent(({ type }) => type === "text.delta", { session: childSessionKey });
+      await gateway.api("POST", `/api/tasks/${taskId}/cancel`);
+      await gateway.waitEvent((event) => event.type === "task.ended" && event.taskId === taskId);
+      return (await gateway.api<ApiTask>("GET", `/api/tasks/${taskId}`)).state;
+    }),
+  );
+  assert.deepEqual(states, misdeeds.map(() => "cancelled"));
+  await allGone(cwd);
+});
+
+test("a harness that dies with its questions open leaves none of them, and asks anew when it goes on", async (t) => {
+  const { gateway, cwd, runEach } = await benchOfMany(t, FATAL.map(() => ({ load: true })), { "acp.approvalSeconds": 600 });
+  // Each has its own way to die; the list says which by the number of its agent.
+  const steps = (misdeed: Misdeed): string => JSON.stringify([{ once: `died-${misdeed}`, steps: [{ ask: { name: "Write" }, times: 3, andGoOn: true }, { call: "session/nothing", params: {} }, { misdeed }] }, { say: "Whole." }]);
+  const tasks = await Promise.all(FATAL.map((misdeed, n) => gateway.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent: `h${n}`, cwd, task: steps(misdeed), wait: true, waitSeconds: 60 })));
+  for (const [n, { task }] of tasks.entries()) assert.deepEqual([FATAL[n], task!.result], [FATAL[n], "Whole."], JSON.stringify(task!.fault));
+  assert.equal(await openQuestions(gateway), 0);
+  assert.equal((await runEach("hello")).length, FATAL.length);
+});
+
+test("a line of 64 MB, with its end or without, costs the gateway no more than it lets a line have", async (t) => {
+  const { gateway, run } = await bench(t);
+  await run("hello");
+  const before = peakMb(gateway.pid);
+  for (let round = 0; round < 3; round++) assert.match((await run([{ misdeed: "64 MB line" }])).fault!.message, /line of over \d+ bytes/);
+  const grown = peakMb(gateway.pid) - before;
+  t.diagnostic(`the gateway's peak grew by ${Math.round(grown)} MB over 576 MB of lines`);
+  assert.ok(grown < 64, `${grown} MB`);
+});
+
+test("values nested 300 000 deep, names that mean something to JavaScript and numbers beyond any are taken as they come or passed over", async (t) => {
+  const { gateway, run, cwd } = await bench(t);
+  const line = (text: string): { raw: string } => ({ raw: `${text}\n` });
+  const update = (fields: string): { raw: string } => line(`{"jsonrpc":"2.0","method":"session/update","params":{"sessionId":"x","update":${fields}}}`);
+  for (const depth of [1_000, 20_000, 300_000]) {
+    const deep = `DEEP${depth}`;
+    const task = await run([update(`{"sessionUpdate":"plan","entries":${deep}}`), line(`{"jsonrpc":"2.0","id":1,"result":${deep}}`), line(`{"jsonrpc":"2.0","id":${depth},"method":"fs/read_text_file","params":${deep}}`), { call: "terminal/create", params: { deep: nested(100) } }, { say: `still here ${depth}` }]);
+    assert.match(task.result ?? "", new RegExp(`^terminal/create: .*nested deeper than 64 levels.*\\nstill here ${depth}$`), JSON.stringify(task.fault));
+  }
+  const odd = await run([
+    update('{"sessionUpdate":"__proto__","__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}'),
+    { update: { sessionUpdate: "toString" } },
+    { update: { sessionUpdate: "usage_update", used: 1e308, size: -1, cost: { amount: 1e300, currency: "USD" } } },
+    { update: { sessionUpdate: "tool_call", toolCallId: { toString: 1 }, kind: [], status: 7, rawInput: "no object" } },
+    line('{"jsonrpc":"2.0","id":1e999,"method":"fs/read_text_file","params":{}}'),
+    line('{"jsonrpc":"2.0","id":"\\u0000","method":"terminal/create","params":null}'),
+    { say: "odd" },
+  ]);
+  assert.equal(odd.result, "odd", JSON.stringify(odd.fault));
+  assert.equal((await gateway.api<{ state: string }>("GET", `/api/sessions/${encodeURIComponent(odd.session)}`)).state, "idle");
+  await allGone(cwd);
+});
 
 test("noise in the middle of a turn changes nothing: requests of a used id, updates of other sessions and after the end", async (t) => {
   const { run } = await bench(t);

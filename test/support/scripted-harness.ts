@@ -30,7 +30,7 @@ export interface Manner {
   readonly models?: readonly string[];
 }
 
-export type Misdeed = "hang" | "exit 0" | "exit 1" | "segv" | "close output" | "nonsense" | "half a line" | "error" | "flood" | "long line" | "latin";
+export type Misdeed = "hang" | "exit 0" | "exit 1" | "segv" | "close output" | "nonsense" | "half a line" | "error" | "flood" | "long line" | "64 MB line" | "latin";
 
 export type Step =
   | { readonly say: string }
@@ -44,10 +44,11 @@ export type Step =
   /** Waits for a cancel. */
   | { readonly wait: "cancel" | "ever" | "steering" }
   | { readonly update: object }
+  /** As it stands, but for `DEEP<n>`: so many lists in each other. */
   | { readonly raw: string }
   | { readonly tool: { readonly id: string; readonly name: string; readonly input?: object; readonly output?: string; readonly failed?: boolean } }
-  /** Asks for a permission `times` at once, and says each answer. */
-  | { readonly ask: { readonly name: string; readonly input?: object; readonly kind?: string; readonly content?: readonly object[]; readonly kinds?: readonly string[] }; readonly times?: number }
+  /** Asks for a permission `times` at once, and says each answer; `andGoOn`: it waits for none. */
+  | { readonly ask: { readonly name: string; readonly input?: object; readonly kind?: string; readonly content?: readonly object[]; readonly kinds?: readonly string[] }; readonly times?: number; readonly andGoOn?: true }
   | { readonly call: string; readonly params: object }
   | { readonly write: { readonly path: string; readonly text: string } }
   | { readonly misdeed: Misdeed }
@@ -200,7 +201,7 @@ async function take(step: Step): Promise<"cancelled" | void> {
     return;
   }
   if ("update" in step) return update(step.update);
-  if ("raw" in step) return void process.stdout.write(step.raw);
+  if ("raw" in step) return void process.stdout.write(step.raw.replaceAll(/DEEP(\d+)/g, (_, depth: string) => "[".repeat(Number(depth)) + "]".repeat(Number(depth))));
   if ("child" in step) {
     const [command, args] = step.child === "setsid" ? ["setsid", ["sleep", "1000"]] : ["sleep", ["1000"]];
     spawn(command as string, args as string[], { stdio: "ignore", detached: step.child === "setsid" }).unref();
@@ -238,6 +239,7 @@ async function take(step: Step): Promise<"cancelled" | void> {
     const all = Array.from({ length: step.times ?? 1 }, () =>
       ask("session/request_permission", { sessionId, options, toolCall: { toolCallId: `c${nextId}`, title: `${name} something`, kind, _meta: { tool: name }, rawInput: input ?? {}, ...(content === undefined ? {} : { content }) } }),
     );
+    if (step.andGoOn) return;
     const answers = (await Promise.all(all)).map(({ result, error }) => (error === undefined ? (result.outcome.optionId ?? result.outcome.outcome) : `error ${error.code}`));
     return say(`${name}: ${[...new Set(answers)].join(",")} (${answers.length})\n`);
   }
@@ -308,6 +310,10 @@ async function misbehave(misdeed: Misdeed, id: number | undefined): Promise<bool
       return false;
     case "long line":
       process.stdout.write(`{"x":"${"y".repeat(16 * 1024 * 1024)}"}\n`);
+      return false;
+    case "64 MB line":
+      // A good message but for its length.
+      process.stdout.write(`{"jsonrpc":"2.0","method":"session/update","params":{"sessionId":"${sessionId}","update":{"sessionUpdate":"agent_message_chunk","content":{"type":"text","text":"${"y".repeat(64 * 1024 * 1024)}"}}}}\n`);
       return false;
   }
 }

@@ -13,7 +13,7 @@
  */
 import type { Readable, Writable } from "node:stream";
 import type { AnyMessage, Stream } from "@agentclientprotocol/sdk";
-import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
+import { isJsonObject, JSON_DEPTH_MAX, nestsTooDeep, type Json, type JsonObject } from "../../base/json.ts";
 
 /** The longest line, bytes. */
 export const LINE_MAX_BYTES = 8 * 1024 * 1024;
@@ -21,6 +21,9 @@ export const LINE_MAX_BYTES = 8 * 1024 * 1024;
 const OPEN_REQUESTS_MAX = 1024;
 /** "The server is busy", in the range that JSON-RPC leaves to servers. */
 const BUSY_CODE = -32_005;
+/** "Not a valid request", of JSON-RPC; for answers of theirs it stands in the place of what cannot be taken. */
+const INVALID_CODE = -32_600;
+const TOO_DEEP = { code: INVALID_CODE, message: `nested deeper than ${JSON_DEPTH_MAX} levels` };
 const NEWLINE = 0x0a;
 
 export interface Lines {
@@ -80,19 +83,27 @@ export function openLines({ output, input, onUpdate, onResult, onNoise }: LinesD
     }
     if (!isJsonObject(message)) return ignore(text);
     const { id, method, params } = message;
+    // What nests so deep would break whoever writes it down. Whoever waits for an answer gets one.
+    const isTooDeep = nestsTooDeep(message);
     const hasId = typeof id === "string" || typeof id === "number";
     if (typeof method !== "string") {
       const isAnswer = hasId && ("result" in message || isJsonObject(message["error"]));
       if (!isAnswer || !asked.delete(id)) return ignore(text);
+      if (isTooDeep) return { jsonrpc: "2.0", id, error: TOO_DEEP };
       onResult(message["result"] ?? null);
       return message as AnyMessage;
     }
     if (!("id" in message)) {
+      if (isTooDeep) return ignore(text);
       if (method !== "session/update") return message as AnyMessage;
       if (isJsonObject(params)) onUpdate(params);
       return isJsonObject(params) ? null : ignore(text);
     }
     if (!hasId || open.has(id)) return ignore(text);
+    if (isTooDeep) {
+      void send({ jsonrpc: "2.0", id, error: TOO_DEEP }).catch(() => {});
+      return null;
+    }
     if (open.size >= OPEN_REQUESTS_MAX) {
       void send({ jsonrpc: "2.0", id, error: { code: BUSY_CODE, message: `${OPEN_REQUESTS_MAX} requests are open; wait for an answer` } }).catch(() => {});
       return null;

@@ -1,10 +1,14 @@
 /** What a harness says of itself and of its session, read from answers that nobody checked. */
+import { countFrom } from "../../base/count.ts";
 import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
 import type { HarnessOption } from "../../model/harness.ts";
 
 /** Entries of one list, and characters of one name, that are looked at. */
 const LIST_MAX = 200;
 const NAME_MAX_CHARS = 200;
+const MICROS_PER_DOLLAR = 1_000_000;
+/** A million dollars: what a process says to have cost beyond that is not believed. */
+const COST_MAX_MICROS = 1_000_000 * MICROS_PER_DOLLAR;
 
 export interface HarnessAbilities {
   readonly load: boolean;
@@ -89,8 +93,9 @@ export class SessionTraits {
         this.used = numberIn(update, "used") ?? this.used;
         this.size = numberIn(update, "size") ?? this.size;
         const cost = objectIn(update, "cost");
-        const amount = numberIn(cost, "amount");
-        if (amount !== null && cost["currency"] === "USD") this.costMicros = Math.max(this.costMicros, Math.round(amount * 1_000_000));
+        const amount = cost["amount"];
+        const micros = countFrom(typeof amount === "number" ? amount * MICROS_PER_DOLLAR : null, COST_MAX_MICROS);
+        if (micros !== null && cost["currency"] === "USD") this.costMicros = Math.max(this.costMicros, micros);
         break;
       }
     }
@@ -125,8 +130,7 @@ export function textIn(object: JsonObject, key: string): string | null {
 }
 
 export function numberIn(object: JsonObject, key: string): number | null {
-  const value = object[key];
-  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : null;
+  return countFrom(object[key]);
 }
 
 function listIn(object: JsonObject, key: string): readonly JsonObject[] {
