@@ -276,14 +276,18 @@ export function sideTurnsSayWhereTheyBelong({ events, transcripts }: Pick<Histor
   });
 }
 
-/** No turn starts in a pool that is full; a turn that is promoted may go over its new pool's size. */
+/** No turn starts in a pool that is full; one that is promoted, or takes back the slot that it lent while it was parked, may go over its size. */
 export function poolsAreKept({ events, pools }: Pick<History, "events" | "pools">): string[] {
   if (pools === null) return [];
   const violations: string[] = [];
   const poolOf = new Map<string, PoolName>();
-  const used = (pool: PoolName): number => [...poolOf.values()].filter((one) => one === pool).length;
+  const lent = new Set<string>();
+  const used = (pool: PoolName): number => [...poolOf].filter(([turn, one]) => one === pool && !lent.has(turn)).length;
   events.forEach(({ type, session, turnId, data }, index) => {
     if (turnId === undefined) return;
+    // After a restart nothing is parked any more.
+    if (type === "turn.parked") lent.add(turnId);
+    else if (type === "turn.resumed" || type === "turn.started" || type === "turn.ended") lent.delete(turnId);
     if (type === "turn.started" && !poolOf.has(turnId)) {
       const pool = data["track"] === "side" ? "side" : POOL_OF_KIND[parseSessionKey(session).parts.kind];
       poolOf.set(turnId, pool);

@@ -1,5 +1,5 @@
 /**
- * Coding agents of a world: the gateway's own agent for them, over harnesses that live in the seed.
+ * Coding agents of a world: the gateway's own agent for them, and its own rooms, over harnesses that live in the seed.
  *
  * A harness says its words in pieces, tells of tool calls, asks for leave, dies in the middle, ends
  * without a word or never. What it is told of its questions is held against what a person answered:
@@ -8,21 +8,27 @@
 import { makeAcpAgent } from "../../src/agents/acp/acp-agent.ts";
 import { makeCatalogue } from "../../src/agents/acp/catalogue.ts";
 import { HarnessGone, type HarnessProcess, type PromptEnd, type PromptSink } from "../../src/agents/acp/harness-process.ts";
+import type { Seat } from "../../src/agents/acp/harness-room.ts";
+import { Suite, type SuiteRoom } from "../../src/agents/acp/harness-suite.ts";
 import { acpAgents } from "../../src/agents/acp/settings.ts";
 import type { Agent } from "../../src/agents/agent.ts";
 import { abortable } from "../../src/base/abortable.ts";
 import { sleep, type Clock } from "../../src/base/clock.ts";
-import type { RandomBytes } from "../../src/base/ids.ts";
+import type { RandomBytes, SessionKey, TurnId } from "../../src/base/ids.ts";
 import type { Log } from "../../src/base/log.ts";
 import type { Settings } from "../../src/base/setting.ts";
-import type { HarnessCatalogue, HarnessSpec } from "../../src/model/harness.ts";
+import { Fault } from "../../src/model/faults.ts";
+import type { HarnessCatalogue, HarnessKnowledge, HarnessSpec } from "../../src/model/harness.ts";
 import { ApprovalDesk } from "../../src/sessions/approval-desk.ts";
+import { sideTurnsMax } from "../../src/sessions/settings.ts";
 import type { Store } from "../../src/store/store.ts";
 import { Dice } from "./dice.ts";
 
 export const HARNESS = "sim";
 const FOLDER = "/nonexistent/repository";
 const ASKS_MAX = 3;
+const START_MS_MAX = 3_000;
+const IDLE_MS = 600_000;
 const PIECE_MS_MAX = 4_000;
 const HEALED_MS_MAX = 500;
 
@@ -34,11 +40,11 @@ export function worldHarnesses(settings: Settings): HarnessCatalogue {
 /** What people answered, over all processes; by the words of the question. */
 export class Leave {
   readonly #given = new Map<string, boolean>();
-  readonly #report: (violation: string) => void;
+  readonly report: (violation: string) => void;
   isHealed = false;
 
   constructor(report: (violation: string) => void) {
-    this.#report = report;
+    this.report = report;
   }
 
   answered(what: string, allowed: boolean): void {
@@ -46,7 +52,7 @@ export class Leave {
   }
 
   told(what: string, choice: string): void {
-    if (choice === "allow" && this.#given.get(what) !== true) this.#report(`a coding agent was allowed to ${what}, and nobody had allowed it`);
+    if (choice === "allow" && this.#given.get(what) !== true) this.report(`a coding agent was allowed to ${what}, and nobody had allowed it`);
   }
 }
 
@@ -63,8 +69,17 @@ export interface WorldHarnessDeps {
 /** The agent of harness sessions, for one process. */
 export function worldHarness(deps: WorldHarnessDeps): Agent {
   const { store, clock, log, settings, random } = deps;
+  const suites = new Map<SessionKey, Suite<SimRoom>>();
+  const suiteOf = (key: SessionKey): Suite<SimRoom> => {
+    const open = suites.get(key);
+    if (open !== undefined) return open;
+    const makeSpare = (_home: SimRoom | null, number: number): SimRoom => new SimRoom(deps, key, number);
+    const suite = new Suite<SimRoom>({ log, sparesMax: () => settings.get(sideTurnsMax), idleMs: () => IDLE_MS, makeSpare, onIdle: () => suites.delete(key), track: () => {} }, makeSpare(null, 0));
+    suites.set(key, suite);
+    return suite;
+  };
   return makeAcpAgent({
-    host: { ceilingOf: () => "approve-reads", unaskedIn: () => null, use: (wanted, _signal, work) => work({ isSpare: false, known: { upTo: null, turns: [] }, ready: async () => new SimHarness(deps, wanted.key) as unknown as HarnessProcess, told: () => {} }) },
+    host: { ceilingOf: () => "approve-reads", unaskedIn: () => null, use: (wanted, signal, work) => suiteOf(wanted.key).use(wanted, signal, (room) => room.alone(() => work(room))) },
     approvals: new ApprovalDesk({ store, clock, log }),
     // No call of theirs names a file, so nothing looks at one.
     files: {} as Parameters<typeof makeAcpAgent>[0]["files"],
@@ -76,7 +91,79 @@ export function worldHarness(deps: WorldHarnessDeps): Agent {
   });
 }
 
+/** One session of a harness: its process starts after a while, or not at all. */
+class SimRoom implements SuiteRoom, Seat {
+  readonly key: SessionKey;
+  readonly number: number;
+  known: HarnessKnowledge = { upTo: 0, turns: [] };
+  isOpen = true;
+  isTaken = false;
+  wasTaken = false;
+  model: string | null = null;
+  readonly #deps: WorldHarnessDeps;
+  #harness: SimHarness | null = null;
+  #users = 0;
+  #disarm = (): void => {};
+
+  constructor(deps: WorldHarnessDeps, key: SessionKey, number: number) {
+    this.#deps = deps;
+    this.key = key;
+    this.number = number;
+  }
+
+  get isSpare(): boolean {
+    return this.number > 0;
+  }
+
+  async alone<T>(work: () => Promise<T>): Promise<T> {
+    if (++this.#users > 1) this.#deps.leave.report(`two turns had one coding agent of ${this.key} at once`);
+    try {
+      return await work();
+    } finally {
+      this.#users--;
+    }
+  }
+
+  async started(): Promise<SimHarness> {
+    const { clock, seed, leave } = this.#deps;
+    if (this.#harness !== null && !this.#harness.isGone) return this.#harness;
+    const dice = new Dice(seed, "start of a harness", this.key, this.number, clock.monotonic());
+    await sleep(clock, leave.isHealed ? 0 : dice.whole(0, START_MS_MAX));
+    if (this.isSpare && !leave.isHealed && dice.chance(0.2)) throw new Fault("ACP_NO_MEMORY", { agent: HARNESS, needsMb: 1, availableMb: 0 });
+    this.known = { upTo: 0, turns: [] };
+    return (this.#harness = new SimHarness(this.#deps, this.key));
+  }
+
+  async ready(signal: AbortSignal): Promise<HarnessProcess> {
+    return (await abortable(signal, this.started())) as unknown as HarnessProcess;
+  }
+
+  told(turn: TurnId, upTo: number): void {
+    this.known = { upTo, turns: [...this.known.turns, turn] };
+  }
+
+  left(): void {
+    this.isTaken = false;
+  }
+
+  armIdle(ms: number, then: () => void): void {
+    this.#disarm();
+    this.#disarm = this.#deps.clock.after(ms, then);
+  }
+
+  disarmIdle(): void {
+    this.#disarm();
+  }
+
+  async close(): Promise<boolean> {
+    this.#disarm();
+    this.isOpen = false;
+    return this.#harness !== null;
+  }
+}
+
 class SimHarness {
+  isGone = false;
   readonly spec: HarnessSpec;
   readonly isSandboxed = true;
   readonly cwd = FOLDER;
@@ -100,7 +187,10 @@ class SimHarness {
 
   prompt(text: string, sink: PromptSink, signal: AbortSignal): Promise<PromptEnd> {
     this.wasPrompted = true;
-    return abortable(signal, this.#work(text, sink, signal));
+    return abortable(signal, this.#work(text, sink, signal)).catch((cause: unknown) => {
+      if (cause instanceof HarnessGone) this.isGone = true;
+      throw cause;
+    });
   }
 
   async #work(text: string, sink: PromptSink, signal: AbortSignal): Promise<PromptEnd> {

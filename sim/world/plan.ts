@@ -17,6 +17,9 @@ const ACTIONS_MAX = 40;
 /** How far the machine's clock is set, either way. */
 const JUMP_MS_MAX = 172_800_000;
 
+/** The most that a person says to a coding agent, and in what time, milliseconds. */
+const TALK_MAX = 12;
+const TALK_MS = 30_000;
 /** How often people spawn where there are coding agents, beside {@link weightsOf}. */
 const HARNESS_SPAWN_WEIGHT = 12;
 /** How long nobody is there after some crashes. */
@@ -33,6 +36,8 @@ export type Action =
   | { readonly kind: "cancel-task"; readonly which: number }
   | { readonly kind: "cancel-flow"; readonly which: number }
   | { readonly kind: "promote"; readonly session: number }
+  /** To a coding agent that a person started; null = what it works on goes beside its conversation. */
+  | { readonly kind: "talk"; readonly say: { readonly text: string; readonly sourceId: string; readonly mode: MessageMode | null } | null }
   | { readonly kind: "reset"; readonly session: number }
   | { readonly kind: "remove"; readonly session: number }
   | { readonly kind: "queue-mode"; readonly session: number; readonly mode: QueueMode | null }
@@ -54,6 +59,8 @@ export type Action =
   | { readonly kind: "reader-away"; readonly session: number; readonly forMs: number };
 
 export type ActionKind = Action["kind"];
+/** Kinds that each action of a plan may be of; the others come besides. */
+type DrawnKind = Exclude<ActionKind, "talk">;
 export type PlannedAction = Action & { readonly atMs: number };
 
 export interface WorldPlan {
@@ -100,8 +107,9 @@ export function planOf(seed: number, keep: ReadonlySet<number> | null = null): W
   const weights = { ...weightsOf(dice, calm), ...(hasHarnesses ? { spawn: HARNESS_SPAWN_WEIGHT } : {}) };
   const actions: PlannedAction[] = Array.from({ length: dice.whole(3, ACTIONS_MAX) }, (_, n) => {
     const own = new Dice(seed, "action", n);
-    return { ...actionOf(own, n, own.weighted<ActionKind>(weights), sessions), atMs: Math.floor(healAtMs * own.next()) };
+    return { ...actionOf(own, n, own.weighted<DrawnKind>(weights), sessions), atMs: Math.floor(healAtMs * own.next()) };
   });
+  if (hasHarnesses) actions.push(...talkOf(seed, actions.length, healAtMs));
   return {
     seed,
     sessions,
@@ -138,6 +146,18 @@ export function planOf(seed: number, keep: ReadonlySet<number> | null = null): W
   };
 }
 
+/** In some worlds a person talks to a coding agent, mostly before it has answered. */
+function talkOf(seed: number, first: number, healAtMs: number): readonly PlannedAction[] {
+  const dice = new Dice(seed, "talk");
+  if (dice.chance(0.5)) return [];
+  const startMs = Math.floor(healAtMs * dice.next());
+  return Array.from({ length: dice.whole(2, TALK_MAX) }, (_, index) => {
+    const n = first + index;
+    const say = dice.chance(0.2) ? null : { text: `m${n}${dice.chance(0.3) ? "?" : ""}`, sourceId: `s${n}`, mode: dice.chance(0.6) ? null : dice.pick(QUEUE_MODES) };
+    return { kind: "talk", say, atMs: startMs + dice.whole(0, TALK_MS) };
+  });
+}
+
 /** How many actions a seed has before any is left out. */
 export function actionCount(seed: number): number {
   return planOf(seed).actions.length;
@@ -146,13 +166,13 @@ export function actionCount(seed: number): number {
 const FAULTY: readonly ActionKind[] = ["disk", "disk-full", "slow-disk", "crash", "pause", "restart", "wall-jump", "wall"];
 
 /** Every world has messages; of the rest it draws some, so that each fault is also met without the others. */
-function weightsOf(dice: Dice, calm: boolean): Partial<Record<ActionKind, number>> {
-  const all: Record<ActionKind, number> = {
+function weightsOf(dice: Dice, calm: boolean): Partial<Record<DrawnKind, number>> {
+  const all: Record<DrawnKind, number> = {
     send: 20, resend: 3, command: 4, cancel: 2, "cancel-task": 3, "cancel-flow": 1, promote: 2, reset: 1, remove: 0.5, "queue-mode": 1, spawn: 3, "steer-task": 2, "retry-task": 1,
     "send-to-child": 1.5, slots: 1, "wall-jump": 1, disk: 5, "disk-full": 1, "slow-disk": 1, crash: 5, pause: 1, restart: 1, "reader-away": 1, wall: 1, redeliver: 1,
   };
-  const drawn: Partial<Record<ActionKind, number>> = { send: all.send };
-  for (const [kind, weight] of Object.entries(all) as [ActionKind, number][]) {
+  const drawn: Partial<Record<DrawnKind, number>> = { send: all.send };
+  for (const [kind, weight] of Object.entries(all) as [DrawnKind, number][]) {
     if (kind !== "send" && dice.chance(0.6) && !(calm && FAULTY.includes(kind))) drawn[kind] = weight;
   }
   return drawn;
@@ -161,7 +181,7 @@ function weightsOf(dice: Dice, calm: boolean): Partial<Record<ActionKind, number
 const ERRORS: readonly DiskError[] = ["full", "io", "busy"];
 const COMMANDS = ["/stop", "/stop all", "/stop T1", "/stop T2", "/bg", "/bg look into it", "/reset", "/status", "/queue collect", "/queue default", "/subagents list", "/subagents kill 1", "/subagents steer 1 go on", "/subagents spawn do it", "/tasks", "/lanes"];
 
-function actionOf(dice: Dice, n: number, kind: ActionKind, sessions: number): Action {
+function actionOf(dice: Dice, n: number, kind: DrawnKind, sessions: number): Action {
   const session = dice.whole(0, sessions - 1);
   const which = dice.whole(0, 1_000);
   const text = `m${n}${dice.chance(0.02) ? ` ${POISON}` : ""}${dice.chance(0.2) ? "?" : ""}${dice.chance(0.1) ? " and also that" : ""}${dice.chance(0.05) ? " in the background" : ""}`;

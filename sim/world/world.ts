@@ -29,7 +29,7 @@ import { checkHistory, type History, type SeenEntry } from "./checkers.ts";
 import { Dice, hashOf } from "./dice.ts";
 import { Disk, type DiskFault } from "./faulty-disk.ts";
 import { GatewayProcess } from "./gateway-process.ts";
-import { Leave } from "./harness.ts";
+import { HARNESS, Leave } from "./harness.ts";
 import { checkJobs, overdueJobs, type PlannedJob } from "./jobs.ts";
 import { WorldModel } from "./model.ts";
 import { CHANNEL, Reader, Senders, type PeopleDeps } from "./people.ts";
@@ -114,6 +114,8 @@ class World {
   readonly #everyone: Reader;
   readonly #readers: readonly Reader[];
   readonly #sessions: readonly SessionKey[];
+  /** The session of a coding agent that a person started. */
+  #talk: SessionKey | null = null;
   readonly #trace = createHash("sha256");
   readonly #violations: string[] = [];
   readonly #tasks: TaskId[] = [];
@@ -382,6 +384,8 @@ class World {
         if (session !== undefined) this.#send(session, { ...action, mode: null });
         return;
       }
+      case "talk":
+        return gateway === null ? undefined : void this.#talkTo(gateway, action.say);
       case "slots":
         return this.#settings.set({ main: mainSlots, side: sideSlots, subagent: subagentSlots }[action.pool], action.size);
       case "wall-jump":
@@ -414,6 +418,16 @@ class World {
 
   #send(session: SessionKey, { text, sourceId, mode }: { text: string; sourceId: string; mode: Extract<Action, { kind: "send" }>["mode"] }): void {
     this.#senders.send({ session, text, sourceId, mode });
+  }
+
+  async #talkTo(gateway: GatewayProcess, say: Extract<Action, { kind: "talk" }>["say"]): Promise<void> {
+    try {
+      this.#talk ??= await gateway.store.openHarnessSession({ agent: HARNESS, parent: this.#sessions[0]!, cwd: null, label: null });
+      if (say !== null) this.#send(this.#talk, say);
+      else await gateway.frontDoor.promote(this.#talk);
+    } catch (cause) {
+      if (gateway.clock.isRunning && (!(cause instanceof Fault) || cause.code === "INTERNAL")) this.#report(`talking to a coding agent was answered with a defect: ${String(cause)}`);
+    }
   }
 
   /** People do not ask again when they get no answer. */

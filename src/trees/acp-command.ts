@@ -62,7 +62,7 @@ export function acpCommand(deps: AcpCommandDeps): Command {
           return list(session);
         case "status": {
           const row = await theOne(session, rest);
-          return statusText(row, await harnesses.status(row.key), (await store.boundTo(session)) === row.key);
+          return statusText(row, await harnesses.status(row.key), (await store.boundTo(session)) === row.key, await store.runningTurns(row.key), clock.now());
         }
         case "cancel": {
           const row = await theOne(session, rest);

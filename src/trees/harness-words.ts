@@ -1,7 +1,7 @@
 /** Harnesses in words, as a chat shows them. */
 import type { HarnessSessionView } from "../model/harness.ts";
 import type { HarnessReport } from "../model/harness-report.ts";
-import type { SessionRow } from "../store/store.ts";
+import type { SessionRow, TurnRow } from "../store/store.ts";
 
 export function reportText(report: HarnessReport): string {
   const here = report.agents.filter(({ program }) => program !== null);
@@ -20,8 +20,12 @@ export function sessionLine(row: SessionRow, view: HarnessSessionView | null, is
   return `${row.label ?? row.key.split(":").at(-1)} · ${row.agent} · ${state}${row.waitingMessages > 0 ? ` · ${row.waitingMessages} waiting` : ""}${isBound ? " · bound here" : ""} · ${row.key}`;
 }
 
-export function statusText(row: SessionRow, view: HarnessSessionView | null, isBound: boolean): string {
-  const lines = [sessionLine(row, view, isBound), `turns: ${row.state} · folder ${view?.cwd ?? row.cwd ?? "the workspace"}`];
+export function statusText(row: SessionRow, view: HarnessSessionView | null, isBound: boolean, turns: readonly TurnRow[], nowMs: number): string {
+  const lines = [
+    sessionLine(row, view, isBound),
+    `turns: ${row.state} · folder ${view?.cwd ?? row.cwd ?? "the workspace"}`,
+    ...turns.map(({ handle, track, about, startedAt }) => `${handle} ${track === "side" ? "beside" : "running"}: ${about} (${Math.round((nowMs - startedAt) / 1000)} s)`),
+  ];
   if (view === null) return lines.join("\n");
   const used = view.usage.used === null ? "" : ` · context ${view.usage.used}${view.usage.size === null ? "" : ` of ${view.usage.size}`} tokens`;
   const cost = view.usage.costMicros > 0 ? ` · $${(view.usage.costMicros / 1e6).toFixed(4)}` : "";

@@ -80,7 +80,7 @@ test("a quick question is answered by a second session while the first works on 
   const [first, , second, third] = prompts(cwd);
   assert.notEqual(second!.pid, first!.pid);
   assert.equal(third!.pid, second!.pid);
-  assert.match(await command("/acp status"), /beside it \d+/);
+  assert.match(await command("/acp status"), new RegExp(`\n${handle} beside: [^]*beside it \\d+`));
 
   writeFileSync(go, "");
   assert.equal(await gateway.waitReply(long.messageId), "working whole");
@@ -231,6 +231,24 @@ test("a coding agent that can copy its session answers beside it from a copy", a
   await gateway.waitReply(long.messageId);
   await allGoneButOne(cwd);
 });
+
+const ENDS: Readonly<Record<string, (bench: Bench) => Promise<unknown>>> = {
+  "/acp close": ({ command }) => command("/acp close"),
+  "the removal of its session": ({ gateway, key }) => gateway.api("DELETE", `/api/sessions/${encodeURIComponent(key)}`),
+};
+
+for (const [how, end] of Object.entries(ENDS)) {
+  test(`${how} ends both sessions of it with all that they started while both work`, async (t) => {
+    const all = await bench(t, { stubborn: true });
+    await all.send([{ say: "long" }, { child: "setsid" }, { wait: "ever" }]);
+    await all.asked("long");
+    await all.promote();
+    await all.send([{ say: "quick" }, { child: "setsid" }, { wait: "ever" }]);
+    await until("both work", () => processesWith(all.cwd).length === 4);
+    await end(all);
+    await allGone(all.cwd);
+  });
+}
 
 test("when both changed the same file, the conversation is told", async (t) => {
   const { gateway, cwd, send, ask, promote, asked } = await bench(t);

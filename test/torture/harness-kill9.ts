@@ -3,20 +3,23 @@
  *
  *     node test/torture/harness-kill9.ts --kills 500 --seed 1
  *
- * Harnesses that ignore SIGTERM work with two children each, one of which has left their session. A process is
+ * Harnesses that ignore SIGTERM work with two children each, one of which has left their session; two of them for one
+ * conversation, a turn beside the next. A process is
  * an orphan when it is still there 10 s after its harness was killed, or after the next gateway was ready. Prints one line, and exits with 1 on an orphan.
  */
 import { mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import type { SpawnAccepted } from "../../src/api/wire.ts";
+import type { LanesAnswer, SpawnAccepted } from "../../src/api/wire.ts";
 import { Gateway } from "../support/gateway.ts";
 import { harnessConfig } from "../support/harness.ts";
 import { processesWith } from "../support/processes.ts";
 import type { Step } from "../support/scripted-harness.ts";
 
 const AT_WORK = 3;
+/** Those of one conversation: one that went beside it, and the next. */
+const PAIR = 2;
 /** A harness with its two children. */
 const PROCESSES_EACH = 3;
 const GONE_WITHIN_MS = 10_000;
@@ -33,12 +36,14 @@ export interface KillCount {
 export async function killAgainAndAgain({ kills, seed, onKill = () => {} }: { kills: number; seed: number; onKill?: (done: number) => void }): Promise<KillCount> {
   const random = randomFrom(seed);
   const cwd = realpathSync(mkdtempSync(join(tmpdir(), "harness-kill9-")));
-  const gateway = new Gateway({ config: harnessConfig(cwd, { load: true, stubborn: true }, { "acp.maxConcurrentSessions": AT_WORK }) });
+  const gateway = new Gateway({ config: harnessConfig(cwd, { load: true, stubborn: true }, { "acp.maxConcurrentSessions": AT_WORK + 1 }) });
   const count = { gateway: 0, harness: 0, orphans: [] as string[], longestMs: 0 };
   try {
     await gateway.start();
+    const { commandReply } = await gateway.send(`/acp spawn scripted --cwd ${cwd}`);
+    const [, conversation = ""] = /\((agent:scripted:acp:[^)]+)\)/.exec(commandReply ?? "") ?? [];
     for (let done = 0; done < kills; done++) {
-      const all = await working();
+      const all = await working(conversation);
       const leaders = [...new Set(all.map(({ mark }) => mark))];
       const isGateway = random() < 0.4;
       const mark = leaders[Math.floor(random() * leaders.length)]!;
@@ -75,19 +80,23 @@ export async function killAgainAndAgain({ kills, seed, onKill = () => {} }: { ki
   }
 
   /** Resolves when as many harnesses as there may be are at work, each with its children. */
-  async function working(): Promise<ReturnType<typeof marked>> {
+  async function working(conversation: string): Promise<ReturnType<typeof marked>> {
     const steps: readonly Step[] = [{ child: "setsid" }, { child: "plain" }, { say: "working" }, { wait: "ever" }];
+    const besides = async (): Promise<readonly { track: string }[]> => (await gateway.api<LanesAnswer>("GET", "/api/lanes")).lanes.find(({ session }) => session === conversation)?.turns ?? [];
     for (const until = performance.now() + STARTED_WITHIN_MS; performance.now() < until; await pause(200)) {
       // One that lost its harness too often has failed, and another takes its place.
       const { tasks } = await gateway.api<{ tasks: readonly { state: string }[] }>("GET", "/api/tasks?limit=50");
       for (let open = tasks.filter(({ state }) => state === "running" || state === "queued").length; open < AT_WORK; open++) {
         await gateway.api<SpawnAccepted>("POST", "/api/spawns", { runtime: "acp", agent: "scripted", cwd, task: JSON.stringify(steps) });
       }
+      const turns = await besides();
+      if (turns.length === 0 || (turns.length === 1 && turns[0]!.track === "side")) await gateway.send(JSON.stringify(steps), { session: conversation });
+      else if (turns.length === 1) await gateway.call("POST", `/api/sessions/${encodeURIComponent(conversation)}/promote`);
       const all = marked();
       const sizes = Map.groupBy(all, ({ mark }) => mark);
-      if ([...sizes.values()].filter(({ length }) => length >= PROCESSES_EACH).length >= AT_WORK) return all;
+      if ([...sizes.values()].filter(({ length }) => length >= PROCESSES_EACH).length >= AT_WORK + PAIR) return all;
     }
-    throw new Error(`no ${AT_WORK} harnesses came to work: ${JSON.stringify(marked())}`);
+    throw new Error(`no ${AT_WORK + PAIR} harnesses came to work: ${JSON.stringify(marked())}`);
   }
 
   async function untilGone(doomed: ReturnType<typeof marked>, after: string): Promise<void> {

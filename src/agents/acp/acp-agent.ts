@@ -29,7 +29,7 @@ import type { HarnessHost } from "./harness-host.ts";
 import type { Seat } from "./harness-room.ts";
 import { HarnessGone, type HarnessProcess, type PermissionChoice, type PromptEnd, type PromptSink } from "./harness-process.ts";
 import { judge, pathsChangedBy, pathsReadBy, textAt } from "./permissions.ts";
-import { approvalSeconds } from "./settings.ts";
+import { approvalSeconds, sessionToolsLent } from "./settings.ts";
 import { TurnRecord, usageOf } from "./turn-record.ts";
 import { textIn } from "./traits.ts";
 
@@ -171,7 +171,10 @@ class HarnessTurn {
   #promptFor(seat: Seat, harness: HarnessProcess, request: string): string {
     const { now, started } = this.#turn;
     const parts: string[] = [];
-    if (seat.isSpare && !harness.wasPrompted) parts.push("[You are a second session of one conversation: the first is at work on something else. Leave that to it, and answer what comes to you.]");
+    if (seat.isSpare && !harness.wasPrompted) {
+      const handOn = this.#deps.settings.get(sessionToolsLent) ? ` What is meant for that work you can pass on: the tool subagents with {"action": "steer", "target": its handle, "text": …}.` : "";
+      parts.push(`[You are a second session of one conversation: the first is at work on something else. Leave that to it, and answer what comes to you.${handOn}]`);
+    }
     const said = this.#newsOf(seat.known);
     if (said !== "") {
       const isAnew = !harness.wasPrompted && this.#howItGoesOn(harness) === "summary";
