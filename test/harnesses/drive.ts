@@ -41,8 +41,9 @@ export const STANDIN_TONGUE: Tongue = {
 };
 
 const PERSON = "agent:main:api:direct:ann";
-/** Long enough for a second one to start and answer meanwhile, milliseconds. */
-const LONG_WORK_MS = 25_000;
+/** Long enough for a second one to start and answer meanwhile: so often the time that the first took to start, and this, milliseconds. */
+const LONG_WORK_STARTS = 3;
+const LONG_WORK_MS = 12_000;
 /** A real program starts slowly on a busy machine, milliseconds. */
 const SLOW_MS = 120_000;
 
@@ -116,7 +117,9 @@ class Stage {
     const { tongue } = this.#course;
     const file = (name: string): string => join(this.#cwd, name);
 
+    const startedAt = performance.now();
     await this.step("spawn and bind", () => this.#spawn());
+    const longWorkMs = Math.round(LONG_WORK_MS + LONG_WORK_STARTS * (performance.now() - startedAt));
     await this.step("say", async () => {
       const reply = await this.#ask(tongue.say("hello from the model"));
       assert.match(reply.text, tongue.shows.said);
@@ -149,7 +152,7 @@ class Stage {
     }
     await this.step("steer", () => this.#steer(file("hello.txt")));
     await this.step("cancel", () => this.#cancel());
-    await this.step("a quick question beside", () => this.#beside(file("elm.txt")));
+    await this.step("a quick question beside", () => this.#beside(file("elm.txt"), longWorkMs));
     await this.step("kill -9 in the middle, and on", () => this.#kill(file("hello.txt")));
     await this.step("two at once", () => this.#two(file("hello.txt")));
     await this.step("close", async () => {
@@ -202,13 +205,13 @@ class Stage {
     return `in ${ms} ms, ${before === after ? "the same process went on" : "with a new process"}`;
   }
 
-  async #beside(path: string): Promise<string> {
+  async #beside(path: string, longWorkMs: number): Promise<string> {
     const { tongue, heardByModel } = this.#course;
     const session = await this.#key();
     const before = await this.#pid();
     // One that it has not read before, for some do not read the same again.
     writeFileSync(path, "the treasure is under the elm");
-    const { messageId } = await this.#gateway.send(tongue.read(path, LONG_WORK_MS), { session: PERSON });
+    const { messageId } = await this.#gateway.send(tongue.read(path, longWorkMs), { session: PERSON });
     const answering = this.#answering("once");
     const turn = await this.#running(messageId);
     await this.#event("the end of a tool call", ({ type, turnId }) => type === "tool.ended" && turnId === turn, session);

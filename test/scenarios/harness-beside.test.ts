@@ -1,14 +1,17 @@
 /** A quick question to a coding agent that is at work, through the real program: a second session of it answers, and one goes on. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import { fileURLToPath } from "node:url";
 import type { ApiEvent, LanesAnswer, MessageAccepted } from "../../src/api/wire.ts";
 import { NoReply, startGateway, type Gateway } from "../support/gateway.ts";
 import { harnessConfig, heardBy, workFolder } from "../support/harness.ts";
 import { allGone, processesWith } from "../support/processes.ts";
 import type { Manner, Step } from "../support/scripted-harness.ts";
 
+const YARD = fileURLToPath(new URL("../../bin/yard.mjs", import.meta.url));
 const ANN = "agent:main:api:direct:ann";
 /** Longer than any test: nothing is promoted by itself. */
 const NEVER_MS = 600_000;
@@ -189,6 +192,8 @@ test("where no second session can be had the question waits without a slot, show
   const { pools, lanes, memoryWaits } = await gateway.api<LanesAnswer>("GET", "/api/lanes");
   assert.equal(lanes.find(({ session }) => session === key)!.why, "harness");
   assert.deepEqual(pools.filter(({ name }) => name === "acp" || name === "side").map(({ name, used }) => [name, used]), [["side", 1], ["acp", 0]]);
+  const shown = execFileSync(process.execPath, [YARD, "lanes"], { env: { PATH: "/usr/bin:/bin", HOME: gateway.home, YARD_HOME: gateway.home }, encoding: "utf8" });
+  assert.match(shown, /T2 runs beside[^]*T3 waits for its coding agent, without a slot/);
   assert.deepEqual(memoryWaits.map(({ session, harness }) => [session, harness]), [[key, "scripted"]]);
   writeFileSync(go, "");
   assert.equal(await gateway.waitReply(long.messageId), "working whole");

@@ -165,7 +165,7 @@ class HarnessTurn {
     const why = this.#lost ?? (this.#turn.started.attempt > 1 ? "the gateway was restarted" : null);
     if (how === "new" || (why === null && (how !== "summary" || seat.isSpare))) return;
     const words = how === "summary" ? "begins anew with a summary of this conversation" : `goes on from its own memory (${how})`;
-    await this.#deps.tell(this.#turn.started.session, `${id} was started again${why === null ? "" : ` (${why})`} and ${words}.`, "HARNESS_RESTARTED");
+    await this.#deps.tell(this.#turn.started.session, `${seat.isSpare ? "The second session of " : ""}${id} was started again${why === null ? "" : ` (${why})`} and ${words}.`, "HARNESS_RESTARTED");
   }
 
   #promptFor(seat: Seat, harness: HarnessProcess, request: string): string {
