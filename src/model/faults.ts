@@ -516,6 +516,11 @@ export const FAULTS = {
     httpStatus: 502,
     text: ({ agent, problem }) => `ACP_TURN_FAILED: ${agent} ${problem}; say it again, or close the session and start a new one`,
   }),
+  ACP_BUDGET_UNKEPT: fault<{ agent: string; unit: string; whose: string }>({
+    kind: "caller",
+    httpStatus: 400,
+    text: ({ agent, unit, whose }) => `${agent} calls models by itself, so ${whose} of ${unit} could not be kept; set acp.agents.${agent}.proxy to true, or limit it by deadlineSeconds and budget.children instead`,
+  }),
   ACP_WORKSPACE_UNTRUSTED: fault<{ agent: string; cwd: string; files: string }>({
     kind: "caller",
     httpStatus: 403,

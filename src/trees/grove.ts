@@ -3,6 +3,7 @@ import { isAbsolute } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import type { FlowId, SessionKey, TaskId } from "../base/ids.ts";
 import type { Settings } from "../base/setting.ts";
+import type { Budget, BudgetUnit } from "../model/budget.ts";
 import type { ModelClient } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
 import { schemaProblem } from "../model/output-schema.ts";
@@ -38,6 +39,12 @@ export interface GroveDeps {
   readonly steeringCame: (session: SessionKey) => void;
 }
 
+/** What only model calls spend, as people call it. */
+const UNIT_WORDS = { tokens: "tokens", costMicros: "cost", calls: "calls" } as const satisfies Partial<Record<BudgetUnit, string>>;
+const MODEL_UNITS = Object.keys(UNIT_WORDS) as readonly (keyof typeof UNIT_WORDS)[];
+/** Above how many a task can be at the most. */
+const DEPTH_MAX = 10;
+
 export class Grove implements Trees {
   readonly #deps: GroveDeps;
 
@@ -69,6 +76,7 @@ export class Grove implements Trees {
     // What a running turn asks for is kept and done after the next start: a drain must not change its answer.
     if (sessions.refusal !== null && spawn.turnId === null) throw sessions.refusal;
     this.#check(spawn);
+    if (spawn.kind === "acp") await this.#checkKept(spawn);
     if (spawn.callback) await this.#checkCallback(spawn.callback);
     const longest = settings.get(treeSeconds);
     const seconds = Math.min(spawn.deadlineSeconds ?? (settings.get(runTimeoutSeconds) || Infinity), longest || Infinity);
@@ -105,8 +113,8 @@ export class Grove implements Trees {
     }
     const problem = spawn.outputSchema === undefined ? null : schemaProblem(spawn.outputSchema);
     if (problem !== null) throw new Fault("BAD_REQUEST", { where: "outputSchema", problem });
-    if (spawn.kind === "subagent") this.#checkModel(spawn.model);
-    this.#checkModel(spawn.supervision?.retryModel ?? null);
+    // A coding agent's models have names of its own.
+    if (spawn.kind === "subagent") for (const model of [spawn.model, spawn.supervision?.retryModel ?? null]) this.#checkModel(model);
     const list = this.#deps.settings.get(agentsList);
     if (spawn.kind === "acp") this.#checkHarness(spawn.agent);
     else if (findAgent(list, spawn.agent) === null) throw new Fault("AGENT_NOT_FOUND", { agent: spawn.agent, known: agentIds(list).join(", ") });
@@ -115,6 +123,23 @@ export class Grove implements Trees {
     const { agent } = parseSessionKey(spawn.parent).parts;
     const allowed = findAgent(list, agent)?.subagents?.allowAgents;
     if (allowed !== undefined && spawn.agent !== agent && !allowed.includes(spawn.agent)) throw new Fault("AGENT_NOT_FOUND", { agent: spawn.agent, known: [agent, ...allowed].join(", ") });
+  }
+
+  /** Model calls that do not pass the gateway can neither be counted before they are made nor held back: a limit on them would be a promise that nobody keeps. */
+  async #checkKept({ agent, parent, budget }: NewSpawn): Promise<void> {
+    const { harnesses, store } = this.#deps;
+    if (harnesses?.find(agent)?.proxied !== false) return;
+    const refuse = (limit: Budget | undefined, whose: string): void => {
+      const unit = MODEL_UNITS.find((one) => limit?.[one] !== undefined);
+      if (unit !== undefined) throw new Fault("ACP_BUDGET_UNKEPT", { agent, unit: UNIT_WORDS[unit], whose });
+    };
+    refuse(budget, "its own budget");
+    let taskId = parent === null ? null : ((await store.session(parent))?.taskId ?? null);
+    for (let up = 0; taskId !== null && up < DEPTH_MAX; up++) {
+      const task: Task | null = await store.task(taskId);
+      refuse(task?.budget?.limit, `the budget of ${task?.label ?? taskId}`);
+      taskId = task?.parentTask ?? null;
+    }
   }
 
   #checkModel(model: string | null): void {

@@ -14,6 +14,7 @@ import { budgetOf, deadlineOf, SPAWN_BUDGET_MAX } from "../model/budget.ts";
 import { textOf } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
 import { CLAIM_LENGTH_MAX, CLAIMS_MAX } from "../model/path-claims.ts";
+import { DEFAULT_AGENT, parseSessionKey } from "../model/session.ts";
 import { ATTEMPTS_MAX, BACKOFF_SECONDS_MAX, CATEGORY_LENGTH_MAX, ON_CONFLICT, ON_END, type Supervision } from "../model/supervision.ts";
 import { hasEnded, LABEL_LENGTH_MAX, TASK_BYTES_MAX, type Task } from "../model/task.ts";
 import type { Tool, ToolContext, ToolOutcome } from "../model/tool.ts";
@@ -94,15 +95,18 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
         outputSchema: optional(anyObject()),
       }),
       async run(input, context) {
-        const isHarness = input.runtime === "acp";
-        if (isHarness && input.agent === undefined) throw new Fault("TOOL_INPUT", { tool: "sessions_spawn", problem: "runtime acp needs agent: the name of a coding agent" });
+        // A coding agent that names nobody means one of its own kind.
+        const isAskedByHarness = parseSessionKey(context.session).parts.kind === "acp";
+        const kind = input.runtime ?? (isAskedByHarness && input.agent === undefined ? "acp" : "subagent");
+        const isHarness = kind === "acp";
+        if (isHarness && input.agent === undefined && !isAskedByHarness) throw new Fault("TOOL_INPUT", { tool: "sessions_spawn", problem: "runtime acp needs agent: the name of a coding agent" });
         const { task } = await trees.spawn({
           task: input.task,
           label: input.label ?? null,
           parent: context.session,
           turnId: context.turnId,
-          agent: input.agent ?? context.agent,
-          kind: input.runtime ?? "subagent",
+          agent: input.agent ?? (isAskedByHarness && !isHarness ? DEFAULT_AGENT : context.agent),
+          kind,
           model: input.model ?? null,
           context: input.context ?? "isolated",
           cwd: input.cwd !== undefined ? await folderInside(context.workspace, input.cwd) : isHarness ? context.workspace : null,

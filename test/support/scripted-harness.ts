@@ -171,7 +171,7 @@ async function prompt(id: number, text: string): Promise<void> {
   // What was said before may stand above it, quoted.
   const start = text.startsWith("[{") ? 0 : text.indexOf("\n[{");
   if (start === -1) say(text.endsWith("what do you know?") ? `I know: ${known.join(" | ")}` : `echo: ${text}`);
-  const list = start === -1 ? [] : (JSON.parse(text.slice(start)) as Step[]);
+  const list = start === -1 ? [] : stepsAt(text, start);
   let stopReason = "end_turn";
   const later: Step[] = [];
   for (const step of list) {
@@ -181,6 +181,18 @@ async function prompt(id: number, text: string): Promise<void> {
   }
   send({ id, result: { stopReason, usage: { inputTokens: 10, outputTokens: 5, totalTokens: 15 } } });
   for (const step of later) await take(step);
+}
+
+/** The list that begins there; what is said after it, e.g. how the result must look, is no part of it. */
+function stepsAt(text: string, start: number): Step[] {
+  for (let end = text.indexOf("}]", start); end >= 0; end = text.indexOf("}]", end + 1)) {
+    try {
+      return JSON.parse(text.slice(start, end + 2)) as Step[];
+    } catch {
+      // The end of an inner list.
+    }
+  }
+  return JSON.parse(text.slice(start)) as Step[];
 }
 
 function say(text: string): void {
