@@ -25,6 +25,8 @@ export interface AgentTurn {
   /** What the turn is to answer. */
   readonly messages: readonly ChatMessage[];
   readonly tools: Toolbox;
+  /** It began beside its conversation, and may change nothing itself: `tools` has none for that. */
+  readonly readOnly: boolean;
   readonly workspace: string;
   readonly stepsMax: number;
   readonly toolOutputMaxBytes: number;

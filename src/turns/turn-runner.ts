@@ -232,7 +232,8 @@ export class TurnRunner {
     const { depthMax, toolRules } = this.#deps.tree();
     const above = info.lineage.map((id) => findAgent(settings.get(agentsList), id)?.tools);
     const rules = [entry.tools, ...above, ...toolRules(info.depth)].filter((one) => one !== undefined);
-    const tools = toolboxFor(await this.#deps.tools(), { depth: info.depth, depthMax, rules, readOnly: started.origin === "parallel" && this.#deps.readOnlyBeside(), shownMax: settings.get(toolsShownMax) });
+    const readOnly = started.origin === "parallel" && this.#deps.readOnlyBeside();
+    const tools = toolboxFor(await this.#deps.tools(), { depth: info.depth, depthMax, rules, readOnly, shownMax: settings.get(toolsShownMax) });
     const budgeted = this.#budgetOf(started);
     const onFrame = (frame: ModelFrame): void => this.#frame(started, frame, parking);
     const context = await this.#context(running, journal, model, budgeted, onFrame);
@@ -252,6 +253,7 @@ export class TurnRunner {
       entries: context.entries,
       messages: started.messages.map((message) => ({ role: "user", text: message.text })),
       tools,
+      readOnly,
       workspace,
       stepsMax: settings.get(stepsMax),
       toolOutputMaxBytes: settings.get(toolOutputMax),

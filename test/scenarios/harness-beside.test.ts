@@ -154,6 +154,25 @@ test("after kill -9 of the gateway while both work, both processes are swept, bo
   await allGoneButOne(cwd);
 });
 
+test("either of the two may die in the middle: it is started again where it was, and the other does not notice", async (t) => {
+  const { gateway, cwd, key, send, promote, asked } = await bench(t, { load: true });
+  const [die, go] = [join(cwd, "die"), join(cwd, "go")];
+  const long = await send([{ say: "long " }, { until: die }, { once: "a", steps: [{ misdeed: "segv" }] }, { say: "is done" }]);
+  await asked("long ");
+  await promote();
+  const quick = await send([{ say: "quick " }, { once: "b", steps: [{ misdeed: "exit 1" }] }, { until: go }, { say: "is done" }]);
+  await until("the second is started again", () => heardBy(cwd).filter(({ method }) => method === "session/load").length === 1);
+  writeFileSync(die, "");
+  assert.match(await gateway.waitReply(long.messageId), /is done$/);
+  writeFileSync(go, "");
+  assert.match(await gateway.waitReply(quick.messageId), /is done$/);
+  const loaded = heardBy(cwd).filter(({ method }) => method === "session/load").map(({ params }) => params.sessionId);
+  assert.equal(new Set(loaded).size, 2, "each goes on from its own memory");
+  const notices = (await events(gateway, key)).filter(({ data }) => data["code"] === "HARNESS_RESTARTED").map(({ data }) => String(data["text"]));
+  assert.deepEqual(notices.map((text) => text.replace(/ was started again .*/, "")), ["The second session of scripted", "scripted"]);
+  await allGoneButOne(cwd);
+});
+
 test("a promoted turn is looked at, steered and stopped by its handle, by the coding agent and by the person, and what runs beside it goes on", async (t) => {
   const { gateway, cwd, send, ask, promote, asked, command } = await bench(t, { steer: true });
   const tool = (input: object): Step => ({ attempt: "tool", at: "subagents", input });
@@ -254,6 +273,20 @@ for (const [how, end] of Object.entries(ENDS)) {
     await allGone(all.cwd);
   });
 }
+
+test("a message that is independent, in mode parallel, is answered beside the work at once, and changes nothing without asking anybody", async (t) => {
+  const { gateway, cwd, key, send, asked } = await bench(t, {}, { "messages.parallel.judge": "always", "acp.permissionMode": "approve-all", "acp.allowUnsandboxed": true });
+  const go = join(cwd, "go");
+  const long = await send([{ say: "working " }, { until: go }, { ask: { name: "Bash", kind: "execute", input: { command: "ls" } } }]);
+  await asked("working");
+  const steps: readonly Step[] = [{ ask: { name: "Bash", kind: "execute", input: { command: "rm x" } } }, { call: "fs/write_text_file", params: { path: join(cwd, "never"), content: "x" } }, { call: "fs/read_text_file", params: { path: join(cwd, "heard"), limit: 1 } }];
+  const quick = await gateway.ask(JSON.stringify(steps), { session: ANN, queueMode: "parallel" });
+  assert.match(quick, /^Bash: o-reject_once[^]*not permitted[^]*fs\/read_text_file: \{"content"/);
+  assert.ok(!existsSync(join(cwd, "never")));
+  writeFileSync(go, "");
+  assert.match(await gateway.waitReply(long.messageId), /Bash: o-allow_once/, "the conversation's own turn may");
+  assert.equal((await events(gateway, key)).filter(({ type }) => type === "turn.promoted" || type === "approval.requested").length, 0);
+});
 
 test("when both changed the same file, the conversation is told", async (t) => {
   const { gateway, cwd, send, ask, promote, asked } = await bench(t);

@@ -18,7 +18,7 @@ import type { JsonObject } from "../../base/json.ts";
 import type { Settings } from "../../base/setting.ts";
 import { addUsage, NO_USAGE, textOf, type ChatMessage, type Usage } from "../../model/chat.ts";
 import { Fault } from "../../model/faults.ts";
-import type { ApprovalPort, HarnessKnowledge, PermissionKind } from "../../model/harness.ts";
+import type { ApprovalPort, HarnessKnowledge, PermissionKind, PermissionMode } from "../../model/harness.ts";
 import { fenceAround, type Fence } from "../../model/path-claims.ts";
 import { toChat } from "../../model/transcript.ts";
 import type { Entry } from "../../model/turn.ts";
@@ -169,7 +169,7 @@ class HarnessTurn {
   }
 
   #promptFor(seat: Seat, harness: HarnessProcess, request: string): string {
-    const { now, started } = this.#turn;
+    const { now, readOnly, started } = this.#turn;
     const parts: string[] = [];
     if (seat.isSpare && !harness.wasPrompted) {
       const handOn = this.#deps.settings.get(sessionToolsLent) ? ` What is meant for that work you can pass on: the tool subagents with {"action": "steer", "target": its handle, "text": …}.` : "";
@@ -182,6 +182,7 @@ class HarnessTurn {
       parts.push(`[${why}]\n${shortenMiddle(said, SUMMARY_MAX_BYTES)}\n[End of the log.]`);
     }
     if (now !== "") parts.push(now);
+    if (readOnly) parts.push("[You answer this beside the conversation: look and answer. What would change a file or run a command is denied.]");
     if (this.#lost !== null || started.attempt > 1) parts.push("[You were interrupted while you worked on the following. Check what is already done before you go on.]");
     return [...parts, request].join("\n\n");
   }
@@ -264,9 +265,8 @@ class HarnessTurn {
   }
 
   async #decide(harness: HarnessProcess, asked: JsonObject, options: readonly PermissionKind[], signal: AbortSignal): Promise<PermissionChoice> {
-    const { host, files } = this.#deps;
     const call = this.#record.asked(asked);
-    const { verdict, tool, path, isRead } = await judge(call, { spec: harness.spec, mode: host.ceilingOf(harness), cwd: harness.cwd, files });
+    const { verdict, tool, path, isRead } = await judge(call, { spec: harness.spec, mode: this.#ceilingOf(harness), cwd: harness.cwd, files: this.#deps.files });
     const what = textIn(call, "title") ?? tool ?? "something";
     // Ours is the word on what only reads; everything else that names a file may change it.
     const outside = verdict === "deny" || isRead ? null : await this.#outside(harness, pathsChangedBy(call));
@@ -274,14 +274,19 @@ class HarnessTurn {
       this.#record.keep({ sessionUpdate: "permission", tool: tool ?? what, path: outside, verdict: "outside", choice: "deny" });
       return "deny";
     }
-    const choice = verdict === "ask" ? await this.#ask(harness, { tool: tool ?? what, what, path, input: inputOf(call), options }, signal) : verdict;
+    const choice = verdict === "ask" ? (this.#turn.readOnly ? "deny" : await this.#ask(harness, { tool: tool ?? what, what, path, input: inputOf(call), options }, signal)) : verdict;
     if (choice === "allow" && path !== null) this.#allowed.add(absolute(path, harness.cwd));
     this.#record.keep({ sessionUpdate: "permission", tool: tool ?? what, path, verdict, choice });
     return choice;
   }
 
-  async #allows(harness: HarnessProcess, { tool, input, path }: { tool: string; input: JsonObject; path: string | null }, signal: AbortSignal): Promise<boolean> {
+  #ceilingOf(harness: HarnessProcess): PermissionMode {
     const mode = this.#deps.host.ceilingOf(harness);
+    return mode === "approve-all" && this.#turn.readOnly ? "approve-reads" : mode;
+  }
+
+  async #allows(harness: HarnessProcess, { tool, input, path }: { tool: string; input: JsonObject; path: string | null }, signal: AbortSignal): Promise<boolean> {
+    const mode = this.#ceilingOf(harness);
     if (tool === "fs/read_text_file" && path !== null) this.#deps.place.read(harness.cwd, path);
     if (tool === "fs/write_text_file" && path !== null && (await this.#outside(harness, [path])) !== null) {
       this.#record.keep({ sessionUpdate: "permission", tool, path, verdict: "outside", choice: "deny" });
@@ -290,6 +295,10 @@ class HarnessTurn {
     if (mode !== "approve-reads") return mode === "approve-all";
     if (tool === "fs/read_text_file") return true;
     if (tool === "fs/write_text_file" && path !== null && this.#allowed.has(absolute(path, harness.cwd))) return true;
+    if (this.#turn.readOnly) {
+      this.#record.keep({ sessionUpdate: "permission", tool, path, verdict: "read-only", choice: "deny" });
+      return false;
+    }
     const words = tool === "terminal/create" ? `run ${String(input["command"])}` : `write ${path}`;
     const choice = await this.#ask(harness, { tool, what: words, path, input, options: ["allow_once", "reject_once"] }, signal);
     this.#record.keep({ sessionUpdate: "permission", tool, path, verdict: "ask", choice });
