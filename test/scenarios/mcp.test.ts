@@ -1,6 +1,10 @@
 /** The gateway and the Model Context Protocol, both ways: other programs' tools for agents, and its session tools for other programs. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -164,4 +168,89 @@ test("an agent calls the tools of a configured server, which is listed, and ends
   const next = (await listed()).servers[1]!.pid;
   await gateway.stop();
   assert.ok(!existsSync(`/proc/${next}`));
+});
+
+test("each way in which a tool server breaks is told to the agent by name, and costs no more than its call", async (t) => {
+  const model = await startModel(t);
+  const lab = { command: process.execPath, args: [TOOL_SERVER], env: { SERVER_SECRET: "very-secret-value", LAB: "yes" }, tools: { deny: ["put", "do*"] }, timeoutSeconds: 3, resultBytesMax: 1_024 };
+  const gateway = await startGateway(t, { config: standinConfig(model.url, { "mcp.servers": { lab }, "mcp.waitMs": 20_000 }), env: { ANTHROPIC_API_KEY: "sk-of-the-gateway", NODE_OPTIONS: "--no-warnings", MY_TOKEN: "t" } });
+  const told = (tool: string, input: object = {}): Promise<string> => gateway.ask(`! call lab__${tool} ${JSON.stringify(input)} then say got <last>`);
+  const back = async (what: string): Promise<void> => assert.match(await told("echo", { text: `back after ${what}` }), new RegExp(`got back after ${what}`));
+  const state = async () => (await gateway.api<ToolServerList>("GET", "/api/mcp/servers")).servers[0]!;
+
+  await back("its start");
+  assert.match(await told("put"), /lab__put/);
+  assert.ok(!(await state()).tools.some(({ own }) => own === "put" || own === "do.it!"), "filtered");
+  const { env, cwd } = JSON.parse((await told("environment")).replace("got ", "")) as { env: Record<string, string>; cwd: string };
+  assert.deepEqual([env["LAB"], env["ANTHROPIC_API_KEY"], env["NODE_OPTIONS"], env["MY_TOKEN"], env["YARD_HOME"]], ["yes", undefined, undefined, undefined, undefined]);
+  assert.ok(cwd.startsWith(gateway.home), "a folder of its own");
+
+  assert.match(await told("fail"), /it went wrong/);
+  assert.match(await told("refuse"), /lab refused the call: .*not like this/);
+  const cut = await told("giant", { bytes: 100_000 });
+  assert.ok(cut.length < 1_200 && /bytes left out/.test(cut), `${cut.length} characters`);
+
+  const ways: readonly (readonly [string, object, RegExp])[] = [
+    ["crash", {}, /the connection to lab broke during the call; whether it was carried out is not known/],
+    ["hang", {}, /lab did not answer within 3 s; whether it carried the call out is not known/],
+    ["giant", { bytes: 5_000_000 }, /the connection to lab broke during the call/],
+    ["flood", {}, /the connection to lab broke during the call|lab did not answer/],
+  ];
+  for (const [tool, input, words] of ways) {
+    const { starts } = await state();
+    assert.match(await told(tool, input), words, tool);
+    await back(tool);
+    // One that hangs is found out a moment later.
+    for (const until = Date.now() + 20_000; (await state()).starts === starts; await new Promise((resolve) => setTimeout(resolve, 50))) assert.ok(Date.now() < until, `${tool}: it was not started anew`);
+  }
+  const { pid } = await state();
+  process.kill(pid!, "SIGKILL");
+  for (const until = Date.now() + 20_000; [pid, null].includes((await state()).pid); await new Promise((resolve) => setTimeout(resolve, 20))) assert.ok(Date.now() < until, "it came back by itself");
+  await back("kill");
+  assert.ok(!gateway.log().includes("very-secret-value") && !JSON.stringify(await state()).includes("very-secret-value"));
+});
+
+test("a server over HTTP that dies is found again, and one that cannot be used says why and is tried again", async (t) => {
+  const model = await startModel(t);
+  const launch = async (port = 0) => {
+    const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", TOOL_SERVER, "--http"], { env: { PORT: String(port) }, stdio: ["ignore", "pipe", "inherit"] });
+    t.after(() => void child.kill("SIGKILL"));
+    const [line] = (await once(child.stdout, "data")) as [Buffer];
+    return { child, port: (JSON.parse(String(line)) as { port: number }).port };
+  };
+  const odd = createServer((request, response) => {
+    if (request.url === "/closed") return void response.writeHead(401, { "www-authenticate": "Bearer" }).end("who are you?");
+    if (request.url === "/away") return void response.writeHead(302, { location: "http://elsewhere.example/mcp" }).end();
+    if (request.url === "/broken") return void response.writeHead(500).end("out of order");
+    response.writeHead(200, { "content-type": "text/html" }).end("<h1>Welcome</h1>");
+  });
+  await new Promise<void>((done) => odd.listen(0, "127.0.0.1", done));
+  t.after(() => void odd.close());
+  const base = `http://127.0.0.1:${(odd.address() as AddressInfo).port}`;
+  const first = await launch();
+  const servers = {
+    far: { url: `http://127.0.0.1:${first.port}/mcp`, headers: { authorization: "Bearer very-secret-value" }, timeoutSeconds: 5 },
+    closed: { url: `${base}/closed` }, away: { url: `${base}/away` }, broken: { url: `${base}/broken` }, page: { url: `${base}/page` },
+    nobody: { url: "http://127.0.0.1:1/mcp" }, missing: { command: "no-such-program" },
+  };
+  const gateway = await startGateway(t, { config: standinConfig(model.url, { "mcp.servers": servers, "mcp.waitMs": 20_000 }) });
+  const echo = (text: string): Promise<string> => gateway.ask(`! call far__echo ${JSON.stringify({ text })} then say got <last>`);
+  assert.match(await echo("hello"), /got hello/);
+  const problems = new Map<string, string>();
+  for (const until = Date.now() + 30_000; problems.size < 6 && Date.now() < until; await new Promise((resolve) => setTimeout(resolve, 50))) {
+    for (const { id, problem } of (await gateway.api<ToolServerList>("GET", "/api/mcp/servers")).servers) if (problem !== null) problems.set(id, problem);
+  }
+  for (const [id, words] of [["closed", /it answered 401 \(who are you\?\).*"headers"/], ["away", /elsewhere.example\/mcp not followed.*"url"/], ["broken", /it answered 500 \(out of order\)/], ["page", /text\/html.*"url"/], ["nobody", /bad port|refused|fetch failed/i], ["missing", /no program no-such-program on PATH .*full path/]] as const) assert.match(problems.get(id) ?? "nothing", words, id);
+
+  first.child.kill("SIGKILL");
+  await once(first.child, "exit");
+  assert.match(await echo("while it is away"), /far.*(not there|broke)|fetch failed/);
+  await launch(first.port);
+  let said = "";
+  for (const until = Date.now() + 30_000; !/got again/.test(said) && Date.now() < until; ) said = await echo("again");
+  assert.match(said, /got again/);
+  assert.ok(!gateway.log().includes("very-secret-value"));
+
+  const refused = await gateway.call<{ message: string }>("PATCH", "/api/config", { "mcp.servers": { bad: { command: "node", env: { NODE_OPTIONS: "--require /x" } } } });
+  assert.ok(refused.status >= 400 && /NODE_OPTIONS/.test(refused.body.message), refused.body.message);
 });

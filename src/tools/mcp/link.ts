@@ -78,7 +78,11 @@ export async function openLink(setup: ServerSetup, start: Start | null, deps: Li
     flood ??= problem;
     void client.close();
   }));
-  client.onclose = () => broken.resolve(flood ?? stdio?.problem ?? "the connection was closed");
+  let isClosed = false;
+  client.onclose = () => {
+    isClosed = true;
+    broken.resolve(flood ?? stdio?.problem ?? "the connection was closed");
+  };
   client.setNotificationHandler(types.ToolListChangedNotificationSchema, () => onListChanged());
 
   const ask = (method: "tools/list" | "tools/call", params: Record<string, unknown>, options: object): Promise<JsonObject> =>
@@ -122,6 +126,7 @@ export async function openLink(setup: ServerSetup, start: Start | null, deps: Li
     broken: broken.promise,
     listTools,
     async call(tool, input, { timeoutMs, signal: stop, onProgress }) {
+      if (isClosed) return { outcome: "broken", wasSent: false };
       try {
         const result = await ask("tools/call", { name: tool, arguments: input }, { timeout: timeoutMs, maxTotalTimeout: timeoutMs, signal: stop, onprogress: onProgress });
         return { outcome: "answered", result: isJsonObject(result) ? result : {} };
@@ -169,6 +174,8 @@ async function farewell(transport: Transport, clock: Clock): Promise<void> {
   disarm();
 }
 
+/** Of an answer that is no MCP. */
+const SAID_MAX_CHARS = 200;
 /** -32001: the library's own code for a request whose time is over. */
 const REQUEST_TIMED_OUT = -32_001;
 const HTTP_NOT_FOUND = 404;
@@ -186,8 +193,17 @@ function codeOf(cause: unknown): unknown {
   return (cause as { code?: unknown } | null | undefined)?.code;
 }
 
+/** What went wrong, and over HTTP what to do about it: the library says only what stood in the answer. */
 function messageOf(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause);
+  const code = codeOf(cause);
+  if (cause.constructor.name === "StreamableHTTPError") {
+    const said = cause.message.replace(/^Streamable HTTP error: (Error POSTing to endpoint: )?/, "").slice(0, SAID_MAX_CHARS);
+    if (code === 401 || code === 403) return `it answered ${code} (${said}); give it the credential that it wants in "headers"`;
+    if (typeof code === "number" && code >= 500) return `it answered ${code} (${said})`;
+    return `${typeof code === "number" && code >= 300 ? `it answered ${code} (${said})` : said}; is "url" the address at which it serves MCP?`;
+  }
+  if (codeOf(cause.cause) === "ECONNREFUSED") return `nobody listens at that address (${(cause.cause as Error).message}); is the server running?`;
   const inner = cause.cause instanceof Error ? `: ${cause.cause.message}` : "";
   return `${cause.message}${inner}`;
 }

@@ -149,6 +149,8 @@ export class ToolServer {
     if (signal.aborted) onEnd();
     const why = await Promise.race([link.broken, ended.promise]);
     signal.removeEventListener("abort", onEnd);
+    // Its process may take a while to end; whoever calls meanwhile waits for the next one.
+    if (!signal.aborted) this.#become({ at: "connecting", since: clock.now() });
     await link.close();
     const said = link.takeStderr();
     return this.#shown(said === "" ? why : `${why}; it said: ${said}`);
