@@ -1,4 +1,5 @@
 /** Fields of what a provider sent, which may be anything. */
+import { countFrom } from "../../base/count.ts";
 import { isJsonObject, type JsonObject } from "../../base/json.ts";
 
 const NOTHING: JsonObject = {};
@@ -17,7 +18,7 @@ export function textOf(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
-/** A count of tokens. */
+/** A count of tokens, or a place in a list. */
 export function countOf(value: unknown): number | undefined {
-  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : undefined;
+  return countFrom(value) ?? undefined;
 }
