@@ -52,6 +52,12 @@ export function inUrl(host: string): string {
   return isIP(host) === 6 ? `[${host.toLowerCase()}]` : host;
 }
 
+/** Where a program on this machine reaches what listens there: `0.0.0.0` and `::` are every address, and no name of one. */
+export function ownUrl(host: string, port: number): string {
+  const reached = !isEveryAddress(host) ? host : host.includes(":") ? "::1" : "127.0.0.1";
+  return `http://${inUrl(reached)}:${port}`;
+}
+
 const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?$/;
 
 /** The name in a Host header, without the port; null when it is no such header. */

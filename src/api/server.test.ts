@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtemp, mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { Agent, request as httpRequest } from "node:http";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
@@ -478,6 +478,36 @@ test("the page is served from memory: only files that are in the folder, with ty
 test("without a built page the front door says how to build it", async (t) => {
   const { client } = await setup(t);
   assert.match((await client.ask("GET", "/", undefined, { authorization: undefined })).text, /npm run build/);
+});
+
+const HEAD_MS = 150;
+
+/** A server that waits for little, and a connection that it knows of. */
+async function hurried(t: TestContext): Promise<{ socket: Socket; head: string; answer: Promise<string> }> {
+  const client = await new FakeYard().start({ arrival: { headMs: HEAD_MS, wholeMs: HEAD_MS * 4, checkMs: 20 } });
+  t.after(() => client.close());
+  const socket = connect(client.port, "127.0.0.1");
+  t.after(() => socket.destroy());
+  await once(socket, "connect");
+  await client.ask("GET", "/healthz");
+  return { socket, head: `GET /api/status HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${TOKEN}\r\n\r\n`, answer: once(socket, "data").then(([chunk]) => String(chunk)) };
+}
+
+test("a request that came while the gateway was busy for too long is answered: a slow server does not blame its caller", async (t) => {
+  const { socket, head, answer } = await hurried(t);
+  socket.write(head);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, HEAD_MS * 2); // nothing else runs meanwhile
+  assert.match(await answer, /^HTTP\/1\.1 200 /);
+});
+
+test("a request whose head or body does not come in time is told so, and its connection ends", async (t) => {
+  for (const sent of ["", "GET /api/status HTTP/1.1\r\nhost:", `POST /api/messages HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${TOKEN}\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n{"te`]) {
+    const { socket, answer } = await hurried(t);
+    const ended = once(socket, "end");
+    socket.write(sent);
+    assert.match(await answer, /^HTTP\/1\.1 408 Request Timeout\r\n[\s\S]*"code":"REQUEST_LATE"/, sent);
+    await ended;
+  }
 });
 
 test("a port in use is a fault that names it", async (t) => {

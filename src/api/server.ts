@@ -22,6 +22,7 @@ import { faultOf, logDefect, shownFault } from "./fault-answer.ts";
 import { GuessLimit } from "./guess-limit.ts";
 import { Guard, PAGE_COOKIE, pageIdIn, type Knock } from "./guard.ts";
 import { serveHooks } from "./hook-route.ts";
+import { LateRequests, type ArrivalLimits } from "./late-requests.ts";
 import { makeMetrics, METRICS_TYPE } from "./metrics.ts";
 import { OpenConnections } from "./open-connections.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -30,7 +31,7 @@ import { serveOpenAi } from "./openai/doors.ts";
 import { makePage } from "./page.ts";
 import { errorBody, errorShapeOf } from "./provider-errors.ts";
 import { serveProxy } from "./proxy-door.ts";
-import { inUrl, Places } from "./places.ts";
+import { ownUrl, Places } from "./places.ts";
 import { bad, readFields, readJson } from "./read-body.ts";
 import { BODY_BYTES_MAX, readRequest, type Call, type Route, type RouteDeps } from "./route.ts";
 import { EVENTS_QUERY, LOGIN_BODY, routeTable, SPECIAL_ROUTES, type SpecialRoute } from "./route-table.ts";
@@ -49,12 +50,14 @@ export interface ApiDeps extends RouteDeps {
   readonly outsideTools: OutsideTools;
   /** The built dashboard; null = there is none. */
   readonly pageDir: string | null;
+  /** How long requests may take to arrive; for tests, who cannot wait so long. */
+  readonly arrival?: ArrivalLimits;
   /** The token as it is now; asked for at every use. */
   token(): string;
 }
 
 export interface ApiServer {
-  /** @throws {Fault} PORT_TAKEN */
+  /** @returns where programs on this machine reach it. @throws {Fault} PORT_TAKEN */
   listen(at: { host: string; port: number }): Promise<{ readonly url: string; readonly port: number }>;
   /** Ends streams and sockets, lets running requests end, and stops listening. Safe to call twice. */
   close(): Promise<void>;
@@ -62,10 +65,7 @@ export interface ApiServer {
 
 const PATH_PARAM_LENGTH_MAX = 1_000;
 const HEADER_BYTES_MAX = 16_384;
-/** How long a request may take to arrive: its head, and all of it. */
-const HEAD_WITHIN_MS = 10_000;
-const REQUEST_WITHIN_MS = 60_000;
-const LATE_CHECK_MS = 5_000;
+const ARRIVAL: ArrivalLimits = { headMs: 10_000, wholeMs: 60_000, checkMs: 5_000 };
 /** A refused body that was announced longer than this is not read to its end. */
 const DRAIN_BYTES_MAX = 67_108_864;
 /** Connections of any kind. */
@@ -100,7 +100,7 @@ export function makeApi(deps: ApiDeps): ApiServer {
   const metrics = makeMetrics({ ...deps, connections });
   const stopping = new AbortController();
   const routes = routeTable(deps);
-  const app = makeServer(deps.log);
+  const app = makeServer(deps.log, deps.clock, deps.arrival ?? ARRIVAL);
   const sockets = socketsOf(app);
   let closed: Promise<void> | null = null;
 
@@ -125,7 +125,7 @@ export function makeApi(deps: ApiDeps): ApiServer {
       }
       const bound = (app.server.address() as AddressInfo).port;
       places.listensOn(host, bound);
-      return { url: `http://${inUrl(host)}:${bound}`, port: bound };
+      return { url: ownUrl(host, bound), port: bound };
     },
     close() {
       closed ??= close();
@@ -148,20 +148,24 @@ export function makeApi(deps: ApiDeps): ApiServer {
 
 // ── the server itself ───────────────────────────────────────────────────────────────────────
 
-function makeServer(log: Log): FastifyInstance {
-  const app = fastify({
+function makeServer(log: Log, clock: Clock, arrival: ArrivalLimits): FastifyInstance {
+  const app: FastifyInstance = fastify({
     logger: false,
     exposeHeadRoutes: false,
     return503OnClosing: false,
     forceCloseConnections: "idle",
     bodyLimit: BODY_BYTES_MAX,
-    requestTimeout: REQUEST_WITHIN_MS,
+    requestTimeout: arrival.wholeMs,
     routerOptions: { maxParamLength: PATH_PARAM_LENGTH_MAX },
     schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
-    http: { headersTimeout: HEAD_WITHIN_MS, connectionsCheckingInterval: LATE_CHECK_MS, maxHeaderSize: HEADER_BYTES_MAX },
+    http: { headersTimeout: arrival.headMs, connectionsCheckingInterval: arrival.checkMs, maxHeaderSize: HEADER_BYTES_MAX },
     frameworkErrors: (error, request, reply) => sendFault(log, error, request as FastifyRequest, reply as unknown as FastifyReply),
-    clientErrorHandler: answerBrokenRequest,
+    clientErrorHandler(error, socket) {
+      if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") late.judge(socket, () => answerBrokenRequest(error, socket));
+      else answerBrokenRequest(error, socket);
+    },
   });
+  const late = new LateRequests(app.server, clock, arrival);
   app.server.maxConnections = SOCKETS_MAX;
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, bytes, done) => {
@@ -263,8 +267,9 @@ function sendFault(log: Log, thrown: unknown, request: FastifyRequest, reply: Fa
 /** For what is no HTTP at all, or too slow or too long in the head: there is no request to answer yet. */
 function answerBrokenRequest(error: NodeJS.ErrnoException | null, socket: Socket): void {
   if (error?.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
-  const body = JSON.stringify(shownFault(bad("request", error?.code === "HPE_HEADER_OVERFLOW" ? `the head is over ${HEADER_BYTES_MAX} bytes` : "is not HTTP, or did not arrive in time")));
-  socket.end(`HTTP/1.1 400 Bad Request\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`);
+  const fault = error?.code === "ERR_HTTP_REQUEST_TIMEOUT" ? new Fault("REQUEST_LATE", {}) : bad("request", error?.code === "HPE_HEADER_OVERFLOW" ? `the head is over ${HEADER_BYTES_MAX} bytes` : "is not HTTP");
+  const body = JSON.stringify(shownFault(fault));
+  socket.end(`HTTP/1.1 ${fault.httpStatus} ${fault.httpStatus === 408 ? "Request Timeout" : "Bad Request"}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`);
 }
 
 // ── routes ──────────────────────────────────────────────────────────────────────────────────

@@ -37,6 +37,11 @@ export const FAULTS = {
     httpStatus: 413,
     text: ({ bytes, bytesMax }) => `the request ${bytes === undefined ? "" : `of ${bytes} bytes `}is over the limit of ${bytesMax} bytes; send less, or put the text in a file and name it`,
   }),
+  REQUEST_LATE: fault<Record<never, never>>({
+    kind: "busy",
+    httpStatus: 408,
+    text: () => "the request did not arrive in time; send it again, its head within 10 s and all of it within a minute",
+  }),
   UNAUTHORIZED: fault<{ reason: string }>({
     kind: "caller",
     httpStatus: 401,
