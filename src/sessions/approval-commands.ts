@@ -22,6 +22,7 @@ export function approvalCommands({ store }: { store: Store }): readonly Command[
     },
     {
       name: "deny",
+      beginsNothing: () => true,
       usage: "/deny [A1]",
       doc: "do not let it",
       run: async ({ session, words }) => `${(await answer(session, words, "deny")).id} is denied.`,

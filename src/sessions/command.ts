@@ -28,8 +28,14 @@ export interface Command {
   readonly name: string;
   readonly usage: string;
   readonly doc: string;
+  /** Whether it only shows or stops, with these words: then it is answered also while no new work is taken. Absent = never. */
+  beginsNothing?(words: readonly string[]): boolean;
   /** @returns what the person is told. @throws {Fault} what went wrong, in words for the person. */
   run(call: CommandCall): Promise<string | InLine>;
+}
+
+export function wordsOf(rest: string): readonly string[] {
+  return rest === "" ? [] : rest.split(/\s+/);
 }
 
 /** `/name rest`, at the very start of a text. */

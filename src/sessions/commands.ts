@@ -43,6 +43,7 @@ export function conversationCommands(deps: CommandDeps): readonly Command[] {
     },
     {
       name: "stop",
+      beginsNothing: always,
       usage: "/stop [T7 | all]",
       doc: "stop what runs here and its children; T7 = that one turn; all = take waiting messages out of line too",
       async run({ session, words }) {
@@ -61,6 +62,7 @@ export function conversationCommands(deps: CommandDeps): readonly Command[] {
     },
     {
       name: "status",
+      beginsNothing: always,
       usage: "/status",
       doc: "this session: model, tokens, what runs and waits",
       async run({ session }) {
@@ -80,6 +82,7 @@ export function conversationCommands(deps: CommandDeps): readonly Command[] {
     },
     {
       name: "queue",
+      beginsNothing: (words) => words.length === 0,
       usage: `/queue [${QUEUE_MODES.join(" | ")} | default]`,
       doc: "what happens to a message that comes while I work",
       async run({ session, words }) {
@@ -103,6 +106,7 @@ export function conversationCommands(deps: CommandDeps): readonly Command[] {
     },
     {
       name: "model",
+      beginsNothing: (words) => words.length === 0,
       usage: "/model [PROVIDER/MODEL | default]",
       doc: "the model of this session",
       async run({ session, words }) {
@@ -117,6 +121,7 @@ export function conversationCommands(deps: CommandDeps): readonly Command[] {
     },
     {
       name: "tasks",
+      beginsNothing: always,
       usage: "/tasks",
       doc: "the newest tasks, over all sessions",
       async run() {
@@ -127,6 +132,7 @@ export function conversationCommands(deps: CommandDeps): readonly Command[] {
     },
     {
       name: "lanes",
+      beginsNothing: always,
       usage: "/lanes",
       doc: "who runs and who waits, and why",
       async run() {
@@ -142,10 +148,15 @@ export function conversationCommands(deps: CommandDeps): readonly Command[] {
 export function helpCommand(all: () => readonly Command[]): Command {
   return {
     name: "help",
+    beginsNothing: always,
     usage: "/help",
     doc: "this list",
     run: async () => all().map(({ usage, doc }) => `${usage}: ${doc}`).join("\n"),
   };
+}
+
+function always(): boolean {
+  return true;
 }
 
 function plural(count: number, one: string, many = `${one}s`): string {

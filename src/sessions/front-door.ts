@@ -11,7 +11,7 @@ import { MESSAGE_BYTES_MAX, type Accepted, type NewMessage } from "../model/mess
 import { POOL_OF_KIND, parseSessionKey } from "../model/session.ts";
 import type { AcceptRules, Cancelled, Promotion, Store } from "../store/store.ts";
 import { backgroundReason } from "./background-rules.ts";
-import { readCommand, type Command, type InLine } from "./command.ts";
+import { readCommand, wordsOf, type Command, type InLine } from "./command.ts";
 import { backgroundCharacters, backgroundFileBytes, backgroundPhrases, backgroundUrls, messageWaitMs, parallelJudge, queueMode, queueModeByChannel, queueWaitSeconds } from "./settings.ts";
 import type { Incoming, Received, Sessions, Watcher } from "./sessions.ts";
 import type { EventHub } from "./watch.ts";
@@ -65,11 +65,11 @@ export class FrontDoor implements Sessions {
   }
 
   async accept(incoming: Incoming): Promise<Received> {
-    if (this.#refusal !== null) throw this.#refusal;
+    const command = incoming.mayCommand ? readCommand(incoming.text) : null;
+    if (this.#refusal !== null && !this.#beginsNothing(command)) throw this.#refusal;
     const bytes = Buffer.byteLength(incoming.text);
     if (bytes > MESSAGE_BYTES_MAX) throw new Fault("BODY_TOO_LARGE", { bytes, bytesMax: MESSAGE_BYTES_MAX });
     if (incoming.text.trim() === "") throw new Fault("BAD_REQUEST", { where: "text", problem: "is empty" });
-    const command = incoming.mayCommand ? readCommand(incoming.text) : null;
     if (command !== null) return this.#command(incoming, command);
     const background = this.#backgroundReason(incoming);
     const rules = await this.#rulesFor(incoming);
@@ -90,6 +90,12 @@ export class FrontDoor implements Sessions {
     });
     this.#deps.steeringCame(result.passedTo ?? incoming.session);
     return { ...result, commandReply: null };
+  }
+
+  /** What shows and stops is wanted most when nothing else goes. */
+  #beginsNothing(command: { name: string; rest: string } | null): boolean {
+    const found = command === null ? undefined : this.#deps.commands().find(({ name }) => name === command.name);
+    return found?.beginsNothing?.(wordsOf(command!.rest)) === true;
   }
 
   /** A full line makes the sender wait as long as the settings say, then refuses. */
@@ -159,7 +165,7 @@ export class FrontDoor implements Sessions {
 
     async function run(found: Command): Promise<string | InLine> {
       try {
-        return await found.run({ session, text: rest, words: rest === "" ? [] : rest.split(/\s+/), sourceId });
+        return await found.run({ session, text: rest, words: wordsOf(rest), sourceId });
       } catch (cause) {
         const fault = asFault(cause);
         if (fault.code === "INTERNAL") throw cause;

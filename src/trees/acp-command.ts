@@ -46,6 +46,7 @@ export function acpCommand(deps: AcpCommandDeps): Command {
   const { store, sessions, harnesses, catalogue, settings, clock, log } = deps;
   return {
     name: "acp",
+    beginsNothing: ([action = ""]) => ["sessions", "status", "cancel", "close"].includes(action),
     usage: USAGE,
     doc: "coding agents such as Claude Code or Codex: start one, talk to it here, end it",
     async run({ session, text }) {

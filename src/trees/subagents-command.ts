@@ -22,6 +22,7 @@ export interface SubagentsCommandDeps {
 export function subagentsCommand({ store, trees, nowMs }: SubagentsCommandDeps): Command {
   return {
     name: "subagents",
+    beginsNothing: ([action = "list"]) => ["list", "log", "info", "kill"].includes(action),
     usage: USAGE,
     doc: "the children of this conversation: see, steer, stop, start",
     async run({ session, text, words, sourceId }) {

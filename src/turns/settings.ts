@@ -97,7 +97,7 @@ export const deathsMax: Setting<number> = {
   fallback: 20,
   ...wholeNumber({ min: 0, max: 10_000 }),
   takesEffect: "restart",
-  doc: "How often in a row the gateway may die before it got anything done. The next start begins nothing: no turn, no job; it shows and stops things, and refuses new work with SAFE_MODE. A stop that is asked for ends that. 0 = it always begins.",
+  doc: "How often in a row the gateway may die before it got anything done. The next start begins nothing: no turn, no job; it shows and stops things (also by /status, /tasks and /stop), and refuses new work with SAFE_MODE. A stop that is asked for ends that. 0 = it always begins.",
 };
 
 export const SETTINGS: readonly Setting<unknown>[] = [

@@ -5,7 +5,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, unlinkSync, writeSync } from 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { ApiFault, ApiTask, StatusAnswer } from "../../src/api/wire.ts";
+import type { ApiFault, ApiTask, MessageAccepted, StatusAnswer } from "../../src/api/wire.ts";
 import { Gateway, startGateway, standinConfig } from "../support/gateway.ts";
 import { letTimePass } from "../support/let-time-pass.ts";
 import { startModel } from "../support/model.ts";
@@ -39,7 +39,7 @@ test("while it shuts down it says that it takes nothing new, and then lets runni
 test("a gateway that dies again and again before it gets anything done begins nothing: it shows and stops, says why, and a stop that is asked for ends that", async (t) => {
   const model = await startModel(t);
   const gateway = await startGateway(t, { config: standinConfig(model.url, { "recovery.deathsMax": 2 }) });
-  const { messageId, session } = await gateway.send("! stall times 4 then say made it");
+  const { messageId } = await gateway.send("! stall times 4 then say made it");
   const isRunning = (): Promise<unknown> => gateway.waitEvent((event) => event.type === "turn.started" && (event.data["messageIds"] as string[]).includes(messageId));
   await isRunning();
   for (let death = 1; death <= 2; death++) {
@@ -56,7 +56,14 @@ test("a gateway that dies again and again before it gets anything done begins no
   assert.equal((await gateway.call("POST", "/api/spawns", { task: "more" })).body.code, "SAFE_MODE");
   assert.equal((await gateway.api<StatusAnswer>("GET", "/api/status")).draining, true);
   await gateway.waitEvent((event) => event.type === "notice" && event.data["code"] === "SAFE_MODE");
-  await gateway.api("POST", `/api/sessions/${encodeURIComponent(session)}/cancel`, {});
+  const say = async (text: string): Promise<string> => (await gateway.api<MessageAccepted>("POST", "/api/messages", { text })).commandReply ?? "";
+  assert.match(await say("/help"), /^\/help: this list$/m);
+  assert.match(await say("/status"), /T1 running: ! stall/);
+  assert.match(await say("/tasks"), /No tasks yet/);
+  assert.match(await say("/subagents"), /No children yet/);
+  assert.match(await say("/model"), /^Model: /);
+  for (const text of ["/new", "/bg go on", "/model mock/m", "/subagents spawn more", "/compact", "/nothing"]) assert.equal((await gateway.call("POST", "/api/messages", { text })).body.code, "SAFE_MODE", text);
+  assert.match(await say("/stop"), /^Stopped 1 turn/);
   await gateway.waitEvent((event) => event.type === "turn.ended" && event.data["outcome"] === "cancelled");
   assert.ok((await model.log()).length <= callsBefore + 1, "no turn went on");
 
