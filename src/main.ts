@@ -24,7 +24,7 @@ import type { JsonObject } from "./base/json.ts";
 import type { Log } from "./base/log.ts";
 import { availableMemoryMb, holdMemoryDown, SETTLE_AFTER_MS } from "./base/memory.ts";
 import { makeProcessTree, type ProcessTree } from "./base/process-tree.ts";
-import { makeMask } from "./base/redact.ts";
+import { makeLiveMask } from "./base/redact.ts";
 import { startAll, type Service } from "./base/service.ts";
 import type { Settings } from "./base/setting.ts";
 import { configAccess } from "./config/config-access.ts";
@@ -304,8 +304,10 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
     sandbox,
     sparesMax: () => config.get(sideTurnsMax),
   });
+  const mask = makeLiveMask(() => config.secrets());
   const acp = makeAcpAgent({
     host: harnesses,
+    mask,
     approvals: new ApprovalDesk({ store, clock, log }),
     files: textFiles,
     settings: config,
@@ -332,7 +334,7 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
     folder: join(config.home, "mcp"),
     version: packageVersion(),
   });
-  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: { catalogue, harnesses, report: harnessReport, doctor: harnessDoctor }, mask: (text) => makeMask(config.secrets())(text), newestChange: (folder) => changedFiles.newest(folder), projects: (session) => plans.toldTo(session), upkeep: new Keeper({ store, files, settings: config, clock, log }).tasks() });
+  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: { catalogue, harnesses, report: harnessReport, doctor: harnessDoctor }, mask, newestChange: (folder) => changedFiles.newest(folder), projects: (session) => plans.toldTo(session), upkeep: new Keeper({ store, files, settings: config, clock, log }).tasks() });
   const { frontDoor, grove, runner, besideCalls, scheduler, timekeeper, upkeep, model, outsideTools, allTools } = conversations;
   const plans: PlanRunner = new PlanRunner({ store, trees: grove, workspaces: worktrees, merges, settings: config, clock, random, log, refusal: () => frontDoor.refusal });
   const courier = new Courier({ store, settings: config, clock, random, log, ownSecret: () => webhookSecretFrom(config.token()) });

@@ -79,6 +79,7 @@ export function worldHarness(deps: WorldHarnessDeps): Agent {
     return suite;
   };
   return makeAcpAgent({
+    mask: (text) => text,
     host: { ceilingOf: () => "approve-reads", unaskedIn: () => null, use: (wanted, signal, work) => suiteOf(wanted.key).use(wanted, signal, (room) => room.alone(() => work(room))) },
     approvals: new ApprovalDesk({ store, clock, log }),
     // No call of theirs names a file, so nothing looks at one.

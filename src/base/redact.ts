@@ -52,3 +52,17 @@ export function makeMask(secrets: readonly string[]): (text: string) => string {
     return masked;
   };
 }
+
+/** The same for secrets that may change meanwhile. */
+export function makeLiveMask(secrets: () => readonly string[]): (text: string) => string {
+  let known: readonly string[] = [];
+  let mask = makeMask(known);
+  return (text) => {
+    const now = secrets();
+    if (now.length !== known.length || now.some((secret, index) => secret !== known[index])) {
+      known = now;
+      mask = makeMask(known);
+    }
+    return mask(text);
+  };
+}

@@ -306,6 +306,15 @@ test("a harness in one long call goes on while files change, and is over in time
   await allGone(cwd);
 });
 
+test("a key of the gateway that a harness finds in a file is masked in what it says, in the log and in the result", async (t) => {
+  const key = "a-key-that-the-gateway-knows";
+  const { run, cwd, events, said } = await bench(t, {}, { "models.providers": { other: { api: "openai-completions", baseUrl: "http://127.0.0.1:9/v1", apiKey: key } } });
+  writeFileSync(join(cwd, "found"), key);
+  const task = await run([{ attempt: "read", at: join(cwd, "found") }]);
+  assert.deepEqual([task.state, task.result?.trim()], ["succeeded", `read ${join(cwd, "found")}: [secret]`]);
+  assert.ok(!JSON.stringify([await events(task), await said(task)]).includes(key));
+});
+
 // ── what it may get wrong ───────────────────────────────────────────────────────────────────
 
 const FATAL = ["exit 0", "exit 1", "segv", "close output", "half a line", "long line", "64 MB line"] as const;

@@ -57,6 +57,8 @@ export interface AcpAgentDeps {
   /** Tells the person of a session something. */
   readonly tell: (session: SessionKey, text: string, code: string) => Promise<void>;
   readonly place: WorkPlace;
+  /** Takes known secrets out of what a harness says. */
+  readonly mask: (text: string) => string;
 }
 
 /** The folder that a harness works in, as others know it. */
@@ -133,7 +135,7 @@ class HarnessTurn {
 
   async #converse(seat: Seat, harness: HarnessProcess, request: string): Promise<AgentEnd> {
     const { journal, started } = this.#turn;
-    this.#record ??= new TurnRecord(this.#turn, harness.spec, () => this.#deps.clock.now());
+    this.#record ??= new TurnRecord(this.#turn, harness.spec, { nowMs: () => this.#deps.clock.now(), mask: this.#deps.mask });
     const isFresh = !harness.wasPrompted;
     if (isFresh) journal.event({ type: "harness.state", turnId: started.turnId, data: { harness: harness.spec.id, state: "started", pid: harness.pid, how: this.#howItGoesOn(harness), ...(seat.isSpare ? { beside: true } : {}) } });
     const unasked = this.#deps.host.unaskedIn(harness);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { makeMask } from "../../base/redact.ts";
 import type { NewEvent } from "../../model/event.ts";
 import type { HarnessSpec } from "../../model/harness.ts";
 import type { StepWrite } from "../../model/turn.ts";
@@ -12,7 +13,7 @@ test("a harness that was started again and counts its calls from the beginning h
   const writes: StepWrite[] = [];
   const journal = new StepJournal({ write: async (some, told) => (writes.push(...some), events.push(...told), true), takeSteering: async () => [], mayHaveSteering: () => false }, [], "model:1");
   const turn = { started: { turnId: "turn_1", steps: [] }, journal, toolOutputMaxBytes: 1_000, onFrame: () => {}, progress: () => {} } as unknown as AgentTurn;
-  const record = new TurnRecord(turn, { id: "sim", toolNameAt: null, readingTools: {} } as unknown as HarnessSpec, () => 0);
+  const record = new TurnRecord(turn, { id: "sim", toolNameAt: null, readingTools: {} } as unknown as HarnessSpec, { nowMs: () => 0, mask: (text) => text });
   const call = { sessionUpdate: "tool_call", toolCallId: "1", title: "do it", rawInput: { a: 1 } };
   record.update(call);
   record.breakOff();
@@ -23,4 +24,28 @@ test("a harness that was started again and counts its calls from the beginning h
   await record.flush();
   assert.deepEqual(events.filter(({ type }) => type.startsWith("tool.")).map(({ type, data }) => `${type} ${String(data["callId"])}`), ["tool.started 1", "tool.ended 1", "tool.started 1#2", "tool.ended 1#2"]);
   assert.equal(new Set(writes.flatMap(({ intent }) => (intent === undefined ? [] : [intent.key]))).size, writes.filter(({ intent }) => intent !== undefined).length);
+});
+
+test("known secrets are masked in everything that is written or shown of a harness, also when they come in pieces; a request for a permission stays exact", async () => {
+  const secret = "key-of-the-gateway";
+  const events: NewEvent[] = [];
+  const writes: StepWrite[] = [];
+  const frames: unknown[] = [];
+  const journal = new StepJournal({ write: async (some, told) => (writes.push(...some), events.push(...told), true), takeSteering: async () => [], mayHaveSteering: () => false }, [], "model:1");
+  const turn = { started: { turnId: "turn_1", steps: [] }, journal, toolOutputMaxBytes: 1_000, onFrame: (frame: unknown) => void frames.push(frame), progress: () => {} } as unknown as AgentTurn;
+  const record = new TurnRecord(turn, { id: "sim", toolNameAt: null, readingTools: {} } as unknown as HarnessSpec, { nowMs: () => 0, mask: makeMask([secret]) });
+  const say = (text: string): void => record.update({ sessionUpdate: "agent_message_chunk", content: { type: "text", text } });
+  say("I found key-of-");
+  say("the-gateway.");
+  const call = { toolCallId: "1", title: `curl ${secret}`, rawInput: { command: ["curl", `-H ${secret}`] } };
+  assert.deepEqual(record.asked(call)["rawInput"], call.rawInput);
+  record.update({ sessionUpdate: "tool_call_update", toolCallId: "1", status: "completed", content: [{ type: "content", content: { type: "text", text: `it says ${secret}` } }] });
+  record.update({ sessionUpdate: "plan", entries: [{ content: `use ${secret}` }] });
+  record.update({ sessionUpdate: "agent_thought_chunk", content: { type: "text", text: `so ${secret}` } });
+  say(`It is ${secret}.`);
+  assert.equal(record.finish({ input: 0, output: 0, cacheRead: 0, cacheWrite: 0, reasoning: 0, calls: 0, costMicros: 0 } as never), "It is [secret].");
+  await record.flush();
+  const kept = JSON.stringify([events, writes, frames.slice(2)]);
+  assert.ok(!kept.includes(secret), kept);
+  for (const words of ["I found [secret].", "curl [secret]", "-H [secret]", "it says [secret]", "use [secret]", "so [secret]"]) assert.ok(kept.includes(words), words);
 });

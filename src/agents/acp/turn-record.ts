@@ -4,7 +4,8 @@
  * Each tool call is a round of its own: what was said before it and the call, then its result. So the
  * transcript reads like one of our own agent, and a turn that is cut off keeps what was finished.
  *
- * Always true: text and kept updates are bounded; a tool call is told of once when it begins and once
+ * Always true: text and kept updates are bounded; known secrets are masked in all that is written or
+ * shown, while what is asked for a permission stays exact; a tool call is told of once when it begins and once
  * when it ends, whichever of the harness's messages came first.
  */
 import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
@@ -42,6 +43,7 @@ export class TurnRecord {
   readonly #turn: AgentTurn;
   readonly #spec: HarnessSpec;
   readonly #nowMs: () => number;
+  readonly #mask: (text: string) => string;
   /** By the harness's own names. */
   readonly #calls = new Map<string, Call>();
   readonly #namesUsed = new Set<string>();
@@ -56,10 +58,11 @@ export class TurnRecord {
   /** Why nothing more can be written. */
   #failure: unknown = null;
 
-  constructor(turn: AgentTurn, spec: HarnessSpec, nowMs: () => number) {
+  constructor(turn: AgentTurn, spec: HarnessSpec, { nowMs, mask }: { readonly nowMs: () => number; readonly mask: (text: string) => string }) {
     this.#turn = turn;
     this.#spec = spec;
     this.#nowMs = nowMs;
+    this.#mask = mask;
     const done = turn.started.steps.filter(({ kind, result }) => kind === "model" && result !== null);
     this.#round = done.length + 1;
     // An earlier process of the gateway died over these.
@@ -78,7 +81,7 @@ export class TurnRecord {
         return this.#say(update);
       case "agent_thought_chunk": {
         const text = objectIn(update, "content")["text"];
-        if (typeof text === "string") this.#turn.onFrame({ type: "reasoning", text });
+        if (typeof text === "string") this.#turn.onFrame({ type: "reasoning", text: this.#mask(text) });
         return;
       }
       case "user_message_chunk":
@@ -103,9 +106,10 @@ export class TurnRecord {
   keep(raw: JsonObject): void {
     if (this.#kept >= UPDATES_KEPT_MAX) return;
     this.#kept++;
-    const text = JSON.stringify(raw);
+    const update = this.#masked(raw);
+    const text = JSON.stringify(update);
     const kind = textIn(raw, "sessionUpdate") ?? "unknown";
-    this.#event({ kind, ...(text.length <= UPDATE_MAX_CHARS ? { update: raw } : { cut: text.slice(0, UPDATE_MAX_CHARS) }) });
+    this.#event({ kind, ...(text.length <= UPDATE_MAX_CHARS ? { update } : { cut: text.slice(0, UPDATE_MAX_CHARS) }) });
     if (this.#kept === UPDATES_KEPT_MAX) this.#event({ kind: "limit", text: `no more than ${UPDATES_KEPT_MAX} updates are kept for one turn` });
   }
 
@@ -123,8 +127,8 @@ export class TurnRecord {
       if (!call.ended) this.#endCall(call, outputOf(call.known), false);
     }
     this.#calls.clear();
-    const text = this.#text.trim() === "" ? this.#lastText : this.#text;
-    this.#text = "";
+    const said = this.#takeText();
+    const text = said.trim() === "" ? this.#lastText : said;
     this.#writeRound(text === "" ? [] : [{ type: "text", text }], usage, "end");
     return text;
   }
@@ -146,7 +150,7 @@ export class TurnRecord {
       this.#text = `${this.#text.slice(0, TEXT_MAX_CHARS)}\n\n[cut off: the harness said more than ${TEXT_MAX_CHARS} characters]`;
       this.#isCut = true;
     }
-    this.#turn.onFrame({ type: "text", text });
+    this.#turn.onFrame({ type: "text", text: this.#mask(text) });
     this.#turn.progress();
   }
 
@@ -178,20 +182,20 @@ export class TurnRecord {
   #begin(call: Call): void {
     if (call.round !== null) return;
     const tool = this.#toolOf(call);
-    const input = inputOf(call.known);
+    const input = this.#masked(inputOf(call.known));
     const said = this.#takeText();
     call.round = this.#round;
     this.#writeRound([...(said === "" ? [] : [{ type: "text" as const, text: said }]), { type: "tool-call", callId: call.id, tool, input }], NO_USAGE, "tools");
     this.#turn.journal.intent(
       { key: toolStepKey(call.round, call.id), kind: "tool", name: tool, effect: "once", input },
-      { type: "tool.started", turnId: this.#turn.started.turnId, data: { callId: call.id, tool, input: JSON.stringify(input).slice(0, EVENT_TEXT_MAX_CHARS), title: textIn(call.known, "title") } },
+      { type: "tool.started", turnId: this.#turn.started.turnId, data: { callId: call.id, tool, input: JSON.stringify(input).slice(0, EVENT_TEXT_MAX_CHARS), title: this.#mask(textIn(call.known, "title") ?? "") || null } },
     );
     this.#moved();
   }
 
   #endCall(call: Call, output: string, isError: boolean): void {
     const tool = this.#toolOf(call);
-    const text = shortenMiddle(output, this.#turn.toolOutputMaxBytes);
+    const text = shortenMiddle(this.#mask(output), this.#turn.toolOutputMaxBytes);
     const changed = isError ? [] : filesEditedBy(call.known);
     call.ended = true;
     this.#turn.journal.result(
@@ -204,6 +208,10 @@ export class TurnRecord {
   }
 
   #toolOf(call: Call): string {
+    return this.#mask(this.#nameOf(call));
+  }
+
+  #nameOf(call: Call): string {
     return toolNameOf(call.known, this.#spec) ?? textIn(call.known, "name") ?? textIn(call.known, "title") ?? textIn(call.known, "kind") ?? "tool";
   }
 
@@ -213,12 +221,22 @@ export class TurnRecord {
     this.#turn.journal.result(key, roundOf(parts, usage, stop, this.#spec.id));
   }
 
+  /** As a whole, for a secret may have come in pieces. */
   #takeText(): string {
-    const text = this.#text;
+    const text = this.#mask(this.#text);
     if (text.trim() !== "") this.#lastText = text;
     this.#text = "";
     this.#isCut = false;
     return text;
+  }
+
+  #masked<T extends Json>(value: T): T {
+    const masked = (one: Json): Json => {
+      if (typeof one === "string") return this.#mask(one);
+      if (one === null || typeof one !== "object") return one;
+      return Array.isArray(one) ? one.map(masked) : Object.fromEntries(Object.entries(one).map(([name, inner]) => [name, masked(inner)]));
+    };
+    return masked(value) as T;
   }
 
   #event(data: JsonObject): void {
