@@ -30,7 +30,7 @@ import { dealWithDue } from "./misfire.ts";
 import { planRun, type Planned } from "./plan-run.ts";
 import { readJob } from "./read-job.ts";
 import { historyDays, jobsEnabled, jobsGraceSeconds, jobsList, jobsMax, jobsStaggerSeconds, jobsTimezone, runRules, watchSeconds } from "./settings.ts";
-import { fingerprintOf } from "./watched-file.ts";
+import { WatchedFiles } from "./watched-file.ts";
 
 /** Jobs that one look deals with; more follow in the next. They share a commit, and a person who writes meanwhile waits for it: about 20 ms. */
 const DUE_AT_ONCE_MAX = 32;
@@ -60,6 +60,7 @@ export interface TimekeeperDeps {
 export class Timekeeper implements Jobs {
   readonly #deps: TimekeeperDeps;
   readonly #calendar = new Calendar();
+  readonly #files: WatchedFiles;
   /** Runs that are not complete, and which of them work in a session. */
   readonly #open = new Map<RunId, OpenRun>();
   readonly #inSession = new Map<SessionKey, Set<RunId>>();
@@ -82,6 +83,7 @@ export class Timekeeper implements Jobs {
 
   constructor(deps: TimekeeperDeps) {
     this.#deps = deps;
+    this.#files = new WatchedFiles(() => deps.clock.now());
   }
 
   async start(): Promise<void> {
@@ -339,10 +341,11 @@ export class Timekeeper implements Jobs {
       after = jobs.length === PAGE ? jobs.at(-1)!.id : undefined;
       for (const job of jobs) {
         if (job.spec.schedule.kind !== "file") continue;
-        const fingerprint = fingerprintOf(job.spec.schedule);
+        const fingerprint = this.#files.fingerprintOf(job.spec.schedule);
         if (fingerprint !== job.fingerprint) await this.#setOff(job, null, fingerprint);
       }
     } while (after !== undefined);
+    this.#files.looked();
     this.#watchesFiles = seen > 0;
   }
 
@@ -391,7 +394,7 @@ export class Timekeeper implements Jobs {
   /** Where a job begins to wait, from now on. A moment that is past already is due at once. */
   #beginning(spec: JobSpec, lastFor: number | null): { next: NextMoment | null; fingerprint: string | null } {
     const now = this.#deps.clock.now();
-    if (spec.schedule.kind === "file") return { next: null, fingerprint: fingerprintOf(spec.schedule) };
+    if (spec.schedule.kind === "file") return { next: null, fingerprint: this.#files.fingerprintOf(spec.schedule) };
     if (spec.schedule.kind === "task") return { next: null, fingerprint: String(now) }; // what ended before is none of its business
     const at = spec.schedule.kind === "at" ? spec.schedule.at : this.#calendar.next(spec.schedule, spec.schedule.kind === "cron" ? Math.max(now, lastFor ?? 0) : now, now);
     return { next: this.#calendar.moment(spec, at), fingerprint: null };

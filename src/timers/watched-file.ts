@@ -14,16 +14,51 @@ const HASHED_BYTES_MAX = 1_000_000;
 const PACKED_REFS_BYTES_MAX = 10_000_000;
 const SYMBOLIC_STEPS_MAX = 5;
 
-/** @returns null when there is no such file or ref. */
-export function fingerprintOf({ path, ref }: Schedule & { kind: "file" }): string | null {
-  return ref === null ? ofFile(path) : ofRef(path, ref);
+/** A file that changed this shortly before it was read may change once more without another time of change, milliseconds. */
+const SETTLED_AFTER_MS = 2_000;
+
+interface Read {
+  /** By which a change is noticed without reading. */
+  readonly stamp: string;
+  readonly print: string;
 }
 
-function ofFile(path: string): string | null {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) return null;
-  if (!stat.isFile() || stat.size > HASHED_BYTES_MAX) return `${stat.size}.${stat.mtimeMs}`;
-  return createHash("sha256").update(readFileSync(path)).digest("hex").slice(0, 32);
+export class WatchedFiles {
+  readonly #nowMs: () => number;
+  readonly #read: (path: string) => Uint8Array;
+  /** What was read at the looks before, by path. */
+  #known = new Map<string, Read>();
+  #seen = new Map<string, Read>();
+
+  constructor(nowMs: () => number, read: (path: string) => Uint8Array = readFileSync) {
+    this.#nowMs = nowMs;
+    this.#read = read;
+  }
+
+  /** @returns null when there is no such file or ref. */
+  fingerprintOf({ path, ref }: Schedule & { kind: "file" }): string | null {
+    return ref === null ? this.#ofFile(path) : ofRef(path, ref);
+  }
+
+  /** All files were looked at: those that were not are forgotten. */
+  looked(): void {
+    this.#known = this.#seen;
+    this.#seen = new Map();
+  }
+
+  /** A file that has not been touched since it was read is not read again. */
+  #ofFile(path: string): string | null {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat === undefined) return null;
+    if (!stat.isFile() || stat.size > HASHED_BYTES_MAX) return `${stat.size}.${stat.mtimeMs}`;
+    const stamp = `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeMs}:${stat.ctimeMs}`;
+    const before = this.#seen.get(path) ?? this.#known.get(path);
+    const isKnown = before?.stamp === stamp;
+    const print = isKnown ? before.print : createHash("sha256").update(this.#read(path)).digest("hex").slice(0, 32);
+    const touchedMs = this.#nowMs() - Math.max(stat.mtimeMs, stat.ctimeMs);
+    if (isKnown || touchedMs > SETTLED_AFTER_MS) this.#seen.set(path, { stamp, print });
+    return print;
+  }
 }
 
 function ofRef(repository: string, name: string): string | null {
