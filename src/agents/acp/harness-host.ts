@@ -241,10 +241,11 @@ async function asked(spec: HarnessSpec, work: Promise<void>): Promise<void> {
 function viewOf({ home: room, spares }: Suite<HarnessRoom>): HarnessSessionView {
   const { key, spec, cwd, process: harness, record, lastAt, problem } = room;
   const traits = harness?.traits;
+  const isRunning = [room, ...spares].some((one) => one.process?.isRunning === true);
   return {
     key,
     harness: spec.id,
-    state: room.isStarting ? "starting" : harness !== null ? (harness.isRunning ? "running" : "ready") : problem !== null ? "lost" : "closed",
+    state: room.isStarting ? "starting" : isRunning ? "running" : harness !== null ? "ready" : problem !== null ? "lost" : "closed",
     pid: harness?.pid ?? null,
     pidsBeside: spares.flatMap(({ process }) => process?.pid ?? []),
     cwd,
