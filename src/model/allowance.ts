@@ -2,11 +2,12 @@
  * Allowances: how much one account of a provider lets a model take in a minute, as pure arithmetic.
  *
  * Always true, for whoever asks through `takeFrom`: no more than the limit is taken in any span of
- * 61 seconds. The second over the minute is room for the network, which may bring two requests
- * closer together than they were sent.
+ * 61 seconds, unless it says that it goes beyond. The second over the minute is room for the
+ * network, which may bring two requests closer together than they were sent.
  *
- * Besides, background work is spaced evenly, so that a person who asks finds the next place free
- * soon; a person's call need not keep the pace, and the background then falls back by as much.
+ * Besides, background work is spaced evenly, and never takes the last place of a minute when the next is far:
+ * so a person who asks finds a place soon. A person's call need not keep the pace, and the background then falls
+ * back by as much.
  */
 
 export interface RateLimits {
@@ -44,6 +45,8 @@ export interface AllowanceAsk {
   readonly tokens: number;
   /** A person waits for it. */
   readonly person: boolean;
+  /** The limit of requests is a guess, and this one goes beyond it; it counts all the same. */
+  readonly isBeyond?: boolean;
 }
 
 /** `waitMs` 0: it was taken. Else nothing was; `spreadMs` is by how much the next try may be late without loss. */
@@ -76,6 +79,10 @@ const WINDOW_SLOTS = 123;
 const PACE_MS = 61_000;
 /** A late background call gets back this much of the pace that it lost. */
 const SLACK_MS = 1_000;
+/** All the same it is spread by this part of a step, so that nothing comes like clockwork. */
+const SPREAD_PART = 0.3;
+/** The background takes the last place when the next is free within so many steps of its pace. */
+const LAST_PLACE_STEPS = 1.5;
 
 export function emptyAllowance(key: string): Allowance {
   return { key, requests: EMPTY_METER, tokens: EMPTY_METER, wallUntil: 0, learned: NO_LIMITS };
@@ -84,11 +91,11 @@ export function emptyAllowance(key: string): Allowance {
 /** Takes one request and its tokens, all or nothing. */
 export function takeFrom(allowance: Allowance, ask: AllowanceAsk, nowMs: number): { readonly allowance: Allowance; readonly answer: AllowanceAnswer } {
   const { requestsPerMinute, tokensPerMinute } = ask.limits;
-  const requests = waitFor(allowance.requests, 1, requestsPerMinute, ask.person, nowMs);
+  const requests = ask.isBeyond === true ? 0 : Math.max(waitFor(allowance.requests, 1, requestsPerMinute, ask.person, nowMs), ask.person ? 0 : waitForLastPlace(allowance.requests, requestsPerMinute, nowMs));
   const tokens = waitFor(allowance.tokens, ask.tokens, tokensPerMinute, ask.person, nowMs);
   const wallMs = Math.max(0, allowance.wallUntil - nowMs);
   const waitMs = Math.max(requests, tokens, wallMs);
-  if (waitMs > 0) return { allowance, answer: { waitMs, spreadMs: ask.person || requestsPerMinute === null ? 0 : PACE_MS / requestsPerMinute } };
+  if (waitMs > 0) return { allowance, answer: { waitMs, spreadMs: ask.person || requestsPerMinute === null ? 0 : spreadOf(allowance.requests, PACE_MS / requestsPerMinute, waitMs, nowMs) } };
   return {
     allowance: { ...allowance, requests: record(allowance.requests, 1, requestsPerMinute, nowMs), tokens: record(allowance.tokens, ask.tokens, tokensPerMinute, nowMs) },
     answer: { waitMs: 0, spreadMs: 0 },
@@ -97,7 +104,9 @@ export function takeFrom(allowance: Allowance, ask: AllowanceAsk, nowMs: number)
 
 export function changed(allowance: Allowance, change: AllowanceChange, nowMs: number): Allowance {
   const learned = change.learned ?? allowance.learned;
-  const requests = change.sent !== undefined && allowance.requests.recent.length === 0 ? { ...change.sent, paceAt: nowMs } : allowance.requests;
+  // What went out while no limit was known is not in the book.
+  const isMissing = change.sent !== undefined && takenIn(change.sent, nowMs) > takenIn(allowance.requests, nowMs);
+  const requests = isMissing ? { recent: change.sent.recent, paceAt: Math.max(nowMs, allowance.requests.paceAt) } : allowance.requests;
   return {
     key: allowance.key,
     requests: correct(requests, change.requests ?? 0, nowMs),
@@ -156,6 +165,20 @@ function waitFor(meter: Meter, amount: number, limit: number | null, person: boo
     waitMs = (slot + WINDOW_SLOTS) * SLOT_MS - nowMs;
   }
   return Math.max(waitMs, person ? 0 : Math.min(meter.paceAt - nowMs, PACE_MS));
+}
+
+/** Who waits for its pace may be late by a step, which the pace gives back; a place of the minute that is taken late is taken late for good. */
+function spreadOf({ paceAt }: Meter, stepMs: number, waitMs: number, nowMs: number): number {
+  return Math.max(stepMs * SPREAD_PART, paceAt + stepMs - nowMs - waitMs);
+}
+
+/** How long the background leaves the last place of a minute to people; 0 when it is not the last, or the next is near. */
+function waitForLastPlace(meter: Meter, limit: number | null, nowMs: number): number {
+  if (limit === null) return 0;
+  const recent = live(meter.recent, nowMs);
+  const [oldest] = recent[0] ?? [];
+  if (oldest === undefined || recent.reduce((sum, [, each]) => sum + each, 0) !== limit - 1) return 0;
+  return Math.max(0, (oldest + WINDOW_SLOTS) * SLOT_MS - nowMs - (LAST_PLACE_STEPS * PACE_MS) / limit);
 }
 
 function record(meter: Meter, amount: number, limit: number | null, nowMs: number): Meter {

@@ -32,15 +32,17 @@ export type OptionsFor = (signal: AbortSignal) => LanguageModelV4CallOptions & {
 
 /**
  * Reads one answer into `builder`.
+ * @param onTaken called when the answer begins: the provider took the request.
  * @returns the headers that came with it, names in lower case.
  * @throws the reason of `signal` when it aborts, {@link MissedDeadline}, {@link Refused}, {@link ErrorInStream}, {@link BadAnswer}, or what broke the connection.
  */
-export async function attempt(send: Send, model: Model, options: OptionsFor, builder: AnswerBuilder, deadlines: Deadlines, clock: Clock, signal: AbortSignal): Promise<Readonly<Record<string, string>>> {
+export async function attempt(send: Send, model: Model, options: OptionsFor, builder: AnswerBuilder, deadlines: Deadlines, clock: Clock, signal: AbortSignal, onTaken: () => void = () => {}): Promise<Readonly<Record<string, string>>> {
   signal.throwIfAborted();
   const request = new AbortController();
   const onAbort = (): void => request.abort(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
   const watch = new Watch(clock, deadlines, (missed) => request.abort(missed));
+  let isTaken = false;
   let hasBegun = false;
   let isOver = false;
   const say = (part: LanguageModelV4StreamPart): void => {
@@ -57,6 +59,9 @@ export async function attempt(send: Send, model: Model, options: OptionsFor, bui
     const from = (reader = model.read(say));
     const events = new EventStream((event) => {
       if (!from.take(event)) builder.puzzle(event);
+      // An error that comes first in an answer with a good status throws before.
+      if (!isTaken) onTaken();
+      isTaken = true;
     });
     await answer.read((bytes) => {
       events.feed(bytes);

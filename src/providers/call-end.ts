@@ -1,6 +1,6 @@
 /** What the governor is told of a call that failed: read from the failure, for our own calls and for those passed through. */
 import type { Failure } from "./failure.ts";
-import type { CallEnd } from "./governor.ts";
+import type { CallEnd } from "./admission.ts";
 import { kindOf } from "./verdict.ts";
 import { waitHintMs } from "./wait-hint.ts";
 

@@ -6,7 +6,9 @@ import { silentLog } from "../base/log.ts";
 import type { AllowanceBook } from "../model/allowance.ts";
 import { Fault } from "../model/faults.ts";
 import type { Parking } from "../model/parking.ts";
-import { CLOSED_MS, Governor, orderOfResumed, type Admission, type CallAsk, type CallEnd } from "./governor.ts";
+import { orderOfResumed, type Admission, type CallAsk, type CallEnd } from "./admission.ts";
+import { CLOSED_MS } from "./closed-credentials.ts";
+import { Governor } from "./governor.ts";
 import { NOTHING_LIMITED, type Account, type AccountLimits } from "./settings.ts";
 
 const MINUTE = 60_000;
@@ -135,9 +137,20 @@ test("people in a row let a background call through, or it would starve", async 
   const { call, pass, asked } = world({ limits: { requestsPerMinute: 15 } });
   const all = [call("machine"), call("machine"), ...Array.from({ length: 40 }, () => call("person", { person: true }))];
   await pass(MINUTE);
-  assert.ok(asked.filter(({ who }) => who === "machine").length === 2);
+  assert.equal(asked.filter(({ who }) => who === "machine").length, 2);
   await pass(10 * MINUTE);
   await Promise.all(all);
+});
+
+test("a background call does not pass a person who waits, also after the person has tried a wall many times", async () => {
+  const { call, pass, asked, answerWith, clock } = world({ limits: { requestsPerMinute: 6 } });
+  const start = clock.now();
+  answerWith(() => (clock.now() < start + 90_000 ? { is: "overloaded", headers: {}, waitMs: null } : OK));
+  const all = [call("person", { person: true }), ...Array.from({ length: 5 }, (_, n) => call(`machine ${n}`))];
+  await pass(10 * MINUTE);
+  await Promise.all(all);
+  assert.ok(asked.filter(({ who }) => who === "person").length > 6, "it tried");
+  assert.equal(asked.find(({ at }) => at >= 90_000)?.who, "person");
 });
 
 test("a wall of three minutes fails nobody: one call probes, then waves follow, and none came while it stood", async () => {
@@ -153,6 +166,71 @@ test("a wall of three minutes fails nobody: one call probes, then waves follow, 
   assert.equal(after.filter((at) => at < after[0]! + 1000).length, 1, "one probe");
   assert.ok(after.filter((at) => at < after[0]! + 2000).length <= 3, "then two");
   assert.ok(after.at(-1)! - after[0]! < 20_000, "and all soon");
+});
+
+test("a person finds the end of a wall that tells nothing within two places, while the background would wait for half a minute", async () => {
+  for (const perMinute of [15, 60]) {
+    const { call, pass, asked, answerWith, clock, governor } = world({ limits: { requestsPerMinute: perMinute } });
+    const start = clock.now();
+    const placeMs = MINUTE / perMinute;
+    answerWith(() => (clock.now() < start + 3 * MINUTE ? { is: "overloaded", headers: {}, waitMs: null } : OK));
+    const agents = Array.from({ length: 10 }, (_, agent) => call(`agent ${agent}`));
+    await pass(2 * MINUTE);
+    assert.ok(governor.lanes().accounts[0]!.until! - clock.now() > 0);
+    const tried = asked.length;
+    assert.ok(tried < 16, `the background alone tried ${tried} times`);
+    const question = call("person", { person: true }, 200);
+    await pass(0);
+    assert.equal(asked.length, tried + 1, "a person tries at once");
+    await pass(MINUTE + 2 * placeMs);
+    const tries = asked.filter(({ who }) => who === "person").map(({ at }) => at);
+    assert.ok(tries.at(-1)! >= 3 * MINUTE && tries.at(-1)! < 3 * MINUTE + 2 * placeMs, `it was let through ${tries.at(-1)! - 3 * MINUTE} ms after the wall's end`);
+    const gaps = tries.slice(1).map((at, n) => at - tries[n]!);
+    assert.ok(tries.length <= MINUTE / placeMs + 4, `${tries.length} tries in a minute`);
+    assert.ok(Math.max(...gaps) <= 2 * placeMs && variation(gaps) > 0.25, `${Math.max(...gaps)} ms at most, variation ${variation(gaps)}`);
+    await pass(10 * MINUTE);
+    await Promise.all([question, ...agents]);
+  }
+});
+
+test("an answer that begins lets the next call through, or answers that take long would keep everybody out after a wall", async () => {
+  const { admit, pass } = world();
+  (await admit()).end({ is: "overloaded", headers: {}, waitMs: 1_000 });
+  const through: Admission[] = [];
+  for (let n = 0; n < 4; n++) void admit().then((admission) => through.push(admission));
+  await pass(2_000);
+  assert.deepEqual(through.map(({ isProbe }) => isProbe), [true], "one goes first");
+  through[0]!.taken();
+  await pass(0);
+  assert.deepEqual(through.map(({ isProbe }) => isProbe), [true, false], "and is under way still when the next goes");
+  for (const admission of through) admission.end(OK);
+});
+
+test("what tries a wall does not say how many calls may be under way, or after it one at a time would go", async () => {
+  const { admit, pass } = world();
+  const before: Admission[] = [];
+  for (let n = 0; n < 10; n++) before.push(await admit());
+  await pass(1_000);
+  before.pop()!.end({ is: "overloaded", headers: {}, waitMs: null });
+  for (const admission of before) admission.end({ is: "gone" });
+  let left = 6;
+  const through: Admission[] = [];
+  for (let n = 0; n < 10; n++) {
+    void (async () => {
+      for (let order: number | undefined; ; ) {
+        const admission = await admit(order === undefined ? {} : { order });
+        order = admission.order;
+        if (left-- <= 0) {
+          admission.taken();
+          through.push(admission);
+          return;
+        }
+        admission.end({ is: "overloaded", headers: {}, waitMs: null });
+      }
+    })();
+  }
+  await pass(3 * MINUTE);
+  assert.equal(through.length, 5, "half of those that were under way");
 });
 
 test("calls that were sent before a wall and come back well let nobody through it, because they say nothing of what is behind it", async () => {
@@ -228,6 +306,50 @@ test("a limit that nobody names is learned from what went through before the sec
   assert.equal(taken.length, 50);
   assert.ok(governor.lanes().accounts[0]!.requestsPerMinute! <= 20);
   assert.ok(refusals < 60, `${refusals} refusals, of which 35 in the first burst; asked ${asked.length}`);
+});
+
+test("a wall of 429 that lasts for minutes teaches no limit, or all would be slow long after it", async () => {
+  const { call, pass, asked, answerWith, clock, governor } = world();
+  const start = clock.now();
+  answerWith(() => (clock.now() >= start + MINUTE && clock.now() < start + 3 * MINUTE ? { is: "limited", headers: {}, waitMs: null } : OK));
+  await pass(50_000);
+  const all = Array.from({ length: 5 }, (_, n) => call(`early ${n}`));
+  await pass(12_000);
+  all.push(call("late"));
+  await pass(MINUTE);
+  assert.equal(governor.lanes().accounts[0]?.requestsPerMinute, 5, "at first it looks like a limit");
+  all.push(...Array.from({ length: 40 }, (_, n) => call(`agent ${n}`)));
+  await pass(3 * MINUTE);
+  assert.equal(governor.lanes().accounts[0]?.requestsPerMinute, null);
+  const after = asked.filter(({ at }) => at >= 3 * MINUTE).map(({ at }) => at);
+  assert.equal(after.length, 41);
+  assert.ok(after.at(-1)! - after[0]! < 20_000, `the last came ${after.at(-1)! - after[0]!} ms after the first`);
+  await Promise.all(all);
+
+  // What went out while no limit was known counts when one is learned again.
+  all.push(...Array.from({ length: 30 }, (_, n) => call(`free ${n}`)));
+  await pass(2_000);
+  let isFirst = true;
+  answerWith(() => {
+    if (!isFirst) return OK;
+    isFirst = false;
+    return { is: "limited", headers: { "x-ratelimit-limit-requests": "15" }, waitMs: 300 };
+  });
+  const before = asked.length;
+  all.push(call("last"));
+  await pass(30_000);
+  assert.equal(asked.length - before, 1, "the minute is full");
+  await pass(MINUTE);
+  await Promise.all(all);
+});
+
+test("a limit that was set is not passed by people either, however many they are", async () => {
+  const { call, pass, asked } = world({ limits: { requestsPerMinute: 15 } });
+  const all = Array.from({ length: 20 }, () => call("person", { person: true }));
+  await pass(MINUTE);
+  assert.equal(asked.length, 15);
+  await pass(MINUTE);
+  await Promise.all(all);
 });
 
 test("a restart in the middle of a wall: the calls go on in their order, and without a burst", async () => {

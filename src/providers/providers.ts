@@ -21,14 +21,15 @@ import type { AllowanceBook } from "../model/allowance.ts";
 import type { CallTerms } from "../model/budget.ts";
 import type { ModelAnswer, ModelClient, ModelFrame, ModelRequest } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
-import type { ProviderLanes } from "../model/parking.ts";
+import type { Parking, ProviderLanes } from "../model/parking.ts";
 import { AnswerBuilder, type Assembled } from "./answer.ts";
 import { accountsOf } from "./accounts.ts";
+import { orderOfResumed, type Admission } from "./admission.ts";
 import { attempt } from "./attempt.ts";
 import { callEndOf } from "./call-end.ts";
 import { Catalogue, OLLAMA_URL, type ProviderSource, type Route } from "./catalogue.ts";
 import { readFailure } from "./failure.ts";
-import { Governor, orderOfResumed, type Admission } from "./governor.ts";
+import { Governor } from "./governor.ts";
 import { isGood, makeSend, type HttpAnswer, type Send } from "./http-send.ts";
 import type { LocalModel } from "./local-model.ts";
 import { isOpenAi, Models } from "./models.ts";
@@ -150,6 +151,15 @@ export function makeProviders(deps: ProvidersDeps): Providers {
   }
 
   async function callRemote(request: ModelRequest, route: RemoteRoute, patienceMs: number, onFrame: (frame: ModelFrame) => void): Promise<ModelAnswer> {
+    const waits = new Waits(onFrame);
+    try {
+      return await callUntilTaken(request, route, patienceMs, onFrame, waits);
+    } finally {
+      if (!request.signal.aborted) waits.over();
+    }
+  }
+
+  async function callUntilTaken(request: ModelRequest, route: RemoteRoute, patienceMs: number, onFrame: (frame: ModelFrame) => void, waits: Waits): Promise<ModelAnswer> {
     const { provider } = route;
     const failures: Partial<Record<FailureKind, number>> = {};
     let waitedMs = 0;
@@ -157,12 +167,17 @@ export function makeProviders(deps: ProvidersDeps): Providers {
     let order = request.began === undefined ? undefined : orderOfResumed(request.began);
     let rotations = 0;
     for (let attempts = 1; ; attempts++) {
-      const admission = await admit(request, route, order, patienceMs - waitedMs, onFrame);
+      const admission = await admit(request, route, order, patienceMs - waitedMs, waits);
+      // Until the provider takes a call that tries a wall, nothing changed for whoever waits for it.
+      if (!admission.isProbe) waits.over();
       const { key } = admission.account;
       order = admission.order;
       const builder = new AnswerBuilder(request, onFrame, () => ids.bare());
       try {
-        const headers = await runAttempt(maxOutputTokens === undefined ? request : { ...request, maxOutputTokens }, route, key, builder);
+        const headers = await runAttempt(maxOutputTokens === undefined ? request : { ...request, maxOutputTokens }, route, key, builder, () => {
+          admission.taken();
+          waits.over();
+        });
         const answer = priced(builder.result(), route);
         admission.end({ is: "ok", headers, tokens: answer.usage.input + answer.usage.output });
         return answer;
@@ -185,6 +200,9 @@ export function makeProviders(deps: ProvidersDeps): Providers {
           throw verdict.fault;
         }
         if (another && isForNow) rotations++;
+        // From the refusal on it waits, also while it is tried again: the time that passes is the provider's.
+        if (isForNow) waits.began({ reason: "wall", model: `${provider}/${route.model}`, until: Math.round(clock.now() + wallMs), ahead: 0 });
+        else waits.over();
         const afterMs = another ? 0 : verdict.do === "retry" ? verdict.afterMs : wallMs;
         log.info("model call tried again", { model: request.model, attempts, kind, status: failure.status, afterMs });
         if (builder.sentFrames) onFrame({ type: "restart", attempt: attempts + 1, reason: failure.problem });
@@ -195,10 +213,8 @@ export function makeProviders(deps: ProvidersDeps): Providers {
     }
   }
 
-  /** Waits until the governor lets the call through; the caller hears of a wait, and of its end. */
-  async function admit(request: ModelRequest, route: RemoteRoute, order: number | undefined, patienceMs: number, onFrame: (frame: ModelFrame) => void): Promise<Admission> {
-    let parked = false;
-    const admission = await governor.admit({
+  function admit(request: ModelRequest, route: RemoteRoute, order: number | undefined, patienceMs: number, waits: Waits): Admission | Promise<Admission> {
+    return governor.admit({
       provider: route.provider,
       model: route.model,
       person: request.person ?? false,
@@ -207,16 +223,11 @@ export function makeProviders(deps: ProvidersDeps): Providers {
       patienceMs,
       ...(order === undefined ? {} : { order }),
       ...(request.cacheKey === undefined ? {} : { session: request.cacheKey }),
-      onParked(parking) {
-        parked = true;
-        onFrame({ type: "parked", parking });
-      },
+      onParked: (parking) => waits.began(parking),
     });
-    if (parked) onFrame({ type: "resumed" });
-    return admission;
   }
 
-  async function runAttempt(request: ModelRequest, route: RemoteRoute, key: string | null, builder: AnswerBuilder): Promise<Readonly<Record<string, string>>> {
+  async function runAttempt(request: ModelRequest, route: RemoteRoute, key: string | null, builder: AnswerBuilder, onTaken: () => void): Promise<Readonly<Record<string, string>>> {
     const model = await models.get(route.provider, route.setup, route.model, key);
     const style = { api: route.setup.api, takesCacheKey: route.setup.api === "openai-responses" || isOpenAi(route.setup) };
     const maxOutputTokens = request.maxOutputTokens ?? outputTokensMax(route);
@@ -225,7 +236,7 @@ export function makeProviders(deps: ProvidersDeps): Providers {
       betweenChunksMs: settings.get(setting.betweenChunksSeconds) * 1000,
       totalMs: settings.get(setting.totalSeconds) * 1000,
     };
-    return attempt(send, model, (signal) => callOptions(request, style, maxOutputTokens, signal), builder, deadlines, clock, request.signal);
+    return attempt(send, model, (signal) => callOptions(request, style, maxOutputTokens, signal), builder, deadlines, clock, request.signal, onTaken);
   }
 
   function outputTokensMax(route: Route): number {
@@ -298,6 +309,28 @@ export function makeProviders(deps: ProvidersDeps): Providers {
     lanes: () => governor.lanes(),
     stop,
   };
+}
+
+/** What the caller of a model hears of its waits: that one began, and that it is over. A wall that is tried in vain is one wait. */
+class Waits {
+  readonly #onFrame: (frame: ModelFrame) => void;
+  #waits = false;
+
+  constructor(onFrame: (frame: ModelFrame) => void) {
+    this.#onFrame = onFrame;
+  }
+
+  began(parking: Parking): void {
+    if (this.#waits) return;
+    this.#waits = true;
+    this.#onFrame({ type: "parked", parking });
+  }
+
+  over(): void {
+    if (!this.#waits) return;
+    this.#waits = false;
+    this.#onFrame({ type: "resumed" });
+  }
 }
 
 type RemoteRoute = Route & { readonly setup: ProviderSetup };

@@ -30,7 +30,8 @@ import type { Parking } from "../model/parking.ts";
 import { callEndOf } from "./call-end.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { ErrorInStream, readFailure } from "./failure.ts";
-import type { Admission, Governor } from "./governor.ts";
+import type { Admission } from "./admission.ts";
+import type { Governor } from "./governor.ts";
 import { limitConnect } from "./http-send.ts";
 import { costMicros, priceBound, priceOf } from "./prices.ts";
 import { PassingUsage } from "./proxy-usage.ts";
@@ -128,7 +129,7 @@ export function makeProxy(deps: ProxyDeps): Proxy {
     const target = providerFor(deps.catalogue.entries(), request.family, asked);
     const call: ProxiedCall = { provider: target.provider, model: target.model, caller: request.caller };
     const hold = asked.isCounted ? await deps.reserve(call, callAsked(request, asked, target)) : null;
-    const course: Course = { request, asked, target, call, hold, startedAt: deps.clock.now(), waitedMs: 0, mayBePaid: false };
+    const course: Course = { request, asked, target, call, hold, startedAt: deps.clock.now(), waitedMs: 0, resume: null, mayBePaid: false };
     try {
       return await answerTo(course);
     } catch (cause) {
@@ -157,7 +158,11 @@ export function makeProxy(deps: ProxyDeps): Proxy {
         throw cause;
       }
       const status = answer.statusCode ?? 502;
-      if (status < 400) return { status, headers: passingHeaders(answer), pipeTo: (sink) => passOn(answer, sink, course, admission) };
+      if (status < 400) {
+        admission.taken();
+        resume(course);
+        return { status, headers: passingHeaders(answer), pipeTo: (sink) => passOn(answer, sink, course, admission) };
+      }
       const body = await refusalOf(answer).catch(() => Buffer.alloc(0));
       const failure = { status, headers: textHeaders(answer), body: body.toString("utf8").slice(0, REFUSAL_CHARS_MAX) };
       const kind = kindOf({ ...failure, began: false, problem: "" });
@@ -170,6 +175,8 @@ export function makeProxy(deps: ProxyDeps): Proxy {
       if (another || waits) {
         if (another && isForNow) rotations++;
         if (!another) wallsMs += wallMs;
+        // From the refusal on it waits, also while it is tried again.
+        if (isForNow) parked(course, { reason: "wall", model: `${target.provider}/${target.model}`, until: Math.round(deps.clock.now() + wallMs), ahead: 0 });
         continue;
       }
       deps.log.info("proxy.refused", { provider: target.provider, model: target.model, status });
@@ -183,9 +190,8 @@ export function makeProxy(deps: ProxyDeps): Proxy {
     const { request, target } = course;
     const { session } = request.caller;
     const since = deps.clock.monotonic();
-    let resume = (): void => {};
     try {
-      return await deps.governor.admit({
+      const admission = await deps.governor.admit({
         provider: target.provider,
         model: target.model,
         person: session !== null && deps.work.isForPerson(session),
@@ -193,10 +199,12 @@ export function makeProxy(deps: ProxyDeps): Proxy {
         signal: request.signal,
         patienceMs,
         ...(order === undefined ? {} : { order }),
-        ...(session === null ? {} : { session, onParked: (parking) => void (resume = deps.work.parked(session, parking)) }),
+        ...(session === null ? {} : { session, onParked: (parking) => parked(course, parking) }),
       });
+      // Until the provider takes a call that tries a wall, nothing changed for whoever waits for it.
+      if (!admission.isProbe) resume(course);
+      return admission;
     } finally {
-      resume();
       course.waitedMs += deps.clock.monotonic() - since;
     }
   }
@@ -264,8 +272,20 @@ export function makeProxy(deps: ProxyDeps): Proxy {
     over(course, { status: isWhole ? (answer.statusCode ?? 200) : 0, firstByteAt, usage });
   }
 
+  function parked(course: Course, parking: Parking): void {
+    const { session } = course.request.caller;
+    if (session !== null) course.resume ??= deps.work.parked(session, parking);
+  }
+
+  function resume(course: Course): void {
+    course.resume?.();
+    course.resume = null;
+  }
+
   /** Told once, whatever became of it. */
-  function over({ asked, call, hold, startedAt, waitedMs, mayBePaid }: Course, { status, firstByteAt, usage }: Pick<ProxiedEnd, "status" | "firstByteAt" | "usage">): void {
+  function over(course: Course, { status, firstByteAt, usage }: Pick<ProxiedEnd, "status" | "firstByteAt" | "usage">): void {
+    const { asked, call, hold, startedAt, waitedMs, mayBePaid } = course;
+    resume(course);
     hold?.settle(mayBePaid ? "unknown" : (usage ?? "nothing"));
     deps.onOver(call, { path: asked.path, startedAt, waitedMs: Math.round(waitedMs), firstByteAt, endedAt: deps.clock.now(), status, usage });
   }
@@ -283,6 +303,8 @@ interface Course {
   readonly startedAt: number;
   /** In line and at walls, milliseconds. */
   waitedMs: number;
+  /** Tells the turn that it works for of the end of its wait; null = it does not wait. */
+  resume: (() => void) | null;
   /** The provider may have counted tokens that nobody told us of. */
   mayBePaid: boolean;
 }
