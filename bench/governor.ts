@@ -4,25 +4,27 @@
  *
  * Real minutes against the stand-in, judged by the stand-in's log alone:
  *
- *     node bench/governor.ts [--agents 50] [--limits learned|known] [--quick]
+ *     node bench/governor.ts [--agents 50] [--limits known|learned|blind] [--quick]
  *
  * The provider allows 15 requests a minute, then 60, then answers 529 to everything for three minutes
  * without a word of when it ends, then goes on. Each agent makes three calls; a person asks four times
- * a minute. With `learned` the gateway is told nothing: the first burst is refused, and that teaches it.
+ * a minute. With `learned` the gateway is told nothing but what the provider's headers say; with `blind`
+ * the provider says nothing either, and only its refusals teach.
  *
- * Last result (two cores that seven others used as well, 2026-11-29):
- *   known    50 of 50 succeeded in 578 s, no 429; 97.6 % of 15 a minute, 97.4 % of 60; people waited 0.96 places at most,
- *            1.08 at 60; 14 probes into the wall; variation of retry delays 0.90
- *   learned  50 of 50 succeeded in 578 s, one refused in the first burst and none later; 100 % of 15 a minute, 96.3 % of
- *            60 (the change of the limit included); 13 probes; variation of retry delays 0.90
+ * A place is a minute divided by the rate that is in force, as far as the gateway knows it. A person's wait is counted from the question, or from
+ * the end of the wall that it met: nobody can be answered before. Places of people who asked before, and the one in
+ * seven that the background gets when many people wait, are not counted. The first minute counts too.
+ *
  */
 import { parseArgs } from "node:util";
 import { startStandin, type LogRecord } from "../test/support/model-standin/standin.ts";
+import type { LanesAnswer } from "../src/api/wire.ts";
 import { Gateway } from "../test/support/gateway.ts";
 
 const { values } = parseArgs({ options: { agents: { type: "string", default: "50" }, limits: { type: "string", default: "learned" }, quick: { type: "boolean", default: false } } });
 const agents = Number(values.agents);
 const isKnown = values.limits === "known";
+const isBlind = values.limits === "blind";
 const MINUTE_MS = 60_000;
 const SLOW = 15;
 const FAST = 60;
@@ -36,10 +38,19 @@ const taskOf = (n: number): string => `agent ${n}\n! call list {"path":"."} then
 const CALLS = 3 * agents;
 
 const standin = await startStandin({ requestsPerMinute: SLOW, firstByteMs: 200, totalMs: 1_000 });
-const provider = (perMinute: number): object => ({ p: { api: "openai-completions", baseUrl: `${standin.url}/v1`, apiKey: "k", models: ["m"], ...(isKnown ? { limits: { requestsPerMinute: perMinute } } : {}) } });
+const provider = (perMinute: number): object => ({ p: { api: isBlind ? "google-generative-ai" : "openai-completions", baseUrl: `${standin.url}/${isBlind ? "v1beta" : "v1"}`, apiKey: "k", models: ["m"], ...(isKnown ? { limits: { requestsPerMinute: perMinute } } : {}) } });
 const gateway = new Gateway({ config: { "models.providers": provider(SLOW), "agents.defaults.model": "p/m", "agents.defaults.subagents.maxConcurrent": agents, "messages.messageWaitMs": 0 } });
 const now = (): number => performance.timeOrigin + performance.now();
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+interface Asked {
+  readonly at: number;
+  readonly text: string;
+  /** The limit that the gateway knew of then: nobody can know at once that it was raised. */
+  readonly knownPerMinute: number | null;
+  /** null, or what came instead of an answer. */
+  readonly answered: Promise<string | null>;
+}
+
 const ofAgents = (record: LogRecord): boolean => record.script !== null && record.script.includes("list");
 const answered = (): readonly LogRecord[] => standin.log().filter(({ status }) => status === 200);
 
@@ -48,13 +59,13 @@ try {
   const began = now();
   const phases: { name: string; from: number; to: number; perMinute: number }[] = [];
   let isOver = false;
-  /** `answered`: null, or what came instead of an answer. */
-  const asked: { at: number; text: string; answered: Promise<string | null> }[] = [];
+  const asked: Asked[] = [];
   const asking = (async () => {
     for (let n = 0; !isOver; n++) {
       const text = `question ${n}`;
+      const [lane] = (await gateway.api<LanesAnswer>("GET", "/api/lanes")).accounts;
       const { messageId } = await gateway.send(text, { session: `agent:main:web:direct:p${n}` });
-      asked.push({ at: now(), text, answered: gateway.waitReply(messageId, ALL_MS_MAX).then(() => null, String) });
+      asked.push({ at: now(), text, knownPerMinute: lane?.requestsPerMinute ?? null, answered: gateway.waitReply(messageId, ALL_MS_MAX).then(() => null, String) });
       await sleep(QUESTION_EVERY_MS);
     }
   })();
@@ -85,18 +96,22 @@ try {
     states[state] = (states[state] ?? 0) + 1;
   }
   const log = standin.log();
-  const questions = await Promise.all(asked.map(async ({ at, text, answered: came }) => ({ at, problem: await came, arrivedAt: log.find((record) => record.userTexts.some((said) => said.endsWith(text)))?.arrivedAt ?? Infinity })));
+  const questions = await Promise.all(asked.map(async ({ at, text, knownPerMinute, answered: came }) => ({ at, knownPerMinute, problem: await came, arrivedAt: log.find((record) => record.status === 200 && record.userTexts.some((said) => said.endsWith(text)))?.arrivedAt ?? Infinity })));
   console.log(JSON.stringify({ limits: values.limits, agents, states, questions: questions.length, unanswered: questions.flatMap(({ problem }) => problem ?? []), seconds: Math.round((now() - began) / 1000) }));
+  const wall = phases.find(({ name }) => name === "wall")!;
+  const placesWaited = ({ at, arrivedAt, knownPerMinute }: Pick<Asked, "at" | "knownPerMinute"> & { arrivedAt: number }): number => {
+    const { perMinute } = phases.find(({ to }) => at < to)!;
+    const from = at < wall.to && arrivedAt > wall.from ? wall.to : at;
+    const ahead = questions.filter((other) => other.at < at && other.arrivedAt > from).length;
+    return ((arrivedAt - from) * Math.min(perMinute, knownPerMinute ?? Infinity)) / MINUTE_MS - ahead - Math.floor((ahead + 1) / 6);
+  };
   for (const { name, from, to, perMinute } of phases) {
     const here = log.filter(({ arrivedAt }) => arrivedAt >= from && arrivedAt < to);
     const good = here.filter(({ status }) => status === 200).map(({ arrivedAt }) => arrivedAt);
     // In the first minute the provider's bucket is full, and the limit is still being learned.
     const steadyFrom = name === "slow" ? from + MINUTE_MS : from + 5_000;
     const steady = good.filter((at) => at >= steadyFrom);
-    const slotMs = MINUTE_MS / perMinute;
-    // Nobody can know when a wall ends that does not say so: people are counted from the first answer behind it.
-    const countedFrom = name === "slow" ? steadyFrom : name === "after" ? (good[0] ?? to) : from;
-    const waits = questions.filter(({ at }) => at >= countedFrom && at < to).map(({ at, arrivedAt }) => (arrivedAt - at) / slotMs);
+    const waits = questions.filter(({ at }) => at >= from && at < to).map((question) => placesWaited(question));
     console.log(
       JSON.stringify({
         phase: name,
@@ -106,7 +121,7 @@ try {
         refused: Object.fromEntries([429, 529].map((status) => [status, here.filter((record) => record.status === status).length])),
         mostInAMinute: mostIn(good, MINUTE_MS),
         ofTheLimit: steady.length < 2 ? null : round((steady.length - 1) / ((steady.at(-1)! - steady[0]!) / MINUTE_MS) / perMinute),
-        ...(name === "wall" ? {} : { personWaitsSlots: { most: round(Math.max(0, ...waits)), mean: round(mean(waits)) } }),
+        personWaitsPlaces: { questions: waits.length, most: round(Math.max(0, ...waits)), mean: round(mean(waits)) },
         mostIn100Ms: mostIn(here.map(({ arrivedAt }) => arrivedAt), 100),
       }),
     );

@@ -29,7 +29,7 @@ export interface Question {
   readonly answeredAt: number | null;
 }
 
-export const CHECKS: Readonly<Record<string, (course: Course) => string[]>> = { nothingFails, limitsAreKept, wallsAreHeeded, oneGoesFirst, stoppedCallsDoNotCome, slotsAreLent, peopleGoFirst };
+export const CHECKS: Readonly<Record<string, (course: Course) => string[]>> = { nothingFails, limitsAreKept, wallsAreHeeded, oneGoesFirst, stoppedCallsDoNotCome, slotsAreLent, peopleGoFirst, peopleFindTheWayOut, peopleAreNotPassed };
 
 export function check(course: Course): string[] {
   return Object.entries(CHECKS).flatMap(([name, look]) => look(course).map((violation) => `${name}: ${violation}`));
@@ -66,27 +66,30 @@ export function wallsAreHeeded({ log, walls, crashes }: Course): string[] {
       // A refusal that was heard just before a kill may not have come to disk.
       const wasForgotten = crashes.some((crash) => heard !== undefined && crash.at >= heard && crash.at - heard < ON_ITS_WAY_MS);
       if (heard !== undefined && at > heard && !wasForgotten) violations.push(`${who} came at ${at} into a wall until ${wall.untilMs} that was told at ${heard}`);
-      if (endedAt !== null && (heard === undefined || wasForgotten)) told.set(key, endedAt);
+      // Who died while the refusal was on its way never heard it.
+      const wasLost = endedAt === null || crashes.some((crash) => crash.at >= at && crash.at <= endedAt);
+      if (!wasLost && (heard === undefined || wasForgotten)) told.set(key, endedAt);
     }
     return violations.slice(0, 1);
   });
 }
 
-/** After a wall one goes first, and each that came back well lets at most one more in. */
+/** After a wall one goes first, and a person beside it; each that came back well lets at most one more in. */
 export function oneGoesFirst({ log, walls, crashes }: Course): string[] {
   const violations: string[] = [];
   for (const wall of walls) {
     for (const key of new Set(log.map((seen) => seen.key))) {
       const mine = log.filter((seen) => seen.key === key);
-      const heardAt = mine.find(({ because, at, endedAt }) => because === "wall" && at >= wall.fromMs && at < wall.untilMs && endedAt !== null)?.endedAt;
-      if (heardAt === undefined || heardAt === null || heardAt >= wall.untilMs) continue;
-      if (crashes.some(({ at }) => at >= heardAt)) continue; // what was in flight then is not known to the next process
+      const met = mine.find(({ because, at, endedAt }) => because === "wall" && at >= wall.fromMs && at < wall.untilMs && endedAt !== null);
+      const heardAt = met?.endedAt;
+      if (met === undefined || heardAt === undefined || heardAt === null || heardAt >= wall.untilMs) continue;
+      if (crashes.some(({ at }) => at >= met.at)) continue; // what was in flight then is not known to the next process
       const next = walls.find(({ fromMs }) => fromMs >= wall.untilMs)?.fromMs ?? Infinity;
       const after = mine.filter(({ at }) => at > heardAt && at < next);
       let good = 0;
       for (const seen of after.slice(0, 30)) {
         good = after.filter(({ because, endedAt }) => because === null && endedAt !== null && endedAt <= seen.at).length;
-        if (seen.beside > good) violations.push(`${seen.who} came at ${seen.at} beside ${seen.beside} others, when ${good} had come back since the wall`);
+        if (seen.beside > good + (isQuestion(seen) ? 1 : 0)) violations.push(`${seen.who} came at ${seen.at} beside ${seen.beside} others, when ${good} had come back since the wall`);
       }
     }
   }
@@ -106,9 +109,9 @@ export function slotsAreLent({ questions, crashes }: Course): string[] {
   });
 }
 
-/** Outside of walls a person's question goes within two places, and one more for each other person. */
-export function peopleGoFirst({ log, walls, crashes, questions, perMinute, isKnown, accounts }: Course): string[] {
-  if (perMinute === null || !isKnown || accounts > 1) return [];
+/** Outside of walls a person's question goes within two places, and one more for each other person, whether the limit was set or learned. */
+export function peopleGoFirst({ log, walls, crashes, questions, perMinute, accounts }: Course): string[] {
+  if (perMinute === null || accounts > 1) return [];
   const placeMs = (MINUTE_MS / perMinute) * PLACE_PART;
   return questions.flatMap(({ name, at, isFree }) => {
     const came = log.find(({ who, because }) => who === name && because === null)?.at;
@@ -118,3 +121,31 @@ export function peopleGoFirst({ log, walls, crashes, questions, perMinute, isKno
     return isQuiet && came - at > (2 + others) * placeMs + ON_ITS_WAY_MS ? [`${name} waited ${came - at} ms, where a place is ${Math.round(placeMs)} ms and ${others} others asked`] : [];
   });
 }
+
+/** The first person who waits at a wall that does not tell its end goes within two places of it. */
+export function peopleFindTheWayOut({ log, walls, crashes, questions, perMinute, accounts }: Course): string[] {
+  if (accounts > 1) return [];
+  return walls.flatMap(({ fromMs, untilMs, tells }) => {
+    const waiting = questions.filter(({ name, at, isFree }) => !isFree && at < untilMs - ON_ITS_WAY_MS && log.some(({ who, because, at: came }) => who === name && because === "wall" && came >= fromMs && came < untilMs));
+    const came = Math.min(...waiting.map(({ name }) => log.find(({ who, because, at }) => who === name && because === null && at >= untilMs)?.at ?? Infinity));
+    if (tells || waiting.length === 0 || crashes.some((crash) => crash.at < came && crash.backAt > fromMs)) return [];
+    const placeMs = Math.max(2_000, (untilMs - fromMs) / 100, perMinute === null ? 0 : (MINUTE_MS / perMinute) * PLACE_PART);
+    return came - untilMs > 2 * placeMs + ON_ITS_WAY_MS ? [`${waiting.length} people waited at the wall until ${untilMs}, and the first came at ${came}`] : [];
+  });
+}
+
+/** A call of the background that comes later does not go before a person's: but for one that was on its way, and one that tries a wall beside it. */
+export function peopleAreNotPassed({ log, walls, crashes, questions, accounts }: Course): string[] {
+  if (accounts > 1) return [];
+  return questions.flatMap(({ name, at, isFree }) => {
+    const came = log.find(({ who, because }) => who === name && because === null)?.at;
+    // With others who ask, it may wait for a slot, and the background gets its turn after six of them.
+    const isAlone = !questions.some((other) => other.name !== name && !other.isFree && other.at < (came ?? 0) && (other.answeredAt ?? Infinity) > at);
+    const metBadKey = log.some(({ who, because }) => who === name && because === "key");
+    if (isFree || came === undefined || !isAlone || metBadKey || crashes.some((crash) => crash.at < came && crash.backAt + MINUTE_MS > at)) return [];
+    const passed = log.filter((seen) => seen.because === null && !isQuestion(seen) && seen.at > at + 1_000 && seen.at < came);
+    return passed.length > 2 ? [`${name}, asked at ${at}, came at ${came}, after ${passed.map(({ who, at: then }) => `${who} at ${then}`).slice(0, 3).join(", ")}${walls.some(({ fromMs }) => fromMs < came) ? ", behind a wall" : ""}`] : [];
+  });
+}
+
+const isQuestion = ({ who }: Seen): boolean => who.startsWith("question ");
