@@ -36,8 +36,9 @@ test("what is in .git and node_modules, in the gateway's own folder, behind a li
   writeFileSync(join(elsewhere, "file"), "x");
   symlinkSync(elsewhere, join(folder, "link"));
   symlinkSync(join(elsewhere, "file"), join(folder, "file-link"));
+  symlinkSync(folder, join(elsewhere, "by-another-name"));
   const { dev, ino } = statSync(join(folder, "printed.txt"));
-  const files = looking({ apart: [join(folder, "state")], outputs: async () => new Set([`${dev}:${ino}`]) });
+  const files = looking({ apart: [join(elsewhere, "by-another-name", "state")], outputs: async () => new Set([`${dev}:${ino}`]) });
   assert.equal(await files.newest(folder), null);
   assert.equal((await files.newest(join(folder, "state")))?.path, "yard.sqlite", "a workspace in the gateway's own folder is looked at");
   assert.equal((await looking().newest(folder)) === null, false, "the checks above have something to leave out");

@@ -55,6 +55,7 @@ export class ChangedFiles {
   async #look(folder: string): Promise<FileChange | null> {
     const { clock } = this.#deps;
     const root = await realpath(folder);
+    const apart = await Promise.all(this.#deps.apart.map((path) => realpath(path).catch(() => path)));
     const outputs = await this.#deps.outputs();
     const endMs = clock.monotonic() + LOOK_MAX_MS;
     const latest = clock.now() + AHEAD_MAX_MS;
@@ -69,7 +70,7 @@ export class ChangedFiles {
         if (++names > NAMES_MAX || clock.monotonic() > endMs) return newest;
         const inner = join(path, entry.name);
         if (entry.isDirectory()) {
-          if (!SKIPPED.has(entry.name) && !this.#deps.apart.includes(inner)) folders.push(inner);
+          if (!SKIPPED.has(entry.name) && !apart.includes(inner)) folders.push(inner);
         } else if (entry.isFile() && !entry.name.endsWith(".log")) {
           const file = await lstat(inner).catch(() => null);
           if (file === null || outputs.has(`${file.dev}:${file.ino}`)) continue;
