@@ -3,7 +3,7 @@ import type { SessionKey } from "../../base/ids.ts";
 import type { TaskState } from "../../model/task.ts";
 import type { BoardColumn, BoardQuery, FailedTask, Health, Missed, Report, ReportGroup, Spread, ToolDenial } from "../store.ts";
 import { addTaskFilters, tasksWhere } from "./listings.ts";
-import { flowsOfRun } from "./jobs.ts";
+import { flowsOfRun } from "./job-runs.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { taskWithBudget } from "./task-row.ts";
 import { Where } from "./where.ts";
