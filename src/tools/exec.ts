@@ -68,7 +68,7 @@ export function makeExecTool({ settings, clock, random, commands, environment }:
   const env = commandEnvironment(environment);
   return {
     name: "exec",
-    description: "Runs a command in the workspace: a shell line, or a list of words without a shell. background returns an id for the tool process.",
+    description: "Runs a command in the workspace: a shell line, or words without a shell. background returns an id for process.",
     inputSchema: EXEC_INPUT.schema,
     effect: "once",
     parallel: false,

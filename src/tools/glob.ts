@@ -14,7 +14,7 @@ const INPUT = inputShape({ pattern: text({ min: 1, max: 500 }), path: optional(t
 export function makeGlobTool({ random }: { random: RandomBytes }): Tool {
   return {
     name: "glob",
-    description: "Finds files by path pattern, e.g. src/**/*.{ts,js}. .git and node_modules are left out.",
+    description: "Finds files by path pattern, e.g. src/**/*.{ts,js}, but not in .git or node_modules.",
     inputSchema: INPUT.schema,
     effect: "pure",
     parallel: true,

@@ -47,7 +47,7 @@ export function makeGrepTool({ clock, random }: { clock: Clock; random: RandomBy
   const places = makeLine(WORKERS_MAX);
   return {
     name: "grep",
-    description: "Finds lines by regular expression (JavaScript) in the text files below path. glob limits which files.",
+    description: "Finds lines by JavaScript regular expression in text files below path; glob picks files.",
     inputSchema: INPUT.schema,
     effect: "pure",
     parallel: true,

@@ -36,7 +36,7 @@ export function makeMemoryTool({ clock, random }: { clock: Clock; random: Random
   const writers = new Map<string, Promise<unknown>>();
   return {
     name: "memory",
-    description: "Lasting notes in MEMORY.md: read all, append text, or search for the words of query.",
+    description: "Lasting notes in MEMORY.md: read all, append text, or search words of query.",
     inputSchema: INPUT.schema,
     effect: "keyed",
     parallel: false,

@@ -25,7 +25,7 @@ const INPUT = inputShape({
 export function makeReadTool({ random }: { random: RandomBytes }): Tool {
   return {
     name: "read",
-    description: "Reads a text file of the workspace. offset: first line (1 = top); limit: number of lines.",
+    description: "Reads a text file of the workspace. offset: first line, from 1; limit: lines.",
     inputSchema: INPUT.schema,
     effect: "pure",
     parallel: true,

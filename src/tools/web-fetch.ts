@@ -35,7 +35,7 @@ interface Deps {
 export function makeWebFetchTool({ settings, clock, resolve = systemResolve }: Deps): Tool {
   return {
     name: "web_fetch",
-    description: "Fetches a public web page or text file by GET; HTML comes as plain text.",
+    description: "Fetches a public web page or text file; HTML comes as plain text.",
     inputSchema: INPUT.schema,
     effect: "pure",
     parallel: true,

@@ -12,7 +12,7 @@ const INPUT = inputShape({ path: text({ min: 1, max: 4096 }), content: text({ ma
 export function makeWriteTool({ random }: { random: RandomBytes }): Tool {
   return {
     name: "write",
-    description: "Writes a whole text file in the workspace, making folders as needed.",
+    description: "Writes a whole text file of the workspace, and makes its folders.",
     inputSchema: INPUT.schema,
     effect: "idempotent",
     parallel: false,

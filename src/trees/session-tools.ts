@@ -69,7 +69,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
   return [
     tool({
       name: "sessions_spawn",
-      description: "Start a background child on a task. Returns at once; its result comes to you later as a message.",
+      description: "Start a background child on a task; returns at once, its result comes later as a message.",
       effect: "keyed",
       input: inputShape({
         task: text({ min: 1, max: TASK_BYTES_MAX }),
@@ -82,7 +82,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
         deadlineSeconds: optional(wholeNumber({ min: 1, max: DEADLINE_SECONDS_MAX })),
         delivery: optional(oneOf("digest", "notify", "board")),
         cleanup: optional(oneOf("keep", "delete")),
-        claims: optional(described(textOrList({ max: CLAIM_LENGTH_MAX, itemsMax: CLAIMS_MAX }), "paths that only it may change")),
+        claims: optional(described(textOrList({ max: CLAIM_LENGTH_MAX, itemsMax: CLAIMS_MAX }), "paths only it may change")),
         onConflict: optional(oneOf(...ON_CONFLICT)),
         progressSeconds: optional(wholeNumber({ min: 1, max: DEADLINE_SECONDS_MAX })),
         attempts: optional(wholeNumber({ min: 1, max: ATTEMPTS_MAX })),
@@ -90,7 +90,7 @@ export function sessionTools(deps: SessionToolDeps): readonly Tool[] {
         retryModel: optional(MODEL_NAME),
         category: optional(text({ min: 1, max: CATEGORY_LENGTH_MAX })),
         onEnd: optional(oneOf(...ON_END)),
-        cwd: optional(described(text({ min: 1, max: PATH_LENGTH_MAX }), "a folder of your workspace")),
+        cwd: optional(described(text({ min: 1, max: PATH_LENGTH_MAX }), "in your workspace")),
         budget: optional(BUDGET),
         outputSchema: optional(anyObject()),
       }),
