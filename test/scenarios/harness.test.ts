@@ -439,6 +439,7 @@ test("a flood of updates and of errors neither fills the memory nor holds up the
   await gateway.api("GET", "/api/status");
   assert.ok(performance.now() - asked < 1_000 || wasTooBusy(lost()), "it answers meanwhile");
   assert.equal((await ended(task)).result, "done");
+  assert.ok(peakMb(gateway.pid) < 300, `${peakMb(gateway.pid)} MB at the highest`);
 });
 
 test("a harness that ends without a word, or refuses, is a failure that says so", async (t) => {
@@ -467,10 +468,12 @@ for (const [how, manner] of [["load", { load: true, replay: 5_000 }], ["resume",
 }
 
 test("a harness that breaks over its own memory, in whatever way, begins anew with a summary, and nothing of the broken one is left", async (t) => {
-  const misdeeds = ["exit 0", "exit 1", "segv", "close output", "half a line", "long line", "hang", "error"] as const;
-  const { gateway, cwd, runEach } = await benchOfMany(t, misdeeds.map((misdeed) => ({ load: true, at: { "session/load": misdeed } })), { "acp.startTimeoutSeconds": 20 });
+  const misdeeds = ["exit 0", "exit 1", "segv", "close output", "half a line", "long line", "64 MB line", "hang", "error"] as const;
+  const loaded = misdeeds.map((misdeed) => ({ load: true, at: { "session/load": misdeed } }));
+  const resumed = (["exit 1", "close output", "error"] as const).map((misdeed) => ({ resume: true, at: { "session/resume": misdeed } }));
+  const { gateway, cwd, runEach } = await benchOfMany(t, [...loaded, ...resumed], { "acp.startTimeoutSeconds": 20 });
   const tasks = await runEach(JSON.stringify([{ tool: { id: "t1", name: "Edit", output: "edited" } }, { onceEach: true, steps: [{ misdeed: "segv" }] }, { say: "Whole." }]));
-  for (const [n, task] of tasks.entries()) assert.deepEqual([misdeeds[n], task.result], [misdeeds[n], "Whole."], JSON.stringify(task.fault));
+  for (const [n, task] of tasks.entries()) assert.deepEqual([n, task.result], [n, "Whole."], JSON.stringify(task.fault));
   for (const { session } of tasks) await gateway.waitEvent(({ type, data }) => type === "notice" && /begins anew with a summary/.test(String(data["text"])), { session });
   await allGone(cwd);
 });
