@@ -16,7 +16,7 @@ import { entryFor, scratchRoot, type RealHarness } from "./programs.ts";
 /** Words that make the model behind the harness do something. */
 export interface Tongue {
   /** What then stands in its answers, and in the file that it writes; a model server may know fixed words only. */
-  readonly shows: { readonly said: RegExp; readonly stillSaid: RegExp; readonly read: RegExp; readonly written: RegExp };
+  readonly shows: { readonly said: RegExp; readonly stillSaid: RegExp; readonly quicklySaid: RegExp; readonly read: RegExp; readonly readLate: RegExp; readonly written: RegExp };
   say(text: string): string;
   /** Reads a file, waits, and says what it read. */
   read(path: string, waitMs?: number): string;
@@ -31,7 +31,7 @@ export interface Tongue {
 
 /** `!!`: what an earlier request asked for that was cancelled does not count any more. */
 export const STANDIN_TONGUE: Tongue = {
-  shows: { said: /hello from the model/, stillSaid: /still here/, read: /treasure is under the oak/, written: /written by it/ },
+  shows: { said: /hello from the model/, stillSaid: /still here/, quicklySaid: /a quick answer/, read: /treasure is under the oak/, readLate: /treasure is under the elm/, written: /written by it/ },
   say: (text) => `!! say ${text}`,
   read: (path, waitMs = 0) => `!! call @read {"path": "${path}"} then wait ${waitMs}ms then say I read: <last>`,
   write: (path, text) => `!! call @write {"path": "${path}", "text": "${text}"} then say it says: <last>`,
@@ -217,10 +217,10 @@ class Stage {
     await this.#event("the end of a tool call", ({ type, turnId }) => type === "tool.ended" && turnId === turn, session);
     await this.#gateway.api("POST", `/api/sessions/${encodeURIComponent(session)}/promote`);
     const startedAt = performance.now();
-    assert.match((await this.#ask(tongue.say("a quick answer"))).text, /a quick answer/);
+    assert.match((await this.#ask(tongue.say("a quick answer"))).text, tongue.shows.quicklySaid);
     const ms = Math.round(performance.now() - startedAt);
     assert.match(await this.#command("/acp status it"), /beside it \d+/, "the question waited for the long work");
-    assert.match(await this.#gateway.waitReply(messageId, SLOW_MS), /treasure is under the elm/);
+    assert.match(await this.#gateway.waitReply(messageId, SLOW_MS), tongue.shows.readLate);
     answering.stop();
     await this.#ask(tongue.say("we go on"));
     assert.equal(await this.#pid(), before, "the first one goes on");
