@@ -35,6 +35,10 @@ const BROKEN: Readonly<Record<string, (history: History) => History>> = {
     events: [event(MAIN, 1, "task.ended", { session: CHILD, state: "failed" }, undefined, "k1"), event(MAIN, 2, "task.accepted", { session: OTHER }, undefined, "k2")],
     tasks: ["k1", "k2"].map((taskId) => ({ ...history.tasks[0]!, taskId, category: "dig" })),
   }),
+  waitsForProvidersRest: (history) => ({
+    ...history,
+    events: [{ ...started(1, "t1", []), session: CHILD }, event(CHILD, 2, "turn.parked", {}, "t1"), { ...ended(3, "t1", "cancelled"), session: CHILD }, event(MAIN, 1, "task.ended", { session: CHILD, state: "timed_out", fault: { code: "CHILD_STALLED" } }, undefined, "k1")],
+  }),
   waitsAreKept: (history) => ({
     ...history,
     events: [

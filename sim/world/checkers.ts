@@ -98,6 +98,7 @@ export const CHECKERS: Readonly<Record<string, Checker>> = {
   waitsAreKept,
   claimsAreExclusive,
   poolsAreKept,
+  waitsForProvidersRest,
   callsAreAnswered,
   sideTurnsSayWhereTheyBelong,
 };
@@ -296,6 +297,27 @@ export function poolsAreKept({ events, pools }: Pick<History, "events" | "pools"
     } else if (type === "turn.promoted") poolOf.set(turnId, "side");
     else if (type === "turn.ended") poolOf.delete(turnId);
   });
+  return violations;
+}
+
+/** While all turns of a child wait for their provider, neither its deadline nor its watch over progress ends it. */
+export function waitsForProvidersRest({ events }: Pick<History, "events">): string[] {
+  const violations: string[] = [];
+  const running = new Map<string, Map<string, "works" | "waits">>();
+  /** By session: whether all that ran there waited when it was stopped. */
+  const stopped = new Map<string, boolean>();
+  for (const { type, session, turnId, taskId, data } of events) {
+    let turns = running.get(session);
+    if (turns === undefined) running.set(session, (turns = new Map()));
+    if (turnId !== undefined && type === "turn.ended") {
+      if (data["outcome"] === "cancelled" && !stopped.has(session)) stopped.set(session, [...turns.values()].every((state) => state === "waits"));
+      turns.delete(turnId);
+    } else if (turnId !== undefined && type === "turn.parked") turns.set(turnId, "waits");
+    else if (turnId !== undefined && (type === "turn.started" || type === "turn.resumed")) turns.set(turnId, "works");
+    if (type === "turn.started") stopped.delete(session);
+    const code = type === "task.ended" || type === "task.attempt" ? (data["fault"] as JsonObject | null)?.["code"] : undefined;
+    if ((code === "CHILD_STALLED" || code === "CHILD_TIMED_OUT") && stopped.get(String(data["session"])) === true) violations.push(`${taskId} was ended by ${String(code)} while it waited for its provider`);
+  }
   return violations;
 }
 

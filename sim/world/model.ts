@@ -22,6 +22,13 @@ const ROUNDS_MAX = 4;
 const HEALED_MS_MAX = 900;
 /** How long the process lives after it began to work on a poisoned message. */
 const POISON_AFTER_MS = 3_000;
+/** How often a call waits to be let through where calls do, apart from walls, and how long, milliseconds. */
+const PARKED_PART = 0.15;
+const PARKED_MS_MAX = 120_000;
+/** How often a wait is given up and another model asked. */
+const GIVES_UP_PART = 0.1;
+/** Calls go on so long after a wall at most, milliseconds. */
+const AFTER_WALL_MS_MAX = 2_000;
 /** The longest answer, tokens. */
 const OUTPUT_TOKENS_MAX = 1_000;
 /** What children claim: some of it overlaps. */
@@ -53,12 +60,16 @@ export class WorldModel {
   /** Calls that an answer made, by the turn that asked and its question: two turns of a session may ask the same. */
   readonly #callsOf = new Map<string, string[]>();
   readonly #onDisk = new Set<string>();
+  /** Where calls wait for their provider instead of being refused. */
+  readonly #parks: boolean;
+  readonly #parked = new Map<TurnId, { goesOnSince: number | null }>();
   #wall: { untilMs: number; status: number } = { untilMs: 0, status: 529 };
   healed = false;
   calls = 0;
 
   constructor(deps: WorldModelDeps) {
     this.#deps = deps;
+    this.#parks = new Dice(deps.seed, "parking").chance(0.4);
   }
 
   /**
@@ -75,7 +86,12 @@ export class WorldModel {
     };
   }
 
-  /** Until then every call is refused. */
+  /** Since when a turn's call is not waiting for its provider any more, on the clock of durations; null = it never did, or does. */
+  goesOnSince(turn: TurnId): number | null {
+    return this.#parked.get(turn)?.goesOnSince ?? null;
+  }
+
+  /** Until then every call is refused, or waits. */
   refuseAll(untilMs: number, status: 429 | 529): void {
     this.#wall = { untilMs, status };
   }
@@ -100,17 +116,45 @@ export class WorldModel {
     const dice = new Dice(this.#deps.seed, "model", question, attempt);
     return new Promise((resolve, reject) => {
       if (request.signal.aborted) return reject(request.signal.reason);
-      const behaviour = this.#behaviour(dice, { request, question, attempt, usage, nowMs: clock.monotonic() });
-      if (behaviour.isCounted && request.turn !== undefined) this.#deps.counted(request.turn, usage);
-      const disarm = behaviour.afterMs === null ? () => {} : clock.after(behaviour.afterMs, () => {
-        request.signal.removeEventListener("abort", onAbort);
-        behaviour.settle(resolve, reject, onFrame);
-      });
-      function onAbort(): void {
+      let disarm = (): void => {};
+      const onAbort = (): void => {
         disarm();
         reject(request.signal.reason);
-      }
+      };
+      const letThrough = (): void => {
+        const behaviour = this.#behaviour(dice, { request, question, attempt, usage, nowMs: clock.monotonic() });
+        if (behaviour.isCounted && request.turn !== undefined) this.#deps.counted(request.turn, usage);
+        disarm = behaviour.afterMs === null ? () => {} : clock.after(behaviour.afterMs, () => {
+          request.signal.removeEventListener("abort", onAbort);
+          behaviour.settle(resolve, reject, onFrame);
+        });
+      };
+      const parkMs = this.#parkMs(question, attempt, clock);
+      if (parkMs === 0 || request.turn === undefined) letThrough();
+      else disarm = this.#park(request.turn, parkMs, { clock, hasItsPlace, onFrame, letThrough });
       request.signal.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
+  /** How long a call waits to be let through; 0 = not at all. */
+  #parkMs(question: string, attempt: number, clock: Clock): number {
+    if (!this.#parks || this.healed) return 0;
+    const dice = new Dice(this.#deps.seed, "parked", question, attempt);
+    const wallMs = this.#wall.untilMs - clock.monotonic();
+    if (wallMs > 0) return wallMs + dice.whole(0, AFTER_WALL_MS_MAX);
+    return dice.chance(PARKED_PART) ? dice.spread(10, PARKED_MS_MAX) : 0;
+  }
+
+  /** @returns takes it back. */
+  #park(turn: TurnId, forMs: number, { clock, hasItsPlace, onFrame, letThrough }: { clock: Clock; hasItsPlace: boolean; onFrame: (frame: ModelFrame) => void; letThrough: () => void }): () => void {
+    const givesUp = new Dice(this.#deps.seed, "gives up", turn, forMs).chance(GIVES_UP_PART);
+    const goesOnSince = (at: number | null): void => void (hasItsPlace && this.#parked.set(turn, { goesOnSince: at }));
+    goesOnSince(null);
+    onFrame({ type: "parked", parking: { reason: "busy", model: "sim/one", until: clock.now() + forMs, ahead: 0 } });
+    return clock.after(forMs, () => {
+      goesOnSince(clock.monotonic());
+      onFrame(givesUp ? { type: "fallback", from: "sim/one", to: "sim/two", reason: "it takes too long" } : { type: "resumed" });
+      letThrough();
     });
   }
 

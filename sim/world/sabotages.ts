@@ -112,6 +112,8 @@ export const SABOTAGES: readonly Sabotage[] = [
   { name: "a run is complete before its children", breaks: "a run is complete when its children are", invariants: [], tamper: instead("coalesce(sum(ended_at IS NULL), 0) AS active", "0 AS active") },
   { name: "a question is left open when its turn ends", breaks: "every permission request is answered", invariants: [48], tamper: without("SELECT * FROM approval WHERE turn_id = ? AND state = 'pending'") },
   { name: "a question that nobody answered counts as allowed", breaks: "a permission mode is a ceiling", invariants: [47], tamper: () => (statement) => (statement.sql.startsWith("UPDATE approval SET state = ?") && statement.values[0] === "expired" ? { ...statement, values: statement.values.with(0, "approved") } : statement) },
+  { name: "the end of a wait for a provider is lost", breaks: "who waits for a provider rests, no longer", invariants: [], tamper: () => (statement) => (statement.sql.startsWith("DELETE FROM parked WHERE turn_id = ?") ? null : statement) },
+  { name: "a child is watched while it waits for its provider", breaks: "who waits for a provider rests, no longer", invariants: [], tamper: without("UPDATE task SET deadline_at = NULL, progress_due_at = NULL") },
   {
     name: "a turn has no deadline",
     breaks: "every turn ends",

@@ -8,7 +8,7 @@
  * seed gives the same trace, to the byte.
  */
 import { createHash } from "node:crypto";
-import type { SessionKey, TaskId, FlowId } from "../../src/base/ids.ts";
+import type { SessionKey, TaskId, FlowId, TurnId } from "../../src/base/ids.ts";
 import { silentLog, type Log } from "../../src/base/log.ts";
 import { mainSlots, sideSlots, subagentSlots } from "../../src/lanes/settings.ts";
 import type { CallGrant } from "../../src/model/budget.ts";
@@ -59,6 +59,8 @@ const LOOK_EVERY_BATCHES = 64;
 const START_AGAIN_MS = 1_000;
 /** A start that is cut off dies after so many batches at most: within its recovery, or right after it. */
 const BATCHES_OF_CUT_START_MAX = 3;
+/** A turn whose call was let through is not told to wait any more this long afterwards, however often the disk failed, milliseconds. */
+const UNPARKED_MS_MAX = 60_000;
 /** Processes that woke late are ended this long after the healing, milliseconds. */
 const LATE_PROCESS_MS = 30_000;
 /** How long a person takes for an answer to a coding agent, milliseconds. */
@@ -545,6 +547,17 @@ class World {
   #look(): void {
     this.#lookedAfter = this.#batches;
     for (const { name, sql } of INVARIANTS) for (const { what } of this.#observer.all(sql)) this.#report(`tables: ${name}: ${what}`);
+    this.#lookAtParked();
+  }
+
+  /** Who does not wait for its provider any more has its slot and its deadline back. */
+  #lookAtParked(): void {
+    if (this.#gateway?.isReady !== true) return;
+    const soundSince = Math.max(this.#diskFullUntil, this.#slow.untilMs);
+    for (const { turn_id: turn } of this.#observer.all("SELECT turn_id FROM parked WHERE reason <> 'harness'")) {
+      const since = this.#model.goesOnSince(turn as TurnId);
+      if (since !== null && this.#timeline.nowMs - Math.max(since, soundSince) > UNPARKED_MS_MAX) this.#report(`${String(turn)} is parked, and went on ${this.#timeline.nowMs - since} ms ago`);
+    }
   }
 
   #isOver(): boolean {

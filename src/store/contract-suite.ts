@@ -86,6 +86,28 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     await bench.drain();
   });
 
+  promise("a child's deadline rests until the last of its turns is let through to its provider", async (bench) => {
+    const parent = await bench.begin(ANN, "parent");
+    const task = await bench.spawn(parent, "child", { deadlineSeconds: 10 });
+    const first = (await bench.started()).find((turn) => turn.session === task.session)!;
+    await bench.accept(task.session as typeof ANN, "beside it", { mode: "background" });
+    const second = await bench.start();
+    bench.clock.advance(4_000);
+    await bench.store.parkTurn({ turn: refOf(first), parking: PARKING });
+    await bench.store.parkTurn({ turn: refOf(second), parking: PARKING });
+    bench.clock.advance(60_000);
+    await bench.store.unparkTurn(refOf(first));
+    bench.clock.advance(60_000);
+    await bench.claim();
+    assert.equal((await bench.store.task(task.taskId))!.state, "running");
+    await bench.store.unparkTurn(refOf(second));
+    assert.equal((await bench.store.task(task.taskId))!.deadlineAt, bench.clock.now() + 6_000);
+    await bench.done(second);
+    await bench.done(first);
+    await bench.done(parent);
+    await bench.drain();
+  });
+
   promise("a command's answer is a reply in the log, makes the session, and puts nothing in line", async (bench) => {
     const messageId = await bench.store.answerCommand({ session: ANN, text: "the help" });
     assert.deepEqual(bench.eventsOf(ANN, "reply").map((event) => event.data), [{ text: "the help", replyTo: [messageId], code: "COMMAND" }]);

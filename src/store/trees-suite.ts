@@ -168,6 +168,26 @@ export function treesContract(name: string, open: (t: TestContext) => Promise<Op
     assert.deepEqual([ended.state, ended.fault?.code], ["timed_out", "CHILD_STALLED"]);
   });
 
+  promise("a child's watch over progress rests while its turn is parked, so a wall of its provider does not end it as stalled (seed 50001)", async (bench) => {
+    const parent = await bench.begin(ANN, "parent");
+    const task = await bench.spawn(parent, "child", { supervision: { ...WATCHED, progressSeconds: 10 } });
+    const child = (await bench.started()).find((turn) => turn.session === task.session)!;
+    bench.clock.advance(4_000);
+    await bench.store.parkTurn({ turn: refOf(child), parking: { reason: "wall", model: "p/m", until: 0, ahead: 0 } });
+    bench.clock.advance(60_000);
+    await bench.claim();
+    assert.equal((await bench.store.task(task.taskId))!.state, "running");
+    await bench.store.unparkTurn(refOf(child));
+    bench.clock.advance(5_999);
+    await bench.claim();
+    assert.equal((await bench.store.task(task.taskId))!.state, "running");
+    bench.clock.advance(2);
+    await bench.claim();
+    assert.deepEqual([(await bench.store.task(task.taskId))!.state, (await bench.store.task(task.taskId))!.fault?.code], ["timed_out", "CHILD_STALLED"]);
+    await bench.done(parent);
+    await bench.drain();
+  });
+
   promise("a child in a long call is asked about before it is over: a changed file is something new, none is not", async (bench) => {
     const parent = await bench.begin(ANN, "go");
     const child = await bench.spawn(parent, "c", { supervision: { ...WATCHED, progressSeconds: 10 } });

@@ -192,7 +192,7 @@ export class TurnRunner {
     const startedMs = clock.monotonic();
     const journal = new StepJournal(this.#journalPort(running), started.steps, modelStepKey(1));
     const watch = new TurnWatch(clock, { progressSeconds: settings.get(progressTimeoutSeconds), totalSeconds: settings.get(turnTimeoutSeconds) }, controller);
-    const parking = new TurnParking({ clock, log, watch, park: (at) => this.#deps.store.parkTurn({ turn: refOf(started), parking: at }), unpark: () => this.#deps.store.unparkTurn(refOf(started)), kick: this.#deps.kick });
+    const parking = new TurnParking({ clock, log, watch, park: (at) => this.#deps.store.parkTurn({ turn: refOf(started), parking: at }), unpark: () => this.#write(() => this.#deps.store.unparkTurn(refOf(started))), kick: this.#deps.kick });
     running.parking = parking;
     try {
       let end: TurnEnd;
@@ -334,7 +334,11 @@ export class TurnRunner {
   #frame(started: StartedTurn, frame: ModelFrame, parking: TurnParking): void {
     if (frame.type === "parked") return parking.parked(frame.parking);
     if (frame.type === "resumed") return parking.resumed();
-    if (frame.type === "fallback") return this.#tellFallback(started, frame.from, frame.to, frame.reason);
+    if (frame.type === "fallback") {
+      // The wait for the other model was given up.
+      parking.resumed();
+      return this.#tellFallback(started, frame.from, frame.to, frame.reason);
+    }
     const at = this.#deps.clock.now();
     const common = { session: started.session, at, turnId: started.turnId };
     if (frame.type === "text") this.#deps.onFrame({ ...common, type: "text.delta", data: { text: frame.text, attempt: started.attempt } });

@@ -7,6 +7,7 @@ import { appendEntry } from "./entries.ts";
 import type { Kernel, Row } from "./kernel.ts";
 import { insertMessage } from "./inbox.ts";
 import { refreshLane } from "./lane-state.ts";
+import { lastNewResultAt } from "./progress.ts";
 
 /** Stands before the schema that a child's result must fit. */
 export const SCHEMA_REQUEST = "[result] End with one JSON value and nothing else. It must fit this JSON Schema:";
@@ -113,16 +114,6 @@ export function stoodStill(k: Kernel, task: Row, change: FileChange | null): boo
   k.run("UPDATE task SET alive_at = max(coalesce(alive_at, 0), ?) WHERE id = ?", movedAt, task["id"]);
   k.emit((parent ?? session) as SessionKey, { type: "task.progress", taskId: task["id"], data: { label, session, state, changedFile: change.path } });
   return false;
-}
-
-function lastNewResultAt(k: Kernel, task: Row): number | null {
-  return k.get(
-    `SELECT max(first) AS at FROM (
-       SELECT min(s.ended_at) AS first FROM turn t JOIN step s ON s.turn_id = t.id
-       WHERE t.session = ? AND t.started_at >= ? AND s.kind = 'tool' AND s.state = 'done'
-       GROUP BY s.name, s.input, json_extract(s.result, '$.result.text'))`,
-    task["session"], task["started_at"] ?? 0,
-  )!["at"];
 }
 
 /** The turn in which a tool works on a call that was not made and over already since the last new result. */

@@ -17,6 +17,7 @@ import { HARNESS_SPARES } from "./migrations/harness-spares.ts";
 import { HEARTBEATS } from "./migrations/heartbeats.ts";
 import { JOB_DELIVERIES } from "./migrations/job-deliveries.ts";
 import { JOBS } from "./migrations/jobs.ts";
+import { PARKED_WATCHES } from "./migrations/parked-watches.ts";
 import { PLANS } from "./migrations/plans.ts";
 import { RETENTION } from "./migrations/retention.ts";
 import { TREES } from "./migrations/trees.ts";
@@ -275,7 +276,7 @@ CREATE TABLE process (
 ) STRICT, WITHOUT ROWID;
 `;
 
-export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES, HARNESS_SESSIONS, WORKSPACES, APPROVALS, PLANS, HEARTBEATS, JOB_DELIVERIES, UPKEEP, HARNESS_SPARES];
+export const MIGRATIONS: readonly string[] = [FIRST, BUDGETS, RETENTION, ACCESS_TOKENS, GOVERNOR, JOBS, TREES, DELIVERIES, HARNESS_SESSIONS, WORKSPACES, APPROVALS, PLANS, HEARTBEATS, JOB_DELIVERIES, UPKEEP, HARNESS_SPARES, PARKED_WATCHES];
 
 /**
  * Brings a database file to today's shape.
