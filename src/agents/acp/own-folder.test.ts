@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test, type TestContext } from "node:test";
@@ -66,4 +66,12 @@ test("a person's file that nobody can read is as none, and no place of the regis
     for (const place of [...Object.values(spec.configDirs), ...Object.values(spec.configFiles), ...Object.keys(spec.logins), ...spec.settingsFiles.map(({ path }) => path)]) assert.ok(join(folder, place).startsWith(`${folder}/`), place);
     for (const { path } of spec.settingsFiles) read(join(folder, path));
   }
+});
+
+test("two processes of one session that start at once find everything whole, and nothing is left beside it", async (t) => {
+  const { home, folder } = places(t, { ".gemini/oauth_creds.json": "token" });
+  const own = join(folder, "gemini", ".gemini");
+  for (let round = 0; round < 20; round++) await Promise.all([1, 2, 3].map(() => furnish(known("gemini"), { folder, cwd: "/w", isTrusted: false, env: { HOME: home } })));
+  assert.equal(readFileSync(join(own, "oauth_creds.json"), "utf8"), "token");
+  assert.deepEqual(readdirSync(own).sort(), ["oauth_creds.json", "settings.json"]);
 });

@@ -8,7 +8,7 @@
  *     a few named values that are taken over
  *   - a harness whose calls go through the proxy gets no login
  */
-import { mkdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
 import type { HarnessSpec, SettingsOfHarness } from "../../model/harness.ts";
@@ -35,17 +35,27 @@ export async function furnish(spec: HarnessSpec, { folder, cwd, isTrusted, env }
   for (const settings of spec.settingsFiles) {
     const written = merged({}, settings.always, isTrusted ? settings.trusted : settings.untrusted, await adopted(settings, env, home));
     const path = join(folder, settings.path);
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    await writeFile(`${path}.new`, JSON.stringify(filled(written, cwd)), { mode: 0o600 });
-    await rename(`${path}.new`, path);
+    await put(path, (at) => writeFile(at, JSON.stringify(filled(written, cwd)), { mode: 0o600 }));
   }
 }
 
 /** A link to a login, or nothing where there is none. */
 async function link(path: string, to: string | null): Promise<void> {
+  const isThere = to !== null && (await stat(to).catch(() => null))?.isFile() === true;
+  if (isThere) await put(path, (at) => symlink(to, at));
+  else await rm(path, { force: true });
+}
+
+/** Puts something in the place of what is there, at once: another process of the same session may be reading it, or starting too. */
+async function put(path: string, make: (at: string) => Promise<void>): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  await rm(path, { force: true });
-  if (to !== null && (await stat(to).catch(() => null))?.isFile() === true) await symlink(to, path);
+  const beside = await mkdtemp(join(dirname(path), ".new-"));
+  try {
+    await make(join(beside, "it"));
+    await rename(join(beside, "it"), path);
+  } finally {
+    await rm(beside, { recursive: true, force: true });
+  }
 }
 
 /** What is taken over of the person's own file, else what a variable that is set stands for. */
