@@ -63,7 +63,7 @@ try {
   const asking = (async () => {
     for (let n = 0; !isOver; n++) {
       const text = `question ${n}`;
-      const [lane] = (await gateway.api<LanesAnswer>("GET", "/api/lanes")).accounts;
+      const [lane] = (await gateway.api<LanesAnswer>("GET", "/api/lanes").catch(() => gateway.api<LanesAnswer>("GET", "/api/lanes"))).accounts;
       const { messageId } = await gateway.send(text, { session: `agent:main:web:direct:p${n}` });
       asked.push({ at: now(), text, knownPerMinute: lane?.requestsPerMinute ?? null, answered: gateway.waitReply(messageId, ALL_MS_MAX).then(() => null, String) });
       await sleep(QUESTION_EVERY_MS);

@@ -47,7 +47,7 @@ export class LearnedLimit {
 
   /** Takes up what was known before a restart. */
   restore(limits: RateLimits): void {
-    this.#limits = limits;
+    this.#limits = this.#before = limits;
   }
 
   sent(now: number): void {

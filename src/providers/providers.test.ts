@@ -152,6 +152,38 @@ test("rate limits are waited out without using up attempts", async () => {
   assert.equal(textOf(answer.parts), "through");
 });
 
+test("a person behind a wall hears of one wait, and of another model within half a minute, also when the provider takes long to refuse", async () => {
+  const clock = new ManualClock();
+  const start = clock.now();
+  const sse = `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", created: 1, model: "m", choices: [{ index: 0, delta: { role: "assistant", content: "here" }, finish_reason: "stop" }] })}\n\ndata: [DONE]\n\n`;
+  let tries = 0;
+  const providers = makeProviders({
+    settings: settingsOf({ "models.providers": { walled: { api: "openai-completions", baseUrl: "http://127.0.0.1:1", apiKey: "k" }, open: { api: "openai-completions", baseUrl: "http://127.0.0.1:2", apiKey: "k" } }, "agents.defaults.fallbackModels": ["open/m"] }),
+    clock, book: allowanceBook(clock),
+    random: seededRandom(1),
+    log: silentLog,
+    environment: () => undefined,
+    rehearsal: { call: () => Promise.reject(new Error("not asked")) },
+    send: sendOver(async (input) => {
+      if (String(input).startsWith("http://127.0.0.1:2")) return new Response(sse, { headers: { "content-type": "text/event-stream" } });
+      tries++;
+      await new Promise<void>((resolve) => void clock.after(2_000, resolve));
+      return Response.json({ error: { message: "overloaded" } }, { status: 529 });
+    }),
+  });
+  const heard: string[] = [];
+  let isOver = false;
+  const answer = providers.call(ask("hello", { model: "walled/m", person: true }), ({ type }) => void heard.push(type)).finally(() => (isOver = true));
+  while (!isOver) {
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    if (!isOver) clock.advance(Math.min(1_000, (clock.nextAt() ?? clock.now() + 100) - clock.now()));
+  }
+  assert.equal(textOf((await answer).parts), "here");
+  assert.ok(clock.now() - start <= 30_000, `after ${clock.now() - start} ms`);
+  assert.ok(tries > 3, `${tries} tries`);
+  assert.deepEqual(heard.filter((type) => type === "parked" || type === "resumed" || type === "fallback"), ["parked", "resumed", "fallback"]);
+});
+
 test("a context that is too long is told apart from other refusals, because it can be compacted", async () => {
   const providers = makeProviders({
     settings: settingsOf({ "models.providers": { p: { api: "anthropic-messages", baseUrl: "http://127.0.0.1:1", apiKey: "key" } } }),

@@ -171,6 +171,7 @@ export function makeProviders(deps: ProvidersDeps): Providers {
       // Until the provider takes a call that tries a wall, nothing changed for whoever waits for it.
       if (!admission.isProbe) waits.over();
       const { key } = admission.account;
+      const startedAt = clock.monotonic();
       order = admission.order;
       const builder = new AnswerBuilder(request, onFrame, () => ids.bare());
       try {
@@ -188,6 +189,8 @@ export function makeProviders(deps: ProvidersDeps): Providers {
         }
         const failure = readFailure(thrown, makeRedactor([key ?? "", ...Object.values(route.setup.headers)]));
         const kind = kindOf(failure);
+        // A try at a wall is part of the wait for it, however long the provider takes to refuse.
+        if (admission.isProbe && POLICIES[kind].waits === "everybody") waitedMs += clock.monotonic() - startedAt;
         failures[kind] = (failures[kind] ?? 0) + 1;
         const limits = { attemptsMax: settings.get(setting.maxAttempts), waitMsMax: patienceMs };
         const verdict = verdictOn(failure, kind, provider, { failures, waitedMs }, limits, chance(), clock.now());
