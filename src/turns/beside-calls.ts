@@ -9,6 +9,7 @@ import type { Settings } from "../base/setting.ts";
 import { inputTokensBound, inWords, type CallAsked, type CallTerms, type ScopeBudgets } from "../model/budget.ts";
 import type { ModelAnswer, ModelClient, ModelFrame, ModelRequest, Usage } from "../model/chat.ts";
 import { Fault } from "../model/faults.ts";
+import { parseSessionKey } from "../model/session.ts";
 import type { Store } from "../store/store.ts";
 import { scopeBudgets } from "./budget-settings.ts";
 
@@ -60,7 +61,7 @@ export class BesideCalls {
     const { store, models, log } = this.#deps;
     const { outputTokensMax: longest, price } = models.terms(request.model);
     const outputTokensMax = Math.min(request.maxOutputTokens ?? longest, longest);
-    const hold = await this.reserve({ session, budgeted: false, model: request.model }, { inputTokensMax: inputTokensBound(request), outputTokensMax, outputTokensMin: outputTokensMax, price, isLast: false });
+    const hold = await this.reserve({ session, budgeted: session !== null && mayHaveBudget(session), model: request.model }, { inputTokensMax: inputTokensBound(request), outputTokensMax, outputTokensMin: outputTokensMax, price, isLast: false });
     let spent: Usage | "unknown" = "unknown";
     try {
       const answer = await models.call(request, onFrame);
@@ -71,4 +72,10 @@ export class BesideCalls {
       hold?.settle(spent);
     }
   }
+}
+
+/** Only the store knows whether a child has a budget, or stands below one. */
+function mayHaveBudget(session: SessionKey): boolean {
+  const { kind } = parseSessionKey(session).parts;
+  return kind === "subagent" || kind === "acp";
 }
