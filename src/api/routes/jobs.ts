@@ -52,7 +52,7 @@ export function jobRoutes({ jobs, upkeep }: RouteDeps): readonly Route[] {
       method: "GET",
       path: "/api/jobs",
       rpc: "jobs.list",
-      doc: "The jobs, by name, each with its next run.",
+      doc: "The jobs, by name, each with its next run; what the gateway does for itself among them (origin builtin, names that begin with yard:).",
       answer: "JobList",
       query: { ...pageFields, state: may(choices(JOB_STATES), "Only jobs in one of these states.") },
       async run({ limit, after, state }) {
@@ -124,7 +124,7 @@ export function jobRoutes({ jobs, upkeep }: RouteDeps): readonly Route[] {
       method: "POST",
       path: "/api/jobs/:jobId/run",
       rpc: "jobs.run",
-      doc: "Runs a job now, besides its schedule.",
+      doc: "Runs a job now, besides its schedule. A built-in one answers with what it did, unless that takes long.",
       answer: "ApiJobRun",
       inPath: jobInPath,
       run: async ({ jobId }) => accepted(upkeep?.has(jobId) ? toBuiltInRun(await upkeep.run(jobId)) : toApiRun(await jobs.run(jobId))),
