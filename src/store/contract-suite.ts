@@ -613,6 +613,17 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     assert.deepEqual((await bench.claim()).promoted.map(({ turnId }) => turnId), [turn.turnId]);
   });
 
+  promise("the deadline of a child goes on while a turn of it waits for its coding agent, which is at work on it", async (bench) => {
+    const task = await bench.spawn(null, "child", { kind: "acp", agent: "claude", deadlineSeconds: 60 });
+    await bench.start();
+    await bench.store.promoteTurn({ session: task.session, turnId: null });
+    const turn = await bench.begin(task.session, "and?");
+    await bench.store.parkTurn({ turn: refOf(turn), parking: { reason: "harness", model: "claude", until: 1, ahead: 0 } });
+    bench.clock.advance(60_000);
+    await bench.claim();
+    assert.equal((await bench.store.task(task.taskId))!.state, "timed_out");
+  });
+
   promise("a turn of a coding agent is stopped by its handle from the conversation that is bound to it", async (bench) => {
     const agent = await bench.store.openHarnessSession({ agent: "claude", parent: ANN, cwd: null, label: null });
     await bench.store.bind({ conversation: ANN, target: agent });

@@ -20,7 +20,8 @@ export function parkTurn(k: Kernel, { turn, parking }: { turn: TurnRef; parking:
   const row = k.get("SELECT * FROM turn WHERE id = ? AND epoch = ? AND state = 'running'", turn.turnId, turn.epoch);
   if (row === undefined) return false;
   const now = k.now();
-  const task = row["task_id"] === null ? undefined : k.get("SELECT * FROM task WHERE id = ? AND ended_at IS NULL", row["task_id"]);
+  // Where its coding agent is at work, the task is: its deadline goes on.
+  const task = row["task_id"] === null || parking.reason === "harness" ? undefined : k.get("SELECT * FROM task WHERE id = ? AND ended_at IS NULL", row["task_id"]);
   const progressDueAt = task === undefined || task["progress_due_at"] === null ? null : Math.max(task["progress_due_at"], (lastNewResultAt(k, task) ?? 0) + task["progress_ms"]);
   const left = (at: number | null | undefined): number | null => (at == null ? null : Math.max(0, at - now));
   const isNew = k.run(
