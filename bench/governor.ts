@@ -108,8 +108,8 @@ try {
   for (const { name, from, to, perMinute } of phases) {
     const here = log.filter(({ arrivedAt }) => arrivedAt >= from && arrivedAt < to);
     const good = here.filter(({ status }) => status === 200).map(({ arrivedAt }) => arrivedAt);
-    // In the first minute the provider's bucket is full, and the limit is still being learned.
-    const steadyFrom = name === "slow" ? from + MINUTE_MS : from + 5_000;
+    // In the first minute the provider's bucket is full, and the limit is still being learned. After the wall people who waited go first, and are counted.
+    const steadyFrom = name === "slow" ? from + MINUTE_MS : name === "after" ? from : from + 5_000;
     const steady = good.filter((at) => at >= steadyFrom);
     const waits = questions.filter(({ at }) => at >= from && at < to).map((question) => placesWaited(question));
     console.log(

@@ -6,7 +6,7 @@ import { runWalls } from "./world.ts";
 
 /** The first seeds, and those that once found something. */
 const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8];
-const FOUND = [40, 52, 54, 101, 1046, 2239, 3012, 5328];
+const FOUND = [40, 52, 54, 101, 1046, 2239, 3012, 5328, 7281];
 const SABOTAGE_SEEDS_MAX = 30;
 
 test("agents and people at walls, limits and refused credentials: nobody fails, and the provider is never asked more than it allows, whatever ends the gateway in between", async () => {

@@ -112,6 +112,8 @@ export class Way {
   restore(learned: RateLimits, wallUntil: number): void {
     const now = this.#deps.now();
     this.#learned.restore(learned);
+    // It may have been just before.
+    this.#lastStartedAt = now;
     if (wallUntil > now) this.wall.restore(wallUntil, now);
   }
 
@@ -168,8 +170,8 @@ export class Way {
     return null;
   }
 
-  giveBack({ tokens }: Taken): void {
-    if (isLimited(this.limits())) this.#adjust({ requests: -1, tokens: -tokens });
+  giveBack(taken: Taken): void {
+    if (taken !== NOTHING) this.#adjust({ requests: -1, tokens: -taken.tokens });
   }
 
   /** When a person may go beyond a learned limit whose next place is so far; Infinity = not. */
