@@ -49,6 +49,8 @@ export interface WorldModelDeps {
   readonly spending: SpendingPlan | null;
   /** The provider counts a call of a turn, whatever becomes of the answer. */
   readonly counted: (turn: TurnId, usage: Usage) => void;
+  /** The same for a call beside all turns, which is known by the most that its prompt can count. */
+  readonly countedBeside: (inputTokensMax: number, usage: Usage) => void;
   /** How deep a session stands below a person's; 0 = a person's. */
   readonly depthOf: (session: string) => number;
 }
@@ -124,6 +126,7 @@ export class WorldModel {
       const letThrough = (): void => {
         const behaviour = this.#behaviour(dice, { request, question, attempt, usage, nowMs: clock.monotonic() });
         if (behaviour.isCounted && request.turn !== undefined) this.#deps.counted(request.turn, usage);
+        else if (behaviour.isCounted && hasItsPlace) this.#deps.countedBeside(inputTokensBound(request), usage);
         disarm = behaviour.afterMs === null ? () => {} : clock.after(behaviour.afterMs, () => {
           request.signal.removeEventListener("abort", onAbort);
           behaviour.settle(resolve, reject, onFrame);

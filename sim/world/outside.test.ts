@@ -43,7 +43,7 @@ async function askAgain(first: TurnId, second: TurnId): Promise<readonly string[
   const model = new WorldModel({
     seed: SEED,
     moods: { text: 0, tools: 1, slow: 0, refuse: 0, garbage: 0, hang: 0 },
-    spawning: 0, crash: () => {}, report: (violation) => violations.push(violation), spending: null, counted: () => {}, depthOf: () => 0,
+    spawning: 0, crash: () => {}, report: (violation) => violations.push(violation), spending: null, counted: () => {}, countedBeside: () => {}, depthOf: () => 0,
   });
   const client = model.client(clock, () => true);
   const tools = ["look", "put", "fire", "break"].map((name) => ({ name, description: "", inputSchema: {} }));
@@ -92,6 +92,18 @@ test("what turns side by side cost counts for the person of each, not for whoeve
 
 test("an account that knows of less than was counted is noticed", () => {
   assert.match(sideBySide(9).join(), /ann knows of 9 costMicros used and 0 reserved; the provider counted 10/);
+});
+
+function besideTurns(reserved: boolean): readonly (string | null)[] {
+  const observer = { get: () => undefined, all: () => [{ scope: "session", name: SESSION, unit: "tokens", max: 1_000, used: 1, reserved: 0 }] } as unknown as Kernel;
+  const spending = new Spending(observer, { ofChildren: 0, settings: { "budgets.session.tokens": 1_000 } });
+  if (reserved) spending.grantedBeside(SESSION, { inputTokensMax: 400, outputTokensMax: 5, outputTokensMin: 5, price: null, isLast: false }, Date.parse(`${DAY}T08:00:00Z`));
+  return [spending.countedBeside(400, { ...NO_USAGE, input: 1, output: 1, calls: 1 }), ...spending.violations()];
+}
+
+test("a call beside the turns counts for its session, and one that nobody reserved is noticed", () => {
+  assert.match(besideTurns(true).join(), /^,.*knows of 1 tokens used and 0 reserved; the provider counted 2$/);
+  assert.match(besideTurns(false).join(), /was not reserved/);
 });
 
 // ── the receiver ────────────────────────────────────────────────────────────────────────────

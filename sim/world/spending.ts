@@ -9,10 +9,11 @@ import { dayOf } from "../../src/base/clock.ts";
 import type { TurnId } from "../../src/base/ids.ts";
 import type { JsonObject } from "../../src/base/json.ts";
 import type { Setting } from "../../src/base/setting.ts";
-import { BUDGET_UNITS, type BudgetUnit, type PriceBound } from "../../src/model/budget.ts";
+import { BUDGET_UNITS, type BudgetUnit, type CallAsked, type PriceBound } from "../../src/model/budget.ts";
 import type { Usage } from "../../src/model/chat.ts";
 import type { TurnRef } from "../../src/model/turn.ts";
 import type { Kernel, Row } from "../../src/store/sqlite/kernel.ts";
+import { OPERATOR } from "../../src/store/sqlite/usage.ts";
 import { SETTINGS as BUDGET_SETTINGS } from "../../src/turns/budget-settings.ts";
 import { Dice } from "./dice.ts";
 import type { WorldSettings } from "./world-settings.ts";
@@ -62,6 +63,12 @@ export function childBudget(seed: number, plan: SpendingPlan | null, name: strin
   return { budget };
 }
 
+interface Grant {
+  readonly session: string;
+  readonly day: string;
+  readonly person: string;
+}
+
 type Counts = Record<BudgetUnit, number>;
 
 export class Spending {
@@ -69,7 +76,9 @@ export class Spending {
   readonly #plan: SpendingPlan | null;
   readonly #counts = new Map<string, Counts>();
   /** By turn: what its newest call was granted for. Turns of one session may go on side by side, for several people. */
-  readonly #grants = new Map<TurnId, { readonly session: string; readonly day: string; readonly person: string }>();
+  readonly #grants = new Map<TurnId, Grant>();
+  /** Calls beside the turns that were let through and did not go out yet, by their size. */
+  readonly #beside = new Map<number, Grant[]>();
 
   constructor(observer: Kernel, plan: SpendingPlan | null) {
     this.#observer = observer;
@@ -86,11 +95,36 @@ export class Spending {
     this.#grants.set(turnId, { session, day: dayOf(wallMs), person: String(this.#observer.get("SELECT person FROM turn WHERE id = ?", turnId)?.["person"] ?? "") });
   }
 
+  /** A call beside the turns of this session was let through just now. */
+  grantedBeside(session: string, { inputTokensMax }: CallAsked, wallMs: number): void {
+    if (this.#plan === null) return;
+    const person = String(this.#task("session = ?", session)?.["person"] ?? OPERATOR);
+    const grants = this.#beside.get(inputTokensMax) ?? [];
+    this.#beside.set(inputTokensMax, grants);
+    grants.push({ session, day: dayOf(wallMs), person });
+  }
+
+  /** The process is gone, and with it what it was about to ask. */
+  forgetBeside(): void {
+    this.#beside.clear();
+  }
+
+  /** The provider counted a call beside all turns; whose it was is told by its size. @returns what is wrong with it, or null. */
+  countedBeside(inputTokensMax: number, usage: Usage): string | null {
+    if (this.#plan === null) return null;
+    // One that was let through too late for its caller never goes out; the newest is the one.
+    const grant = this.#beside.get(inputTokensMax)?.pop();
+    if (grant !== undefined) this.#count(grant, usage);
+    return grant === undefined && Object.keys(this.#plan.settings).length > 0 ? `budgets: a call beside the turns was not reserved (${inputTokensMax} tokens at most)` : null;
+  }
+
   /** The provider counted a call that a turn asked for. One of a turn without limits was not reserved. */
-  counted(turn: TurnId, { input, output, costMicros }: Usage): void {
+  counted(turn: TurnId, usage: Usage): void {
     const grant = this.#grants.get(turn);
-    if (grant === undefined) return;
-    const { session, day, person } = grant;
+    if (grant !== undefined) this.#count(grant, usage);
+  }
+
+  #count({ session, day, person }: Grant, { input, output, costMicros }: Usage): void {
     const task = this.#task("session = ?", session);
     const names = [`session ${session}`, `day ${day}`, `person ${day} ${person}`, ...(task === undefined ? [] : [`tree ${task["flow_id"]}`, ...this.#line(task)])];
     for (const name of names) this.#add(name, { tokens: input + output, costMicros, calls: 1, children: 0 });
@@ -124,7 +158,7 @@ export class Spending {
   }
 
   #task(where: string, value: string): Row | undefined {
-    return this.#observer.get(`SELECT id, flow_id, parent_task FROM task WHERE ${where} AND ended_at IS NULL`, value);
+    return this.#observer.get(`SELECT id, flow_id, parent_task, person FROM task WHERE ${where} AND ended_at IS NULL`, value);
   }
 
   /** A child and those above it. */

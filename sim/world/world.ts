@@ -11,7 +11,7 @@ import { createHash } from "node:crypto";
 import type { SessionKey, TaskId, FlowId, TurnId } from "../../src/base/ids.ts";
 import { silentLog, type Log } from "../../src/base/log.ts";
 import { mainSlots, sideSlots, subagentSlots } from "../../src/lanes/settings.ts";
-import type { CallGrant } from "../../src/model/budget.ts";
+import type { CallAsked, CallGrant } from "../../src/model/budget.ts";
 import type { Rules } from "../../src/model/claim.ts";
 import type { YardEvent } from "../../src/model/event.ts";
 import { Fault } from "../../src/model/faults.ts";
@@ -165,6 +165,10 @@ class World {
       report,
       spending: this.#spending.plan,
       counted: (turn, usage) => this.#spending.counted(turn, usage),
+      countedBeside: (inputTokensMax, usage) => {
+        const problem = this.#spending.countedBeside(inputTokensMax, usage);
+        if (problem !== null) this.#report(problem);
+      },
       depthOf: (session) => this.#observer.count("WITH RECURSIVE up(key, depth) AS (SELECT ?, 0 UNION ALL SELECT s.parent, up.depth + 1 FROM up JOIN session s ON s.key = up.key WHERE s.parent IS NOT NULL) SELECT max(depth) FROM up", session),
     });
     this.#ledger = new Ledger(report);
@@ -220,6 +224,7 @@ class World {
 
   #start(): void {
     this.#settings.forgetListeners();
+    this.#spending.forgetBeside();
     const number = ++this.#processes;
     const { seed } = this.#plan;
     const delays = new Dice(seed, "store", number);
@@ -329,6 +334,10 @@ class World {
         if (created && turnId !== null) this.#spawnedBy.set(task.taskId, turnId);
       }
       if (verb === "reserveCall" && "value" in answer && (answer.value as CallGrant).outcome === "granted") this.#spending.granted((input as { turn: TurnRef }).turn, this.#timeline.wallMs);
+      if (verb === "reserveCallBeside" && "value" in answer && (answer.value as CallGrant).outcome === "granted") {
+        const { session, asked } = input as { session: SessionKey | null; asked: CallAsked };
+        this.#spending.grantedBeside(session ?? "", asked, this.#timeline.wallMs);
+      }
       if (verb === "setRules") this.#poolsMayBe((input as Rules).pools, events[0]?.cursor, "value" in answer);
       if (verb === "deleteSession") this.#forget(input as { key: SessionKey });
     });
