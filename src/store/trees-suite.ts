@@ -225,6 +225,19 @@ export function treesContract(name: string, open: (t: TestContext) => Promise<Op
     assert.equal((await bench.store.task(child.taskId))!.state, "running");
   });
 
+  promise("a child that waits for its provider when the answer about its files comes is left alone", async (bench) => {
+    const child = await bench.spawn(null, "c", { supervision: { ...WATCHED, progressSeconds: 10 } });
+    const turn = await bench.start();
+    await bench.store.journal({ turn: refOf(turn), writes: [calling(1, "c1", "build")], events: [] });
+    bench.clock.advance(10_000);
+    assert.equal((await bench.claim()).quiet.length, 1);
+    await bench.store.parkTurn({ turn: refOf(turn), parking: { reason: "rate limit", model: "m", until: bench.clock.now() + 60_000, ahead: 0 } as never });
+    await bench.store.judgeQuiet({ turn: refOf(turn), change: null });
+    bench.clock.advance(60_000);
+    await bench.claim();
+    assert.equal((await bench.store.task(child.taskId))!.state, "running");
+  });
+
   promise("a call that is only repeated is not asked about, so turning in circles is no progress whatever it writes", async (bench) => {
     const child = await bench.spawn(null, "c", { supervision: { ...WATCHED, progressSeconds: 10 } });
     const turn = await bench.start();

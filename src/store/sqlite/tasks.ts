@@ -400,7 +400,8 @@ export function expireTasks(k: Kernel, now: number): QuietTurn[] {
 
 export function judgeQuiet(k: Kernel, { turn, change }: { turn: TurnRef; change: FileChange | null }): void {
   const task = k.get("SELECT k.* FROM turn t JOIN task k ON k.id = t.task_id WHERE t.id = ? AND t.epoch = ? AND t.state = 'running' AND k.ended_at IS NULL", turn.turnId, turn.epoch);
-  if (task !== undefined && task["progress_ms"] !== null && stoodStill(k, task, change)) endStalled(k, task);
+  // Without a moment its watch rests: a call of it waits for its provider by now.
+  if (task !== undefined && task["progress_due_at"] !== null && stoodStill(k, task, change)) endStalled(k, task);
 }
 
 function endStalled(k: Kernel, task: Row): void {
