@@ -43,6 +43,28 @@ test("a batch that is on disk although its commit reported a failure is answered
   assert.deepEqual(saved.events.map(({ type }) => type), ["session.created", "message.accepted"]);
 });
 
+test("a session whose removal is on disk although its commit reported a failure is removed for all, so its turn stops and the job that waits for it goes on (seed 80404)", () => {
+  const clock = new ManualClock();
+  const tables = new Tables();
+  const disk = new Disk(tables);
+  const kernel = new Kernel(disk.connect(null), clock, seededRandom(1));
+  const message = { session: MAIN, text: "hello", provenance: "user", channel: "api", sourceId: "s1", author: null, replyTo: null, queueMode: null };
+  runBatch(kernel, [{ id: 1, verb: "acceptMessage" as const, input: { message, rules: { waitMs: 0, defaultMode: "auto", meanTurnMs: 1, independence: "rules" } } }, { id: 2, verb: "claimTurns" as const, input: { turnsMax: 10, meanTurnMs: { main: 1, side: 1, subagent: 1, acp: 1, timer: 1 } } }], "the disk");
+  const remove = { id: 3, verb: "deleteSession" as const, input: { key: MAIN, by: "ann" } };
+
+  disk.prepare({ at: "commit", error: "io" });
+  const refused = runBatch(kernel, [remove], "the disk");
+  disk.prepare({ at: "after-commit", error: "io" });
+  const saved = runBatch(kernel, [remove], "the disk");
+  tables.close();
+
+  assert.ok("fault" in refused.answers[0]!);
+  assert.deepEqual([refused.events, refused.stopped], [[], []]);
+  assert.ok("value" in saved.answers[0]!);
+  assert.ok(saved.events.some(({ type }) => type === "turn.ended"));
+  assert.equal(saved.stopped.length, 1);
+});
+
 test("an intent that was written by a try that was told it had failed can be written again, so a turn does not hang on its own journal", async () => {
   const bench = setup();
   const turn = await bench.begin(MAIN, "hello");

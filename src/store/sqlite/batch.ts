@@ -53,10 +53,13 @@ export function runBatch(k: Kernel, calls: readonly VerbCall[], file: string): B
 /**
  * A commit can report a failure and yet be on disk. Then readers must hear of it and started turns
  * must run, so the log is asked. A batch without events needs neither: its callers may try again.
+ * Events that went with their session still count: no number is given twice.
  */
 function wasSaved(k: Kernel, events: readonly YardEvent[]): boolean {
   try {
-    return events.some(({ cursor, session, seq }) => k.get("SELECT 1 FROM event WHERE cursor = ? AND session = ? AND seq = ?", cursor, session, seq) !== undefined);
+    if (events.some(({ cursor, session, seq }) => k.get("SELECT 1 FROM event WHERE cursor = ? AND session = ? AND seq = ?", cursor, session, seq) !== undefined)) return true;
+    const last = events.at(-1);
+    return last !== undefined && k.get("SELECT 1 FROM sqlite_sequence WHERE name = 'event' AND seq = ?1 AND NOT EXISTS (SELECT 1 FROM event WHERE cursor = ?1)", last.cursor) !== undefined;
   } catch {
     return false; // The database cannot be read: nobody can be told that anything was saved.
   }
