@@ -231,7 +231,7 @@ export function treesContract(name: string, open: (t: TestContext) => Promise<Op
     await bench.store.journal({ turn: refOf(turn), writes: [calling(1, "c1", "build")], events: [] });
     bench.clock.advance(10_000);
     assert.equal((await bench.claim()).quiet.length, 1);
-    await bench.store.parkTurn({ turn: refOf(turn), parking: { reason: "rate limit", model: "m", until: bench.clock.now() + 60_000, ahead: 0 } as never });
+    await bench.store.parkTurn({ turn: refOf(turn), parking: { reason: "rate", model: "m/m", until: bench.clock.now() + 60_000, ahead: 0 } });
     await bench.store.judgeQuiet({ turn: refOf(turn), change: null });
     bench.clock.advance(60_000);
     await bench.claim();
