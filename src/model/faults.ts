@@ -87,10 +87,10 @@ export const FAULTS = {
     httpStatus: 404,
     text: ({ turn }) => `no running turn ${turn}; "yard lanes" shows what runs`,
   }),
-  AGENT_NOT_FOUND: fault<{ agent: string; known: string }>({
+  AGENT_NOT_FOUND: fault<{ agent: string; known: string; isHarness?: boolean }>({
     kind: "caller",
     httpStatus: 404,
-    text: ({ agent, known }) => `no agent ${agent}; known: ${known}; add it to agents.list`,
+    text: ({ agent, known, isHarness = false }) => `no agent ${agent}; known: ${known}; ${isHarness ? `${agent} is a coding agent, which is spawned with runtime "acp"` : "add it to agents.list"}`,
   }),
   TASK_NOT_FINISHED: fault<{ task: string; state: string }>({
     kind: "caller",

@@ -117,7 +117,7 @@ export class Grove implements Trees {
     if (spawn.kind === "subagent") for (const model of [spawn.model, spawn.supervision?.retryModel ?? null]) this.#checkModel(model);
     const list = this.#deps.settings.get(agentsList);
     if (spawn.kind === "acp") this.#checkHarness(spawn.agent);
-    else if (findAgent(list, spawn.agent) === null) throw new Fault("AGENT_NOT_FOUND", { agent: spawn.agent, known: agentIds(list).join(", ") });
+    else if (findAgent(list, spawn.agent) === null) throw new Fault("AGENT_NOT_FOUND", { agent: spawn.agent, known: agentIds(list).join(", "), isHarness: (this.#deps.harnesses?.find(spawn.agent) ?? null) !== null });
     if (spawn.turnId === null || spawn.parent === null) return;
     // A model asks: it may hand work only to whom its agent may.
     const { agent } = parseSessionKey(spawn.parent).parts;

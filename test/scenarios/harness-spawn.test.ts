@@ -48,6 +48,7 @@ const TABLE: readonly Row[] = [
   { what: "cwd that is not there", more: { cwd: "/no/such/folder" }, state: "failed", fault: "ACP_SESSION_INIT_FAILED", says: /no folder/ },
   { what: "claims that are no paths of the workspace", more: { claims: ["../x"] }, refused: "BAD_REQUEST", says: /claims/ },
   { what: "an agent that is none of them", more: { agent: "nobody" }, refused: "ACP_AGENT_UNKNOWN", says: /scripted/ },
+  { what: "another runtime than the agent's", more: { runtime: "subagent" }, refused: "AGENT_NOT_FOUND", says: /runtime "acp"/ },
   { what: "delivery webhook without an address", more: { delivery: "webhook" }, refused: "BAD_REQUEST", says: /callback/ },
   { what: "a callback into the private network", more: { callback: "http://127.0.0.1:9/x" }, refused: "ADDRESS_REFUSED" },
   { what: "delivery board", more: { delivery: "board", parent: "agent:main:main" }, state: "succeeded" },
