@@ -3,7 +3,7 @@
  * the gateway's own accounts, and compared with its limits at the end.
  *
  * A call counts for the child whose session asks, and for every child above it that has not ended,
- * as they stand when the call begins.
+ * as they stand when the call is let through.
  */
 import { dayOf } from "../../src/base/clock.ts";
 import type { TurnId } from "../../src/base/ids.ts";
@@ -63,11 +63,8 @@ export function childBudget(seed: number, plan: SpendingPlan | null, name: strin
   return { budget };
 }
 
-interface Grant {
-  readonly session: string;
-  readonly day: string;
-  readonly person: string;
-}
+/** The accounts that a call counts in. */
+type Grant = readonly string[];
 
 type Counts = Record<BudgetUnit, number>;
 
@@ -92,7 +89,7 @@ export class Spending {
   /** A call of this turn was let through just now. */
   granted({ turnId, session }: TurnRef, wallMs: number): void {
     if (this.#plan === null) return;
-    this.#grants.set(turnId, { session, day: dayOf(wallMs), person: String(this.#observer.get("SELECT person FROM turn WHERE id = ?", turnId)?.["person"] ?? "") });
+    this.#grants.set(turnId, this.#grantFor(session, dayOf(wallMs), String(this.#observer.get("SELECT person FROM turn WHERE id = ?", turnId)?.["person"] ?? "")));
   }
 
   /** A call beside the turns of this session was let through just now. */
@@ -101,7 +98,7 @@ export class Spending {
     const person = String(this.#task("session = ?", session)?.["person"] ?? OPERATOR);
     const grants = this.#beside.get(inputTokensMax) ?? [];
     this.#beside.set(inputTokensMax, grants);
-    grants.push({ session, day: dayOf(wallMs), person });
+    grants.push(this.#grantFor(session, dayOf(wallMs), person));
   }
 
   /** The process is gone, and with it what it was about to ask. */
@@ -124,10 +121,14 @@ export class Spending {
     if (grant !== undefined) this.#count(grant, usage);
   }
 
-  #count({ session, day, person }: Grant, { input, output, costMicros }: Usage): void {
-    const task = this.#task("session = ?", session);
-    const names = [`session ${session}`, `day ${day}`, `person ${day} ${person}`, ...(task === undefined ? [] : [`tree ${task["flow_id"]}`, ...this.#line(task)])];
+  #count(names: Grant, { input, output, costMicros }: Usage): void {
     for (const name of names) this.#add(name, { tokens: input + output, costMicros, calls: 1, children: 0 });
+  }
+
+  /** As children stand now: while a call waits for its provider some may end, and others be handed up. */
+  #grantFor(session: string, day: string, person: string): Grant {
+    const task = this.#task("session = ?", session);
+    return [`session ${session}`, `day ${day}`, `person ${day} ${person}`, ...(task === undefined ? [] : [`tree ${task["flow_id"]}`, ...this.#line(task)])];
   }
 
   /** A child was admitted. */
@@ -147,7 +148,8 @@ export class Spending {
       const counted = this.#counts.get(name)?.[unit] ?? 0;
       const limit = account["scope"] === "task" ? account["max"] : (this.#limitOf(account["scope"], unit) ?? Infinity);
       if (counted > limit) found.push(`budgets: ${name} spent ${counted} ${unit} of ${limit}`);
-      if (unit !== "children" && account["used"] + account["reserved"] < counted) found.push(`budgets: the account of ${name} knows of ${account["used"]} ${unit} used and ${account["reserved"]} reserved; the provider counted ${counted}`);
+      // A closed account gave its children's accounts to the one above with all that was spent from them.
+      if (unit !== "children" && account["closed"] !== 1 && account["used"] + account["reserved"] < counted) found.push(`budgets: the account of ${name} knows of ${account["used"]} ${unit} used and ${account["reserved"]} reserved; the provider counted ${counted}`);
     }
     return found;
   }
