@@ -15,7 +15,7 @@
  * the end of the wall that it met: nobody can be answered before. Places of people who asked before, and the one in
  * seven that the background gets when many people wait, are not counted. The first minute counts too.
  *
- * Last result (two cores under a load of 17, 2026-11-29, at 2f8bedc); people's longest waits, in places:
+ * Last result (two cores under a load of 17, 2026-11-29, at 8fb086f); people's longest waits, in places:
  *   known    50 of 50 in 559 s, no 429; 98.5 % of 15 a minute, 97.9 % of 60; people 0.75, 0.67, at the wall 0.18, after it 1.35;
  *            155 tries at the wall; variation of retry delays 6.2
  *   learned  50 of 50 in 562 s, 36 refused in the first burst and none later; 98.8 % and 97.5 %; people 1.18, 0.40, 1.30, 0.03;
