@@ -116,14 +116,14 @@ const PROGRAMS: Readonly<Record<RealHarness, Program>> = {
 };
 
 /**
- * Where they are kept, and where they work: `YARD_HARNESSES`, else the person's folder for caches. Not the folder for
- * temporary files: Codex finds no helpers of its own when its configuration is there.
+ * Where they are kept, and where they work: `YARD_HARNESSES`, else the person's folder for caches, or another when that
+ * lies in the folder for temporary files.
  */
 export function scratchRoot(): string {
   // Codex makes no programs of its own below the temporary folder, and without them its sandbox runs no command.
-  const isHomeTemporary = homedir().startsWith(`${tmpdir()}/`);
-  const cache = isHomeTemporary ? fileURLToPath(new URL("../../node_modules/.cache", import.meta.url)) : join(homedir(), ".cache");
-  const root = process.env["YARD_HARNESSES"] ?? join(process.env["XDG_CACHE_HOME"] ?? cache, "yardmaster-harnesses");
+  const caches = [process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), fileURLToPath(new URL("../../node_modules/.cache", import.meta.url)), "/var/tmp"];
+  const cache = caches.find((folder) => !folder.startsWith(`${tmpdir()}/`)) ?? caches[0]!;
+  const root = process.env["YARD_HARNESSES"] ?? join(cache, "yardmaster-harnesses");
   mkdirSync(root, { recursive: true, mode: 0o700 });
   return root;
 }
