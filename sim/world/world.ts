@@ -118,6 +118,8 @@ class World {
   readonly #sessions: readonly SessionKey[];
   /** The session of a coding agent that a person started. */
   #talk: SessionKey | null = null;
+  /** Talks to a coding agent that are under way; one with a process that is gone never ends. */
+  readonly #talks = new Set<{ readonly gateway: GatewayProcess }>();
   readonly #trace = createHash("sha256");
   readonly #violations: string[] = [];
   readonly #tasks: TaskId[] = [];
@@ -432,12 +434,16 @@ class World {
   }
 
   async #talkTo(gateway: GatewayProcess, say: Extract<Action, { kind: "talk" }>["say"]): Promise<void> {
+    const talk = { gateway };
+    this.#talks.add(talk);
     try {
       this.#talk ??= await gateway.store.openHarnessSession({ agent: HARNESS, parent: this.#sessions[0]!, cwd: null, label: null });
       if (say !== null) this.#send(this.#talk, say);
       else await gateway.frontDoor.promote(this.#talk);
     } catch (cause) {
       if (gateway.clock.isRunning && (!(cause instanceof Fault) || cause.code === "INTERNAL")) this.#report(`talking to a coding agent was answered with a defect: ${String(cause)}`);
+    } finally {
+      this.#talks.delete(talk);
     }
   }
 
@@ -569,8 +575,13 @@ class World {
     }
   }
 
+  /** People have more to say, or are about to. */
+  #isToCome(): boolean {
+    return this.#plan.actions.some(({ atMs }) => atMs > this.#timeline.nowMs) || [...this.#talks].some(({ gateway }) => gateway === this.#gateway);
+  }
+
   #isOver(): boolean {
-    if (this.#gateway?.isReady !== true || this.#senders.waiting > 0 || this.#batches === this.#wasOpenAfter) return false;
+    if (this.#gateway?.isReady !== true || this.#senders.waiting > 0 || this.#batches === this.#wasOpenAfter || this.#isToCome()) return false;
     this.#wasOpenAfter = this.#batches;
     if (this.#plan.jobs.jobs.length > 0) {
       if (this.#timeline.nowMs < this.#plan.healAtMs + JOBS_GO_ON_MS || VERBS.openRuns(this.#observer).length > 0) return false;
