@@ -136,3 +136,18 @@ test("a machine that stood still blames no provider: what came meanwhile is read
   clock.advance(HELD_UP_MS);
   await assert.rejects(silent.done, missed("first byte"), "and silence is silence");
 });
+
+test("of a page that comes instead of an answer only the beginning is read, however long it goes on", async () => {
+  let chunks = 0;
+  const endless: Send = async () => ({
+    status: 200,
+    headers: { "content-type": "text/html" },
+    async read(take) {
+      for (; chunks < 1_000; chunks++) take(Buffer.from("<p>sign in".padEnd(1_000)));
+    },
+  });
+  const model: Model = { request: async ({ abortSignal: signal }) => ({ method: "POST", url: "http://127.0.0.1:9", headers: {}, signal }), read: () => assert.fail("it is no answer") };
+  const builder = new AnswerBuilder(ask("hello"), () => {}, () => "id");
+  await assert.rejects(attempt(endless, model, (abortSignal) => ({ prompt: [], abortSignal }), builder, DEADLINES, new ManualClock(), new AbortController().signal), /text\/html instead of an event stream: <p>sign in/);
+  assert.ok(chunks < 10, `${chunks} chunks`);
+});

@@ -24,8 +24,8 @@ export const AFTER_END_MS_MAX = 1000;
 /** A timer that is later than this was held up, and so was whatever the provider sent meanwhile: that is read first. */
 export const HELD_UP_MS = 250;
 
-/** Of a page that came instead of an answer, as much is looked at. */
-const EXCERPT_BYTES_MAX = 4096;
+/** Of a page that came instead of an answer, as much is read; the rest is not waited for. */
+const EXCERPT_CHARACTERS_MAX = 4096;
 
 /** Makes the options of a call whose request ends with the signal. */
 export type OptionsFor = (signal: AbortSignal) => LanguageModelV4CallOptions & { abortSignal: AbortSignal };
@@ -92,14 +92,23 @@ async function expectEvents(answer: HttpAnswer): Promise<void> {
   const { status, headers } = answer;
   if (!isGood(status)) throw new Refused(status, headers, await textOf(answer));
   const type = headers["content-type"] ?? "";
-  if (/text\/html|application\/json/.test(type)) throw new BadAnswer(`${type.split(";")[0]} instead of an event stream: ${oneLine((await textOf(answer)).slice(0, EXCERPT_BYTES_MAX))}`);
+  if (/text\/html|application\/json/.test(type)) throw new BadAnswer(`${type.split(";")[0]} instead of an event stream: ${oneLine(await textOf(answer, EXCERPT_CHARACTERS_MAX))}`);
 }
 
-async function textOf(answer: HttpAnswer): Promise<string> {
+/** The body, or its beginning. */
+async function textOf(answer: HttpAnswer, charactersMax = Infinity): Promise<string> {
   const decoder = new TextDecoder();
+  const enough = new Error("enough was read");
   let text = "";
-  await answer.read((bytes) => void (text += decoder.decode(bytes, { stream: true })));
-  return text + decoder.decode();
+  await answer
+    .read((bytes) => {
+      text += decoder.decode(bytes, { stream: true });
+      if (text.length >= charactersMax) throw enough;
+    })
+    .catch((cause: unknown) => {
+      if (cause !== enough) throw cause;
+    });
+  return (text + decoder.decode()).slice(0, charactersMax);
 }
 
 /** One timer for three deadlines; signs of life only note the time, so they cost nothing. */
