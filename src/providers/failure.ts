@@ -96,9 +96,8 @@ export function readFailure(thrown: unknown, mask: (text: string) => string = re
   const refusal = chain.map(fieldsOf).find((each) => each.statusCode !== undefined || each.responseBody !== "");
   const code = chain.map((each) => fieldsOf(each).code).find((each) => each !== undefined && /^[A-Z][A-Z0-9_]{3,}$/.test(each));
   const body = (refusal?.responseBody || (told instanceof Error ? "" : stringify(told))).slice(0, BODY_CHARACTERS_MAX);
-  // A status below 300 says that the answer began well; what then broke it is told by the cause.
-  const began = thrown instanceof ErrorInStream || (refusal?.statusCode !== undefined && refusal.statusCode < 300);
-  const status = refusal?.statusCode !== undefined && refusal.statusCode >= 300 ? refusal.statusCode : statusOfError(told);
+  const began = thrown instanceof ErrorInStream;
+  const status = refusal?.statusCode ?? statusOfError(told);
   return {
     headers: refusal?.responseHeaders ?? {},
     body,
