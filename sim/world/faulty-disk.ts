@@ -9,8 +9,14 @@ import type { Kernel } from "../../src/store/sqlite/kernel.ts";
 import type { Tables } from "./tables.ts";
 
 export type Database = ReturnType<typeof openDatabase>;
-export type Prepared = ReturnType<Database["prepare"]>;
+type Prepared = ReturnType<Database["prepare"]>;
 type Value = Parameters<Kernel["run"]>[1];
+
+/** A statement and its columns, which SQLite is asked for once: that takes longer than most statements. */
+export interface PreparedOnce {
+  readonly statement: Prepared;
+  readonly columns: ReturnType<Prepared["columns"]>;
+}
 
 export type DiskFault =
   /** The n-th statement of the next batch fails, and with it its verb. */
@@ -44,8 +50,7 @@ export type Tamper = (statement: Statement) => Statement | null;
 export class Disk {
   readonly #database: Database;
   readonly #liesAboutCommits: boolean;
-  readonly #prepared: Map<string, Prepared>;
-  readonly #columns = new Map<string, ReturnType<Prepared["columns"]>>();
+  readonly #prepared: Tables["prepared"];
   #fault: DiskFault | null = null;
   #statements = 0;
   /** How often a sabotage took effect. */
@@ -85,39 +90,34 @@ export class Disk {
   }
 
   #prepare(sql: string, tamper: Tamper | null) {
-    const statement = this.#real(sql);
+    const { statement, columns } = this.#real(sql);
     const pass = <Result>(values: Value[], none: Result, use: (real: Prepared, values: readonly Value[]) => Result): Result => {
       this.#meet(sql);
       const wanted = { sql, values };
       const given = tamper === null ? wanted : tamper(wanted);
       if (given === wanted) return use(statement, values);
       this.tampered++;
-      return given === null ? none : use(this.#real(given.sql), given.values);
+      return given === null ? none : use(this.#real(given.sql).statement, given.values);
     };
     return {
       get: (...values: Value[]) => pass(values, undefined, (real, given) => real.get(...given)),
       all: (...values: Value[]) => pass(values, [], (real, given) => real.all(...given)),
       run: (...values: Value[]) => pass(values, { changes: 0, lastInsertRowid: 0 }, (real, given) => real.run(...given)),
-      columns: () => this.#columnsOf(sql, statement),
+      columns: () => columns,
       setReturnArrays: () => {},
     };
   }
 
   /** Rows come as arrays, as the kernel wants them. */
-  #real(sql: string): Prepared {
-    let statement = this.#prepared.get(sql);
-    if (statement === undefined) {
-      statement = this.#database.prepare(sql);
+  #real(sql: string): PreparedOnce {
+    let prepared = this.#prepared.get(sql);
+    if (prepared === undefined) {
+      const statement = this.#database.prepare(sql);
       statement.setReturnArrays(true);
-      this.#prepared.set(sql, statement);
+      prepared = { statement, columns: statement.columns() };
+      this.#prepared.set(sql, prepared);
     }
-    return statement;
-  }
-
-  #columnsOf(sql: string, statement: Prepared): ReturnType<Prepared["columns"]> {
-    let columns = this.#columns.get(sql);
-    if (columns === undefined) this.#columns.set(sql, (columns = statement.columns()));
-    return columns;
+    return prepared;
   }
 
   #meet(sql: string): void {

@@ -5,12 +5,12 @@
  * Always true: a world finds them as a fresh file has them. So a lent one gives the same trace.
  */
 import { openDatabase } from "../../src/store/sqlite/database.ts";
-import type { Database, Prepared } from "./faulty-disk.ts";
+import type { Database, PreparedOnce } from "./faulty-disk.ts";
 
 export class Tables {
   readonly database: Database = openDatabase(":memory:");
   /** Prepared once for all processes of all worlds. */
-  readonly prepared = new Map<string, Prepared>();
+  readonly prepared = new Map<string, PreparedOnce>();
   readonly #fresh: readonly { readonly table: string; readonly rows: readonly (readonly (string | number)[])[] }[];
 
   constructor() {
