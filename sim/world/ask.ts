@@ -1,6 +1,7 @@
 /** What people ask of the gateway besides sending messages, by the doors that they really use. */
 import type { FlowId, SessionKey, TaskId } from "../../src/base/ids.ts";
 import { DEFAULT_AGENT } from "../../src/model/session.ts";
+import type { NewSpawn } from "../../src/model/task.ts";
 import type { GatewayProcess } from "./gateway-process.ts";
 import { HARNESS } from "./harness.ts";
 import { CHANNEL } from "./people.ts";
@@ -12,13 +13,15 @@ export interface Targets {
   readonly sessions: readonly SessionKey[];
   readonly tasks: readonly TaskId[];
   readonly flows: readonly FlowId[];
+  /** Results that may be posted again. */
+  readonly deliveries: () => readonly string[];
   readonly hasHarnesses: boolean;
 }
 
 const BY = "a person";
 
 /** @returns null when it is no such action, or there is nothing to aim at. */
-export function ask({ frontDoor, grove, store }: GatewayProcess, action: Action, { sessions, tasks, flows, hasHarnesses }: Targets): Promise<unknown> | null {
+export function ask({ frontDoor, grove, courier, store }: GatewayProcess, action: Action, { sessions, tasks, flows, deliveries, hasHarnesses }: Targets): Promise<unknown> | null {
   const session = "session" in action ? pickBy(sessions, action.session)! : sessions[0]!;
   switch (action.kind) {
     case "command":
@@ -37,7 +40,15 @@ export function ask({ frontDoor, grove, store }: GatewayProcess, action: Action,
       const parent = action.parent === null ? null : pickBy(sessions, action.parent)!;
       const { text: task, label = null, deadlineSeconds, isPosted = false } = action;
       const isHarness = action.harness === true && hasHarnesses;
-      return grove.spawn({ task, label, parent, turnId: null, agent: isHarness ? HARNESS : DEFAULT_AGENT, kind: isHarness ? "acp" : "subagent", model: null, context: "isolated", cwd: null, deadlineSeconds, delivery: isPosted ? "webhook" : "digest", callback: isPosted ? HOOK_URL : null, cleanup: "keep", claims: [], idempotencyKey: null });
+      return grove.spawn({ ...newChild(task, { parent, isPosted }), label, deadlineSeconds, ...(isHarness ? { agent: HARNESS, kind: "acp" } : {}) });
+    }
+    case "spawn-all": {
+      const parent = action.parent === null ? null : pickBy(sessions, action.parent)!;
+      return grove.spawnAll(action.texts.map((task) => ({ ...newChild(task, { parent, isPosted: action.isPosted }), idempotencyKey: task })));
+    }
+    case "post-again": {
+      const delivery = pickBy(deliveries(), action.which);
+      return delivery === undefined ? null : courier.resend(delivery);
     }
     case "cancel-flow": {
       const flow = pickBy(flows, action.which);
@@ -54,6 +65,10 @@ export function ask({ frontDoor, grove, store }: GatewayProcess, action: Action,
     default:
       return null;
   }
+}
+
+function newChild(task: string, { parent, isPosted }: { readonly parent: SessionKey | null; readonly isPosted: boolean }): NewSpawn {
+  return { task, label: null, parent, turnId: null, agent: DEFAULT_AGENT, kind: "subagent", model: null, context: "isolated", cwd: null, deadlineSeconds: null, delivery: isPosted ? "webhook" : "digest", callback: isPosted ? HOOK_URL : null, cleanup: "keep", claims: [], idempotencyKey: null };
 }
 
 /** The thing that a number of a plan means, of what is there now. */

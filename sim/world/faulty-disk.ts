@@ -46,21 +46,28 @@ export interface Statement {
 /** Changes what reaches the database; null = the statement does nothing. */
 export type Tamper = (statement: Statement) => Statement | null;
 
+/** What a sabotage makes of the disk itself. */
+export interface BrokenDisk {
+  /** A commit that failed is reported as done. */
+  readonly liesAboutCommits?: boolean;
+  /** What a verb did before it failed is kept. */
+  readonly keepsHalves?: boolean;
+}
+
 /** The disk of one world, and what it does with the batch that runs now. */
 export class Disk {
   readonly #database: Database;
-  readonly #liesAboutCommits: boolean;
+  readonly #broken: BrokenDisk;
   readonly #prepared: Tables["prepared"];
   #fault: DiskFault | null = null;
   #statements = 0;
   /** How often a sabotage took effect. */
   tampered = 0;
 
-  /** @param liesAboutCommits  a sabotage: a commit that failed is reported as done. */
-  constructor({ database, prepared }: Tables, liesAboutCommits = false) {
+  constructor({ database, prepared }: Tables, broken: BrokenDisk = {}) {
     this.#database = database;
     this.#prepared = prepared;
-    this.#liesAboutCommits = liesAboutCommits;
+    this.#broken = broken;
   }
 
   /** The next batch meets this fault; null = none. */
@@ -83,9 +90,13 @@ export class Disk {
 
   #exec(sql: string): void {
     const fault = this.#fault;
+    if (sql.startsWith("ROLLBACK TO") && this.#broken.keepsHalves === true) {
+      this.tampered++;
+      return this.#database.exec(sql.slice(sql.indexOf("RELEASE")));
+    }
     if (sql !== "COMMIT" || (fault?.at !== "commit" && fault?.at !== "after-commit")) return this.#database.exec(sql);
     this.#database.exec(fault.at === "commit" ? "ROLLBACK" : "COMMIT");
-    if (fault.at === "after-commit" || !this.#liesAboutCommits) throw sqliteError(fault.error);
+    if (fault.at === "after-commit" || this.#broken.liesAboutCommits !== true) throw sqliteError(fault.error);
     this.tampered++;
   }
 

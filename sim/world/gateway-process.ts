@@ -48,7 +48,7 @@ export class GatewayProcess {
   readonly #line: StoreLine;
   readonly #hasJobs: boolean;
   readonly #parts: ReturnType<typeof wireConversations>;
-  readonly #courier: Courier;
+  readonly courier: Courier;
   /** True from the moment at which it takes messages. */
   isReady = false;
 
@@ -70,9 +70,9 @@ export class GatewayProcess {
       // People of a world do not speak to coding agents by commands.
       harnesses: deps.harness === null ? null : { catalogue: worldHarnesses(deps.settings), harnesses: {} as never, report: () => unreachable("nobody asks" as never), doctor: () => unreachable("nobody asks" as never) },
     });
-    this.#courier = new Courier({ store: this.store, settings: deps.settings, clock: this.clock, random: seededRandom(deps.randomSeed + 1), log: deps.log, ownSecret: () => SECRET, ...(deps.post === undefined ? {} : { post: deps.post(this.clock) }) });
+    this.courier = new Courier({ store: this.store, settings: deps.settings, clock: this.clock, random: seededRandom(deps.randomSeed + 1), log: deps.log, ownSecret: () => SECRET, ...(deps.post === undefined ? {} : { post: deps.post(this.clock) }) });
     this.store.onEvents((events) => {
-      if (events.some((event) => event.type === "task.ended" && event.data["delivery"] === "webhook")) this.#courier.kick();
+      if (events.some((event) => event.type === "task.ended" && event.data["delivery"] === "webhook")) this.courier.kick();
     });
   }
 
@@ -95,7 +95,7 @@ export class GatewayProcess {
     for (const turn of recovered.turns) this.#parts.runner.start(turn);
     this.#parts.scheduler.start();
     if (this.#hasJobs) await this.#parts.timekeeper.start();
-    await this.#courier.start();
+    await this.courier.start();
     this.#parts.upkeep.start();
     this.isReady = true;
   }
@@ -125,7 +125,7 @@ export class GatewayProcess {
     await this.#parts.runner.idle(bound.signal);
     disarm();
     if (this.#hasJobs) await this.#parts.timekeeper.stop();
-    void this.#courier.stop();
+    void this.courier.stop();
     this.#parts.upkeep.stop();
     this.#parts.acknowledger.stop();
     this.isReady = false;

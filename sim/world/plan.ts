@@ -20,6 +20,9 @@ const JUMP_MS_MAX = 172_800_000;
 /** The most that a person says to a coding agent, and in what time, milliseconds. */
 const TALK_MAX = 12;
 const TALK_MS = 30_000;
+/** The most of such actions in a world, and of children that are asked for at once. */
+const LATER_MAX = 8;
+const AT_ONCE_MAX = 6;
 /** How often people spawn where there are coding agents, beside {@link weightsOf}. */
 const HARNESS_SPAWN_WEIGHT = 12;
 /** How long nobody is there after some crashes. */
@@ -42,6 +45,12 @@ export type Action =
   | { readonly kind: "remove"; readonly session: number }
   | { readonly kind: "queue-mode"; readonly session: number; readonly mode: QueueMode | null }
   | { readonly kind: "spawn"; readonly parent: number | null; readonly text: string; readonly label?: string; readonly deadlineSeconds: number | null; readonly isPosted?: boolean; readonly harness?: boolean }
+  /** Several children at once, asked for until there is an answer: all of them or none. */
+  | { readonly kind: "spawn-all"; readonly parent: number | null; readonly texts: readonly string[]; readonly isPosted: boolean }
+  /** A result that was given up is to be posted once more. */
+  | { readonly kind: "post-again"; readonly which: number }
+  /** A limit of this world is so many times what it was at first. */
+  | { readonly kind: "budget"; readonly which: number; readonly times: number }
   | { readonly kind: "steer-task"; readonly which: number; readonly text: string }
   | { readonly kind: "retry-task"; readonly which: number }
   | { readonly kind: "send-to-child"; readonly which: number; readonly text: string; readonly sourceId: string }
@@ -60,7 +69,9 @@ export type Action =
 
 export type ActionKind = Action["kind"];
 /** Kinds that each action of a plan may be of; the others come besides. */
-type DrawnKind = Exclude<ActionKind, "talk">;
+type DrawnKind = Exclude<ActionKind, "talk" | LaterKind>;
+/** Kinds that some worlds have in addition, drawn apart so that all other worlds stay what they were. */
+type LaterKind = "spawn-all" | "post-again" | "budget";
 export type PlannedAction = Action & { readonly atMs: number };
 
 export interface WorldPlan {
@@ -110,6 +121,7 @@ export function planOf(seed: number, keep: ReadonlySet<number> | null = null): W
     return { ...actionOf(own, n, own.weighted<DrawnKind>(weights), sessions), atMs: Math.floor(healAtMs * own.next()) };
   });
   if (hasHarnesses) actions.push(...talkOf(seed, actions.length, healAtMs));
+  actions.push(...laterOf(seed, actions.length, { sessions, healAtMs }));
   return {
     seed,
     sessions,
@@ -156,6 +168,25 @@ function talkOf(seed: number, first: number, healAtMs: number): readonly Planned
     const say = dice.chance(0.2) ? null : { text: `m${n}${dice.chance(0.3) ? "?" : ""}`, sourceId: `s${n}`, mode: dice.chance(0.6) ? null : dice.pick(QUEUE_MODES) };
     return { kind: "talk", say, atMs: startMs + dice.whole(0, TALK_MS) };
   });
+}
+
+/** In some worlds people spawn many at once, have results posted again, and change limits. */
+function laterOf(seed: number, first: number, { sessions, healAtMs }: { readonly sessions: number; readonly healAtMs: number }): readonly PlannedAction[] {
+  const dice = new Dice(seed, "later");
+  if (dice.chance(0.6)) return [];
+  return Array.from({ length: dice.whole(1, LATER_MAX) }, (_, index) => ({ ...laterAction(dice, first + index, sessions), atMs: Math.floor(healAtMs * dice.next()) }));
+}
+
+function laterAction(dice: Dice, n: number, sessions: number): Action {
+  const kind = dice.weighted<LaterKind>({ "spawn-all": 3, "post-again": 2, budget: 2 });
+  switch (kind) {
+    case "spawn-all":
+      return { kind, parent: dice.chance(0.3) ? null : dice.whole(0, sessions - 1), texts: Array.from({ length: dice.whole(2, AT_ONCE_MAX) }, (_, index) => `all ${n}.${index}`), isPosted: dice.chance(0.4) };
+    case "post-again":
+      return { kind, which: dice.whole(0, 1_000) };
+    case "budget":
+      return { kind, which: dice.whole(0, 1_000), times: dice.pick([0.1, 0.5, 1, 2]) };
+  }
 }
 
 /** How many actions a seed has before any is left out. */

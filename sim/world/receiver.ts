@@ -61,6 +61,12 @@ export class Receiver {
       });
   }
 
+  /** Ids of results that were given up; where there are none, of all that were ever posted. */
+  again(): readonly string[] {
+    const givenUp = this.#deps.observer.all("SELECT id FROM delivery WHERE state IN ('rejected', 'unknown') ORDER BY n").map(({ id }) => String(id));
+    return givenUp.length > 0 ? givenUp : [...this.#posted.keys()];
+  }
+
   /** What is said of each delivery is what became of it. */
   violations(isOver: boolean): string[] {
     return this.#deps.observer.all("SELECT id, state, attempts FROM delivery").flatMap(({ id, state }) => {

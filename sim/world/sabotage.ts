@@ -8,6 +8,7 @@
  */
 import { promisesTable } from "./promises.ts";
 import { SABOTAGES, type Sabotage } from "./sabotages.ts";
+import { Tables } from "./tables.ts";
 import { runWorld } from "./world.ts";
 
 /** A check that has not noticed by then is worthless. */
@@ -24,13 +25,19 @@ export interface Caught {
 /** Runs a broken gateway from seed 1 on until something is noticed. */
 export async function catchSabotage(sabotage: Sabotage, seedsMax = SEEDS_MAX): Promise<Caught> {
   let tookEffect = sabotage.settings !== undefined;
-  for (let seed = 1; seed <= seedsMax; seed++) {
-    const { violations, counts } = await runWorld({ seed, sabotage });
-    tookEffect ||= counts.tampered > 0;
-    if (violations.length > 0) return { seeds: seed, violation: violations[0]!, tookEffect };
-    await new Promise((resolve) => setImmediate(resolve));
+  // One that changes the schema cannot give the tables back as they were.
+  const tables = sabotage.prepare === undefined ? new Tables() : null;
+  try {
+    for (let seed = 1; seed <= seedsMax; seed++) {
+      const { violations, counts } = await runWorld({ seed, sabotage, ...(tables === null ? {} : { tables }) });
+      tookEffect ||= counts.tampered > 0;
+      if (violations.length > 0) return { seeds: seed, violation: violations[0]!, tookEffect };
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return { seeds: null, violation: "", tookEffect };
+  } finally {
+    tables?.close();
   }
-  return { seeds: null, violation: "", tookEffect };
 }
 
 if (import.meta.main) {

@@ -7,7 +7,7 @@
  */
 import { progressTimeoutSeconds, turnTimeoutSeconds } from "../../src/turns/settings.ts";
 import type { JobSpec } from "../../src/model/job.ts";
-import type { Database, Statement, Tamper } from "./faulty-disk.ts";
+import type { BrokenDisk, Database, Statement, Tamper } from "./faulty-disk.ts";
 import type { WorldSettings } from "./world-settings.ts";
 
 const NEVER_SECONDS = 7 * 86_400;
@@ -18,15 +18,15 @@ export interface Sabotage {
   /** The promise that it breaks, and its numbers among those of promises.ts. */
   readonly breaks: string;
   readonly invariants: readonly number[];
-  /** A commit that failed is taken for done. */
-  readonly liesAboutCommits?: boolean;
+  readonly disk?: BrokenDisk;
   readonly prepare?: (database: Database) => void;
   readonly tamper?: (database: Database) => Tamper;
   readonly settings?: (settings: WorldSettings) => void;
 }
 
 export const SABOTAGES: readonly Sabotage[] = [
-  { name: "acknowledged before it is saved", breaks: "no loss after accept", invariants: [1, 3, 41], liesAboutCommits: true },
+  { name: "acknowledged before it is saved", breaks: "no loss after accept", invariants: [1, 3, 41], disk: { liesAboutCommits: true } },
+  { name: "what a refused verb had done is kept", breaks: "all of a verb or nothing", invariants: [], disk: { keepsHalves: true } },
   { name: "a failed commit is never looked at again", breaks: "readers miss nothing", invariants: [54], tamper: without("SELECT 1 FROM event WHERE cursor = ? AND session = ? AND seq = ?") },
   {
     name: "a message is taken in twice",

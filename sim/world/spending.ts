@@ -15,6 +15,7 @@ import type { TurnRef } from "../../src/model/turn.ts";
 import type { Kernel, Row } from "../../src/store/sqlite/kernel.ts";
 import { OPERATOR } from "../../src/store/sqlite/usage.ts";
 import { SETTINGS as BUDGET_SETTINGS } from "../../src/turns/budget-settings.ts";
+import { pickBy } from "./ask.ts";
 import { Dice } from "./dice.ts";
 import type { WorldSettings } from "./world-settings.ts";
 
@@ -47,7 +48,11 @@ export function spendingPlan(seed: number): SpendingPlan | null {
 }
 
 export function applySpending(settings: WorldSettings, plan: SpendingPlan | null): void {
-  for (const [key, value] of Object.entries(plan?.settings ?? {})) settings.set(BUDGET_SETTINGS.find((one) => one.key === key) as Setting<number>, value);
+  for (const [key, value] of Object.entries(plan?.settings ?? {})) settings.set(settingOf(key), value);
+}
+
+function settingOf(key: string): Setting<number> {
+  return BUDGET_SETTINGS.find((one) => one.key === key) as Setting<number>;
 }
 
 /** The budget that a model asks for with a spawn. */
@@ -72,6 +77,8 @@ export class Spending {
   readonly #observer: Kernel;
   readonly #plan: SpendingPlan | null;
   readonly #counts = new Map<string, Counts>();
+  /** The highest that each limit ever was: what was spent under it stays spent when it is lowered. */
+  readonly #highest: Record<string, number>;
   /** By turn: what its newest call was granted for. Turns of one session may go on side by side, for several people. */
   readonly #grants = new Map<TurnId, Grant>();
   /** Calls beside the turns that were let through and did not go out yet, by their size. */
@@ -80,10 +87,21 @@ export class Spending {
   constructor(observer: Kernel, plan: SpendingPlan | null) {
     this.#observer = observer;
     this.#plan = plan;
+    this.#highest = { ...plan?.settings };
   }
 
   get plan(): SpendingPlan | null {
     return this.#plan;
+  }
+
+  /** One of the limits is so many times what it was at first; it is never lifted, because without any nobody counts. */
+  change(settings: WorldSettings, which: number, times: number): void {
+    const limit = pickBy(Object.entries(this.#plan?.settings ?? {}), which);
+    if (limit === undefined) return;
+    const [key, first] = limit;
+    const value = key.endsWith(".cost") ? first * times : Math.max(1, Math.round(first * times));
+    this.#highest[key] = Math.max(this.#highest[key]!, value);
+    settings.set(settingOf(key), value);
   }
 
   /** A call of this turn was let through just now. */
@@ -155,7 +173,7 @@ export class Spending {
   }
 
   #limitOf(scope: string, unit: BudgetUnit): number | undefined {
-    const limit = this.#plan!.settings[`budgets.${scope}.${unit === "costMicros" ? "cost" : unit}`];
+    const limit = this.#highest[`budgets.${scope}.${unit === "costMicros" ? "cost" : unit}`];
     return limit === undefined || unit !== "costMicros" ? limit : limit * MICROS_PER_DOLLAR;
   }
 

@@ -24,7 +24,7 @@ import { INVARIANTS, checkIntegrity } from "../../src/store/sqlite/integrity.ts"
 import { Kernel } from "../../src/store/sqlite/kernel.ts";
 import { VERBS } from "../../src/store/sqlite/verbs.ts";
 import type { Recovered } from "../../src/store/store.ts";
-import { ask, pickBy } from "./ask.ts";
+import { ask, pickBy, type Targets } from "./ask.ts";
 import { checkHistory, type History, type SeenEntry } from "./checkers.ts";
 import { Dice, hashOf } from "./dice.ts";
 import { Disk, type DiskFault } from "./faulty-disk.ts";
@@ -154,7 +154,7 @@ class World {
     this.#timeline = new Timeline(new Dice(seed, "order"));
     this.#tables = options.tables ?? new Tables();
     options.sabotage?.prepare?.(this.#tables.database);
-    this.#disk = new Disk(this.#tables, options.sabotage?.liesAboutCommits);
+    this.#disk = new Disk(this.#tables, options.sabotage?.disk);
     this.#observer = new Kernel(this.#disk.connect(null), this.#timeline.clock, () => new Uint8Array(16));
     const report = (violation: string): void => this.#report(violation);
     this.#spending = new Spending(this.#observer, spendingPlan(seed));
@@ -401,6 +401,10 @@ class World {
         return gateway === null ? undefined : void this.#talkTo(gateway, action.say);
       case "slots":
         return this.#settings.set({ main: mainSlots, side: sideSlots, subagent: subagentSlots }[action.pool], action.size);
+      case "budget":
+        return this.#spending.change(this.#settings, action.which, action.times);
+      case "spawn-all":
+        return this.#untilDone((process) => ask(process, action, this.#targets())!);
       case "wall-jump":
         return this.#timeline.jumpWall(action.byMs);
       case "disk":
@@ -449,9 +453,13 @@ class World {
 
   /** People do not ask again when they get no answer. */
   #ask(gateway: GatewayProcess, action: Action): void {
-    ask(gateway, action, { sessions: this.#sessions, tasks: this.#tasks, flows: this.#flows, hasHarnesses: this.#plan.hasHarnesses })?.catch((cause: unknown) => {
+    ask(gateway, action, this.#targets())?.catch((cause: unknown) => {
       if (gateway.clock.isRunning && (!(cause instanceof Fault) || cause.code === "INTERNAL")) this.#report(`${action.kind} was answered with a defect: ${String(cause)}`);
     });
+  }
+
+  #targets(): Targets {
+    return { sessions: this.#sessions, tasks: this.#tasks, flows: this.#flows, deliveries: () => this.#receiver.again(), hasHarnesses: this.#plan.hasHarnesses };
   }
 
   #sessionOf(n: number): SessionKey {
@@ -490,7 +498,7 @@ class World {
       (cause: unknown) => {
         isAnswered = true;
         if (!gateway.clock.isRunning) return again();
-        if (!(cause instanceof Fault) || cause.code === "INTERNAL") this.#report(`a question about a job was answered with a defect: ${String(cause)}`);
+        if (!(cause instanceof Fault) || cause.code === "INTERNAL") this.#report(`a question was answered with a defect: ${String(cause)}`);
         else if (cause.retryable) again();
       },
     );
@@ -596,6 +604,7 @@ class World {
     for (const problem of checkIntegrity(this.#observer)) this.#report(`tables: ${problem}`);
     const history = this.#history(wasOver);
     for (const violation of [...checkHistory(history), ...this.#spending.violations(), ...this.#receiver.violations(wasOver)]) this.#report(violation);
+    for (const violation of this.#halvesOfSpawns()) this.#report(violation);
     const { jobs } = VERBS.jobs(this.#observer, { limit: EVENTS_READ_MAX });
     const runs = jobs.flatMap(({ id }) => VERBS.jobRuns(this.#observer, { id, limit: EVENTS_READ_MAX }).runs);
     for (const violation of checkJobs({ jobs, runs, events: history.events, askedAt: this.#jobsAskedAt })) this.#report(`jobs: ${violation}`);
@@ -606,6 +615,15 @@ class World {
     for (const { session, seq, cursor } of history.events) {
       if (cursor <= lastCursor && !this.#removed.has(session) && this.#everyone.given.get(session as SessionKey)?.has(seq) !== true) return this.#report(`a reader of everything was never given ${session} ${seq}`);
     }
+  }
+
+  /** Children that were asked for at once are all there, or none; those of a session that was removed are gone with it. */
+  #halvesOfSpawns(): string[] {
+    return this.#plan.actions.flatMap((action) => {
+      if (action.kind !== "spawn-all") return [];
+      const found = action.texts.filter((key) => this.#observer.get("SELECT 1 FROM task WHERE spawn_key = ?", key) !== undefined);
+      return found.length === 0 || found.length === action.texts.length ? [] : [`of the children ${action.texts.join(", ")}, asked for at once, there are only ${found.join(", ")}`];
+    });
   }
 
   #history(isOver: boolean): History & { readonly events: readonly YardEvent[] } {
