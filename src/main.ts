@@ -72,6 +72,7 @@ import { Upkeep } from "./timers/upkeep.ts";
 import { MergeQueue } from "./merges/queue.ts";
 import { PlanRunner } from "./plans/plan-runner.ts";
 import { planTools } from "./plans/plan-tools.ts";
+import { workspaceFolder } from "./plans/workspace-folder.ts";
 import { Commands } from "./tools/commands.ts";
 import { ToolServers } from "./tools/mcp/servers.ts";
 import { makeRunLine } from "./tools/run-line.ts";
@@ -336,7 +337,8 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
   });
   const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: { catalogue, harnesses, report: harnessReport, doctor: harnessDoctor }, mask, newestChange: (folder) => changedFiles.newest(folder), projects: (session) => plans.toldTo(session), upkeep: new Keeper({ store, files, settings: config, clock, log }).tasks() });
   const { frontDoor, grove, runner, besideCalls, scheduler, timekeeper, upkeep, model, outsideTools, allTools } = conversations;
-  const plans: PlanRunner = new PlanRunner({ store, trees: grove, workspaces: worktrees, merges, settings: config, clock, random, log, refusal: () => frontDoor.refusal });
+  const readPlan = async (name: string, text: string) => (await import("./plans/read-plan.ts")).readPlan(name, text);
+  const plans: PlanRunner = new PlanRunner({ store, trees: grove, workspaces: worktrees, merges, folder: workspaceFolder, readPlan, settings: config, clock, random, log, refusal: () => frontDoor.refusal });
   const courier = new Courier({ store, settings: config, clock, random, log, ownSecret: () => webhookSecretFrom(config.token()) });
   store.onEvents((events) => {
     if (events.some((event) => POSTED.has(event.type) && event.data["delivery"] === "webhook")) courier.kick();

@@ -11,9 +11,6 @@
  *
  * Not here: git, merging, how agents run. Refused: to call a task done for any other reason than evidence.
  */
-import { constants } from "node:fs";
-import { copyFile, lstat, readFile, realpath, rm } from "node:fs/promises";
-import { dirname, join, normalize } from "node:path";
 import { sleep, type Clock } from "../base/clock.ts";
 import { IdMaker, type PlanId, type RandomBytes, type SessionKey, type TaskId } from "../base/ids.ts";
 import type { JsonObject } from "../base/json.ts";
@@ -25,7 +22,7 @@ import { asFault, Fault } from "../model/faults.ts";
 import { MERGE_AT_REST, type TestCommand } from "../model/merge.ts";
 import { claimProblem, claimsOverlap } from "../model/path-claims.ts";
 import type { PlanRun, PlanSignal, PlanTaskChange, PlanTaskRun, PlanTaskState } from "../model/plan-run.ts";
-import type { PlanTask } from "../model/plan.ts";
+import type { Plan, PlanTask } from "../model/plan.ts";
 import { DEFAULT_AGENT, parseSessionKey } from "../model/session.ts";
 import { hasEnded, LABEL_LENGTH_MAX, type NewSpawn, type Task } from "../model/task.ts";
 import type { Cost } from "../model/verdict.ts";
@@ -39,8 +36,9 @@ import type { NewRun, Plans, PlanSource } from "./plans.ts";
 import { readFacts } from "./repository-facts.ts";
 import { planAgentsMax, planAttemptsMax, planTaskSeconds, planTestSeconds } from "./settings.ts";
 import { statusOf, toldStatus } from "./status.ts";
-import { conflictPrompt, SIGNAL_FILE, taskPrompt } from "./task-prompt.ts";
+import { conflictPrompt, taskPrompt } from "./task-prompt.ts";
 import { judge } from "./verdict.ts";
+import type { WorkspaceFolder } from "./workspace-folder.ts";
 
 /** How often the commits of a builder are looked at while another task waits for one of them. */
 const COMMIT_LOOK_MS = 2_000;
@@ -48,7 +46,6 @@ const COMMIT_LOOK_MS = 2_000;
 const AGAIN_AFTER_MS = 5_000;
 /** Longest that the agent of a conflict may take. */
 const RESOLVE_MS = 3_600_000;
-const SIGNAL_FILE_BYTES_MAX = 10_000;
 const OUTPUT_SHOWN_CHARS = 1_000;
 /** Why a merge did not land, where only the branch's own checkout or its pace is in the way. */
 const OF_THE_TARGET: readonly string[] = ["MERGE_TARGET_DIRTY", "MERGE_MOVING_TARGET"];
@@ -68,6 +65,9 @@ export interface PlanRunnerDeps {
   readonly trees: Trees;
   readonly workspaces: Workspaces;
   readonly merges: Merges;
+  readonly folder: WorkspaceFolder;
+  /** Reads a plan file, see read-plan.ts; nearly all starts of the gateway do without it. */
+  readonly readPlan: (file: string, text: string) => Promise<Plan>;
   readonly settings: Settings;
   readonly clock: Clock;
   readonly random: RandomBytes;
@@ -122,9 +122,7 @@ export class PlanRunner implements Plans, ConflictHelp {
   // ── what others ask ───────────────────────────────────────────────────────────────────────
 
   async check({ file, text, repository }: PlanSource, { watched }: { readonly watched: boolean | null }) {
-    // Loaded when the first plan is read: most starts of the gateway never need it.
-    const { readPlan } = await import("./read-plan.ts");
-    const plan = readPlan(file, text);
+    const plan = await this.#deps.readPlan(file, text);
     const facts = await readFacts(this.#deps.workspaces, repository, plan.base);
     return { plan, verdict: judge(plan, facts, { watched, agentsMax: this.#deps.settings.get(planAgentsMax) }) };
   }
@@ -213,7 +211,7 @@ export class PlanRunner implements Plans, ConflictHelp {
       const learned = learnt(task.learned, `it was stuck: ${task.problem}`, note === null ? null : `${by} says: ${note}`);
       if (task.workspace !== null) {
         const { dir } = await workspaces.handOver(task.workspace, null);
-        await this.#copyAgain(run, dir);
+        await this.#deps.folder.copyAgain(run.repository, dir, run.plan.copy);
       }
       await this.#move(run, task.id, "stuck", "preparing", { learned, ...(await this.#epochOf(task)) }, { by });
     }
@@ -404,16 +402,10 @@ export class PlanRunner implements Plans, ConflictHelp {
 
   /** What an agent without our tools says: in a file, a commit's trailer, or the first line of its answer. */
   async #signalIn(row: PlanTaskRun, child: Task | null): Promise<PlanSignal | null> {
-    const { workspaces, clock } = this.#deps;
+    const { workspaces, folder, clock } = this.#deps;
     const workspace = await workspaces.get(row.workspace!);
     if (workspace?.state !== "ready") return null;
-    const file = join(workspace.dir, SIGNAL_FILE);
-    const info = await lstat(file).catch(() => null);
-    let text: string | null = null;
-    if (info !== null) {
-      if (info.isFile() && info.size <= SIGNAL_FILE_BYTES_MAX) text = await readFile(file, "utf8");
-      await rm(file, { force: true, recursive: true });
-    }
+    const text = await folder.takeSignal(workspace.dir);
     const trailer = (await workspaces.status(workspace.id)).commits[0]?.body.match(/^Yard-Signal:.*$/m)?.[0] ?? null;
     const answer = child?.result?.trimStart().match(/^STUCK\b.*/)?.[0] ?? null;
     for (const [said, by] of [[text, "file"], [trailer, "trailer"], [answer, "answer"]] as const) {
@@ -654,21 +646,6 @@ export class PlanRunner implements Plans, ConflictHelp {
     const head = await workspaces.resolve(repository, "HEAD");
     for (const branch of USUAL_BRANCHES) if (head !== null && (await workspaces.resolve(repository, `refs/heads/${branch}`)) === head) return branch;
     throw new Fault("BAD_REQUEST", { where: "onto", problem: "the plan does not say onto which branch to merge; add e.g. onto: main" });
-  }
-
-  /** Copied files may be what was missing, e.g. a key in `.env`; the successor gets them as they are now. */
-  async #copyAgain(run: PlanRun, dir: string): Promise<void> {
-    for (const path of run.plan.copy) {
-      const way = normalize(path);
-      const from = join(run.repository, way);
-      if (way.startsWith("..") || way.startsWith("/") || !(await lstat(from).catch(() => null))?.isFile()) continue;
-      const to = join(dir, way);
-      // A link that an agent put there would lead the copy out of its folder.
-      const [folder, top] = await Promise.all([realpath(dirname(to)).catch(() => null), realpath(dir)]);
-      if (folder === null || !`${folder}/`.startsWith(`${top}/`)) continue;
-      await rm(to, { force: true });
-      await copyFile(from, to, constants.COPYFILE_EXCL);
-    }
   }
 }
 
