@@ -96,6 +96,7 @@ import { TurnRunner } from "./turns/turn-runner.ts";
 import { AgentNews } from "./workspaces/agent-news.ts";
 import { claimWidenTool, currentFences, insideClaims, sourceOf } from "./workspaces/claim-tools.ts";
 import { Git } from "./workspaces/git.ts";
+import { Repository } from "./workspaces/repository.ts";
 import { Worktrees } from "./workspaces/worktrees.ts";
 
 const MS_PER_HOUR = 3_600_000;
@@ -254,7 +255,7 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
   const commands = new Commands({ clock, random, processes, installation });
   const environment = config.childEnvironment();
   const git = new Git({ clock, random, processes, installation, path: environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin" });
-  const worktrees = new Worktrees({ store, git, settings: config, clock, random, log, runLine: makeRunLine({ clock, random, processes, installation, environment }), root: join(config.home, "workspaces") });
+  const worktrees = new Worktrees({ store, git, repositoryAt: (commonDir) => new Repository(git, commonDir), settings: config, clock, random, log, runLine: makeRunLine({ clock, random, processes, installation, environment }), root: join(config.home, "workspaces") });
   const agentNews = new AgentNews();
   const merges: MergeQueue = new MergeQueue({ store, worktrees, settings: config, clock, random, log, help: () => plans, reads: ({ dir }) => agentNews.reads(dir), news: ({ dir, advice }) => agentNews.tell(dir, advice) });
   const tools = makeTools({

@@ -16,6 +16,8 @@ const COMMITS_MAX = 1000;
 const TREES_MAX = 1000;
 /** Files of one folder beside the settings that are looked at. */
 const WATCHED_FILES_MAX = 200;
+/** Longest that the files of a worktree may take to be written, milliseconds. */
+const CHECK_OUT_MS = 600_000;
 const WHOLE_ID = /^[0-9a-f]{40,64}$/;
 
 export interface IndexEntry {
@@ -244,6 +246,29 @@ export class Repository {
   placeOf(dir: string): Place {
     const name = dir.slice(dir.lastIndexOf("/") + 1);
     return { commonDir: this.commonDir, gitDir: join(this.commonDir, "worktrees", name), workTree: dir };
+  }
+
+  /** A worktree without its files. @param branch  full name, made anew; null = none. */
+  async addWorktree(dir: string, commit: string, branch: string | null): Promise<void> {
+    const how = branch === null ? ["--detach"] : ["--no-track", "-b", branch.replace("refs/heads/", "")];
+    await this.git.run(this.place, ["worktree", "add", "--quiet", "--no-checkout", ...how, dir, commit]);
+  }
+
+  /** Makes files and index of a worktree those of a commit or tree, whatever they were; HEAD stays where it is. */
+  async checkOut(place: Place, to: string): Promise<void> {
+    await this.git.run(place, ["read-tree", "--reset", "-u", to], { timeoutMs: CHECK_OUT_MS });
+  }
+
+  /** Makes the index that of a commit or tree; the files stay as they are. */
+  async stage(place: Place, to: string): Promise<void> {
+    await this.git.run(place, ["read-tree", to]);
+  }
+
+  /** Puts a worktree on a branch whose commit holds its files as they are. */
+  async standOn(place: Place, branch: string, commit: string): Promise<void> {
+    await this.git.run(place, ["symbolic-ref", "HEAD", branch]);
+    await this.stage(place, commit);
+    await this.git.run(place, ["update-index", "-q", "--refresh", "--ignore-submodules"], { answers: [1] });
   }
 
   /** Files whose content is not that of the index, and files that are not in it; ignored ones, nested repositories and submodules left out. */

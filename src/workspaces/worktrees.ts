@@ -5,7 +5,6 @@
  *     create: row making ─▶ worktree ─▶ files ─▶ set-up ─▶ row ready
  *     remove: row removing ─▶ backup ref ─▶ folder ─▶ worktree ─▶ branch ─▶ row removed
  */
-import { lstat, mkdir, readdir, readFile, realpath, rename, rm, stat, statfs } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { IdMaker, type RandomBytes, type SessionKey, type WorkspaceId } from "../base/ids.ts";
@@ -15,10 +14,10 @@ import { asFault, Fault } from "../model/faults.ts";
 import type { TestCommand, TestEvidence } from "../model/merge.ts";
 import { claimProblem, claimsOverlap, mayChange } from "../model/path-claims.ts";
 import { GATEWAY_AUTHOR, type ChangedFile, type Commit, type NewWorkspace, type Workspace, type WorkspaceState, type WorkspaceStatus } from "../model/workspace.ts";
-import { copyIgnored } from "./copy-ignored.ts";
 import type { Git } from "./git.ts";
-import { NO_OBJECT, Repository } from "./repository.ts";
+import { NO_OBJECT, type Repository } from "./repository.ts";
 import { freeBytesMin, portFirst, portsEach, setupTimeoutSeconds, workspacesMax } from "./settings.ts";
+import { worktreeFiles, type WorktreeFiles } from "./worktree-files.ts";
 import type { Workspaces } from "./workspaces.ts";
 
 const LISTED_MAX = 1000;
@@ -52,7 +51,10 @@ export interface WorkspaceRows {
 
 export interface WorktreesDeps {
   readonly store: WorkspaceRows;
-  readonly git: Git;
+  readonly git: Pick<Git, "find" | "start" | "stop">;
+  /** By common directory, absolute. */
+  readonly repositoryAt: (commonDir: string) => Repository;
+  readonly files?: WorktreeFiles;
   readonly settings: Settings;
   readonly clock: Clock;
   readonly random: RandomBytes;
@@ -65,6 +67,7 @@ export interface WorktreesDeps {
 export class Worktrees implements Workspaces {
   readonly #deps: WorktreesDeps;
   readonly #ids: IdMaker;
+  readonly #files: WorktreeFiles;
   readonly #repositories = new Map<string, Repository>();
   /** By common directory: the end of the last piece of work that changes worktrees or refs. */
   readonly #lines = new Map<string, Promise<unknown>>();
@@ -74,13 +77,14 @@ export class Worktrees implements Workspaces {
   constructor(deps: WorktreesDeps) {
     this.#deps = deps;
     this.#ids = new IdMaker(deps.random);
+    this.#files = deps.files ?? worktreeFiles;
   }
 
   /** Finishes, or takes back, what a killed gateway left half done. */
   async start(): Promise<void> {
     const { store, git, log } = this.#deps;
     const { root } = this.#deps;
-    for (const name of await readdir(root).catch(() => [])) if (name.startsWith(GONE_PREFIX)) this.#clear(join(root, name));
+    for (const name of await this.#files.namesIn(root)) if (name.startsWith(GONE_PREFIX)) this.#clear(join(root, name));
     const live = await store.workspaces({ states: LIVE, limit: LISTED_MAX });
     if (live.length === 0) return;
     await git.start();
@@ -89,7 +93,7 @@ export class Worktrees implements Workspaces {
       try {
         if (one.state === "making") await this.#takeBack(one, "the gateway was stopped while it was made");
         else if (one.state === "removing") await this.#finishRemoving(one);
-        else if ((await stat(one.dir).catch(() => null)) === null) await store.moveWorkspace({ id: one.id, from: ["ready"], patch: { state: "failed", problem: `its folder ${one.dir} is gone; its branch is still there`, endedAt: this.#now() } });
+        else if (!(await this.#files.isThere(one.dir))) await store.moveWorkspace({ id: one.id, from: ["ready"], patch: { state: "failed", problem: `its folder ${one.dir} is gone; its branch is still there`, endedAt: this.#now() } });
         else await this.#dropLocks(one);
       } catch (cause) {
         log.warn("workspace.not-reconciled", { workspace: one.id, cause });
@@ -108,11 +112,11 @@ export class Worktrees implements Workspaces {
     const claims = request.claims ?? [];
     checkClaims(claims);
     const { commonDir, workTree } = await git.find(request.repository);
-    await mkdir(root, { recursive: true, mode: 0o700 });
-    const realRoot = await realpath(root);
-    if (`${realRoot}${sep}`.startsWith(`${await realpath(workTree!)}${sep}`)) throw new Fault("BAD_REQUEST", { where: "repository", problem: `the state directory lies inside ${workTree}; workspaces must be outside of the repository` });
-    const { bavail, bsize } = await statfs(root);
-    if (bavail * bsize < settings.get(freeBytesMin)) throw new Fault("WORKSPACE_DISK", { freeBytes: bavail * bsize, minBytes: settings.get(freeBytesMin) });
+    await this.#files.makeFolder(root);
+    const realRoot = await this.#files.realPath(root);
+    if (`${realRoot}${sep}`.startsWith(`${await this.#files.realPath(workTree!)}${sep}`)) throw new Fault("BAD_REQUEST", { where: "repository", problem: `the state directory lies inside ${workTree}; workspaces must be outside of the repository` });
+    const freeBytes = await this.#files.freeBytes(root);
+    if (freeBytes < settings.get(freeBytesMin)) throw new Fault("WORKSPACE_DISK", { freeBytes, minBytes: settings.get(freeBytesMin) });
     const repository = this.repository(commonDir);
     const base = await repository.must(request.base);
     const id = this.#ids.workspace();
@@ -197,9 +201,7 @@ export class Worktrees implements Workspaces {
       // The work is what stands in the worktree, whatever branch the agent went to.
       if (at !== NO_OBJECT && !(await repository.isAncestor(at, commit))) await this.#keep(repository, one.id, at);
       if (at !== commit && !(await repository.moveRef(one.branch, commit, at, "work committed"))) throw new Fault("GIT_FAILED", { command: "update-ref", problem: `${one.branch} moved while its work was committed; try again` });
-      await repository.git.run(place, ["symbolic-ref", "HEAD", one.branch]);
-      await repository.git.run(place, ["read-tree", commit]);
-      await repository.git.run(place, ["update-index", "-q", "--refresh", "--ignore-submodules"], { answers: [1] });
+      await repository.standOn(place, one.branch, commit);
       return isNew ? commit : null;
     });
   }
@@ -265,8 +267,8 @@ export class Worktrees implements Workspaces {
       await this.#makeWorktree(repository, one.dir, head, one.branch);
       if (kept !== null) {
         const place = repository.placeOf(one.dir);
-        await repository.git.run(place, ["read-tree", "--reset", "-u", kept]);
-        await repository.git.run(place, ["read-tree", head]);
+        await repository.checkOut(place, kept);
+        await repository.stage(place, head);
       }
       await this.#furnish(making, one.dir);
     } catch (cause) {
@@ -296,7 +298,7 @@ export class Worktrees implements Workspaces {
 
   repository(commonDir: string): Repository {
     let repository = this.#repositories.get(commonDir);
-    if (repository === undefined) this.#repositories.set(commonDir, (repository = new Repository(this.#deps.git, commonDir)));
+    if (repository === undefined) this.#repositories.set(commonDir, (repository = this.#deps.repositoryAt(commonDir)));
     return repository;
   }
 
@@ -316,15 +318,12 @@ export class Worktrees implements Workspaces {
   async withBench<T>(workspace: Workspace, commit: string, use: (bench: { readonly dir: string; show(commit: string): Promise<void> }) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const repository = this.repository(workspace.commonDir);
     const dir = join(dirname(workspace.dir), `${BENCH_PREFIX}${this.#ids.bare()}`);
-    await mkdir(dirname(dir), { recursive: true, mode: 0o700 });
+    await this.#files.makeFolder(dirname(dir));
     try {
       await this.#makeWorktree(repository, dir, commit, null);
       await this.#furnish(workspace, dir, signal);
       const place = repository.placeOf(dir);
-      const show = async (next: string): Promise<void> => {
-        await repository.git.run(place, ["read-tree", "--reset", "-u", next]);
-      };
-      return await use({ dir, show });
+      return await use({ dir, show: (next) => repository.checkOut(place, next) });
     } finally {
       await this.#dropWorktree(repository, dir).catch((cause: unknown) => this.#deps.log.warn("workspaces.bench-left", { dir, cause }));
     }
@@ -333,9 +332,9 @@ export class Worktrees implements Workspaces {
   /** Whether the worktree's `.git` leads where it led when it was made; one that is gone leads nowhere. */
   async pointsHome({ commonDir, dir }: Workspace): Promise<boolean> {
     const file = join(dir, ".git");
-    const info = await lstat(file).catch(() => null);
-    if (info === null) return (await lstat(dir).catch(() => null)) === null;
-    return info.isFile() && (await readFile(file, "utf8")).trim() === `gitdir: ${this.repository(commonDir).placeOf(dir).gitDir}`;
+    const found = await this.#files.look(file);
+    if (found === null) return (await this.#files.look(dir)) === null;
+    return found.isFile && (await this.#files.text(file)).trim() === `gitdir: ${this.repository(commonDir).placeOf(dir).gitDir}`;
   }
 
   async testIn(workspace: Workspace, dir: string, tree: string, { command, timeoutMs }: TestCommand, signal?: AbortSignal): Promise<TestEvidence> {
@@ -357,7 +356,7 @@ export class Worktrees implements Workspaces {
       if (await repository.isAncestor(onto, at)) return;
       await this.#keep(repository, workspace.id, await this.#snapshotOf(repository, workspace.dir));
       // Files first, the branch last: so the branch tells whether it was done.
-      await repository.git.run(place, ["read-tree", "--reset", "-u", tree]);
+      await repository.checkOut(place, tree);
       await repository.moveRef(workspace.branch, onto, at, "a conflict to mend");
     });
   }
@@ -385,19 +384,15 @@ export class Worktrees implements Workspaces {
   }
 
   async #makeWorktree(repository: Repository, dir: string, commit: string, branch: string | null): Promise<void> {
-    const { git, place } = repository;
-    await this.locked(repository.commonDir, async () => {
-      // No files yet: what writes them is a call of ours, with every setting pinned, and not a child of git's.
-      const how = branch === null ? ["--detach"] : ["--no-track", "-b", branch.replace("refs/heads/", "")];
-      await git.run(place, ["worktree", "add", "--quiet", "--no-checkout", ...how, dir, commit]);
-    });
-    await git.run(repository.placeOf(dir), ["read-tree", "--reset", "-u", commit], { timeoutMs: 600_000 });
+    // No files yet: what writes them is a call of ours, with every setting pinned, and not a child of git's.
+    await this.locked(repository.commonDir, () => repository.addWorktree(dir, commit, branch));
+    await repository.checkOut(repository.placeOf(dir), commit);
   }
 
   async #furnish(workspace: Workspace, dir: string, signal?: AbortSignal): Promise<void> {
     const { runLine, settings } = this.#deps;
     for (const path of workspace.copy) {
-      const problem = await copyIgnored(workspace.repository, dir, path);
+      const problem = await this.#files.copyIgnored(workspace.repository, dir, path);
       if (problem !== null) throw new Fault("WORKSPACE_SETUP_FAILED", { workspace: workspace.id, problem });
     }
     if (workspace.setup === null) return;
@@ -432,7 +427,7 @@ export class Worktrees implements Workspaces {
   /** Keeps what the worktree and its branch hold, unless it is the base as it was. */
   async #backUp(repository: Repository, one: Workspace): Promise<string | null> {
     const place = repository.placeOf(one.dir);
-    const isThere = (await stat(place.gitDir).catch(() => null)) !== null && (await stat(one.dir).catch(() => null)) !== null;
+    const isThere = (await this.#files.isThere(place.gitDir)) && (await this.#files.isThere(one.dir));
     const tip = await repository.resolve(one.branch);
     if (!isThere && tip === null) return one.backupRef;
     const head = isThere ? await repository.head(place) : tip!;
@@ -448,14 +443,13 @@ export class Worktrees implements Workspaces {
   async #dropWorktree(repository: Repository, dir: string): Promise<void> {
     // Moved first: with what a set-up installed, removing takes seconds, and nobody has to wait for that.
     const gone = join(dirname(dir), `${GONE_PREFIX}${this.#ids.bare()}`);
-    const moved = await rename(dir, gone).then(() => true, (cause: NodeJS.ErrnoException) => cause.code !== "ENOENT" && Promise.reject(cause));
-    if (moved) this.#clear(gone);
+    if (await this.#files.moveAway(dir, gone)) this.#clear(gone);
     // What git would do for a worktree whose folder is gone, without its look at all the others.
-    await this.locked(repository.commonDir, () => rm(repository.placeOf(dir).gitDir, { recursive: true, force: true }));
+    await this.locked(repository.commonDir, () => this.#files.remove(repository.placeOf(dir).gitDir));
   }
 
   #clear(folder: string): void {
-    const work = rm(folder, { recursive: true, force: true, maxRetries: 3 })
+    const work = this.#files.remove(folder)
       .catch((cause: unknown) => this.#deps.log.warn("workspaces.folder-left", { folder, cause }))
       .finally(() => this.#clearing.delete(work));
     this.#clearing.add(work);
@@ -475,17 +469,17 @@ export class Worktrees implements Workspaces {
   async #dropLocks({ commonDir, dir, branch }: Workspace): Promise<void> {
     const { gitDir } = this.repository(commonDir).placeOf(dir);
     const locks = [...["index", "HEAD", "ORIG_HEAD", "config.worktree"].map((name) => join(gitDir, name)), join(commonDir, branch)];
-    await Promise.all(locks.map((path) => rm(`${path}.lock`, { force: true })));
+    await Promise.all(locks.map((path) => this.#files.remove(`${path}.lock`)));
   }
 
   async #dropBenches(commonDir: string): Promise<void> {
     const repository = this.repository(commonDir);
     await repository.dropScratch();
-    const root = await realpath(this.#deps.root);
-    for (const name of await readdir(join(commonDir, "worktrees")).catch(() => [])) {
+    const root = await this.#files.realPath(this.#deps.root);
+    for (const name of await this.#files.namesIn(join(commonDir, "worktrees"))) {
       if (!name.startsWith(BENCH_PREFIX)) continue;
       // Another gateway may be at work on the same repository.
-      const leads = await readFile(join(commonDir, "worktrees", name, "gitdir"), "utf8").catch(() => "");
+      const leads = await this.#files.text(join(commonDir, "worktrees", name, "gitdir")).catch(() => "");
       if (leads === "" || leads.startsWith(`${root}${sep}`)) await this.#dropWorktree(repository, join(root, name));
     }
   }

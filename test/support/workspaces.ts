@@ -17,6 +17,7 @@ import { openStoreInProcess } from "../../src/store/sqlite/open-in-process.ts";
 import type { Store } from "../../src/store/store.ts";
 import { makeRunLine } from "../../src/tools/run-line.ts";
 import { Git } from "../../src/workspaces/git.ts";
+import { Repository } from "../../src/workspaces/repository.ts";
 import { Worktrees } from "../../src/workspaces/worktrees.ts";
 
 const PATH = "/usr/local/bin:/usr/bin:/bin";
@@ -80,7 +81,7 @@ export async function openYard(t: Pick<TestContext, "after"> | null, options: Ya
     const installation = `test${process.pid}${dir.slice(-6)}`;
     const git = new Git({ clock, random, processes, installation, path: PATH });
     const runLine = makeRunLine({ clock, random, processes, installation, environment: { PATH, HOME: dir } });
-    const worktrees = new Worktrees({ store, git, settings, clock, random, log, runLine, root: join(dir, "workspaces") });
+    const worktrees = new Worktrees({ store, git, repositoryAt: (commonDir) => new Repository(git, commonDir), settings, clock, random, log, runLine, root: join(dir, "workspaces") });
     const merges = new MergeQueue({ store, worktrees, settings, clock, random, log, help: options.help ?? (() => null), reads: options.reads ?? (() => []), news: options.news ?? (() => {}) });
     await worktrees.start();
     await merges.start();
