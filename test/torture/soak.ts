@@ -3,9 +3,10 @@
  *
  *     node test/torture/soak.ts --minutes 10 --sessions 50 --seed 1
  *
- * People talk in their sessions, start children and commands; clients connect and leave. After a warm-up
- * of a quarter of the time, memory, descriptors, timers and processes must be flat, the event loop quick
- * and the log file of the database bounded. Prints a table; exit code 1 when a bound is broken.
+ * People talk in their sessions, start children and commands; jobs fire; clients connect and leave. After a
+ * warm-up of a quarter of the time, memory, descriptors, timers and processes must be flat, the event loop
+ * quick and the log file of the database bounded; every moment of a job must have its one row. Prints a
+ * table; exit code 1 when a bound is broken.
  */
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,7 +15,7 @@ import { parseArgs } from "node:util";
 import { fileURLToPath } from "node:url";
 import { WebSocket } from "ws";
 import { seededRandom } from "../../src/base/ids.ts";
-import type { ApiEvent, LanesAnswer } from "../../src/api/wire.ts";
+import type { ApiEvent, ApiJob, ApiJobRun, JobRunList, LanesAnswer } from "../../src/api/wire.ts";
 import { Gateway, bounded, standinConfig } from "../support/gateway.ts";
 import { watchMachine } from "../support/machine-load.ts";
 import { spawnStandin } from "../support/model-standin/spawn.ts";
@@ -23,6 +24,8 @@ import { pause } from "./ordeal.ts";
 const SAMPLE_EVERY_MS = 1_000;
 const WARM_UP_PART = 0.25;
 const CLIENTS = 10;
+const JOBS = 10;
+const JOB_EVERY_MS = 2_000;
 const REPLY_MAX_MS = 60_000;
 const REST_MAX_MS = 60_000;
 /** Growth from the first to the last third after the warm-up. */
@@ -30,6 +33,7 @@ const HEAP_GROWTH_MB_MAX = 16;
 const RESIDENT_GROWTH_MB_MAX = 48;
 const TIMERS_GROWTH_MAX = 40;
 const DESCRIPTORS_GROWTH_MAX = 40;
+const PROCESSES_GROWTH_MAX = 2;
 const LOOP_P99_MS_MAX = 50;
 const WAL_MB_MAX = 64;
 /** A machine that gives this part of the time to others cannot judge the event loop. */
@@ -53,6 +57,8 @@ interface Sample {
 
 export interface SoakReport {
   readonly replies: number;
+  /** Of jobs, also those that were skipped because the one before was not over. */
+  readonly runs: number;
   readonly samples: readonly Sample[];
   readonly heldUp: number;
   /** What grew or was too slow; empty = nothing. */
@@ -71,6 +77,7 @@ export async function soak({ minutes, sessions, seed }: SoakOptions): Promise<So
   try {
     await gateway.start();
     const untilMs = performance.now() + minutes * 60_000;
+    const jobs = await makeJobs(gateway);
     const talk = new Talk(gateway, sessions, seed, over.signal);
     const done = talk.run();
     while (performance.now() < untilMs) {
@@ -81,8 +88,11 @@ export async function soak({ minutes, sessions, seed }: SoakOptions): Promise<So
     over.abort();
     await done;
     const heldUp = lostTime().heldUp;
-    const broken = [...talk.broken, ...(await atRest(gateway)), ...judge(samples, heldUp)];
-    return { replies: talk.replies, samples, heldUp, broken };
+    const paused = await Promise.all(jobs.map(({ jobId }) => gateway.api<ApiJob>("PATCH", `/api/jobs/${jobId}`, { enabled: false })));
+    const rest = await atRest(gateway);
+    const runs = await Promise.all(paused.map((job) => allRuns(gateway, job)));
+    const broken = [...talk.broken, ...rest, ...paused.flatMap((job, n) => momentsMissed(job, runs[n]!)), ...judge(samples, heldUp)];
+    return { replies: talk.replies, runs: runs.flat().length, samples, heldUp, broken };
   } finally {
     over.abort();
     await gateway.close();
@@ -180,6 +190,32 @@ class Talk {
   }
 }
 
+/** One in two starts a child. */
+async function makeJobs(gateway: Gateway): Promise<readonly ApiJob[]> {
+  const message = (n: number): string => (n % 2 === 0 ? "! say done" : `! call sessions_spawn {"task":"! say child of a job","label":"job-<i>","cleanup":"delete"} then call sessions_yield {"waitFor":"all"} then say done`);
+  const add = (n: number): Promise<ApiJob> => gateway.api("POST", "/api/jobs", { name: `soak-${n}`, schedule: { kind: "every", everyMs: JOB_EVERY_MS }, payload: { kind: "agentTurn", message: message(n) }, delivery: { mode: "none" } });
+  return Promise.all(Array.from({ length: JOBS }, (_none, n) => add(n)));
+}
+
+async function allRuns(gateway: Gateway, { jobId }: ApiJob): Promise<readonly ApiJobRun[]> {
+  const runs: ApiJobRun[] = [];
+  for (let after = ""; ; ) {
+    const page = await gateway.api<JobRunList>("GET", `/api/jobs/${jobId}/runs?limit=100${after}`);
+    runs.push(...page.runs);
+    if (page.next === undefined) return runs;
+    after = `&after=${encodeURIComponent(page.next)}`;
+  }
+}
+
+/** From the first moment to the last there is one row for each step of the clock, and each run is over. */
+function momentsMissed({ name }: ApiJob, runs: readonly ApiJobRun[]): string[] {
+  const moments = runs.map(({ scheduledFor }) => scheduledFor).toSorted((a, b) => a - b);
+  const wrong = moments.slice(1).flatMap((moment, n) => (moment - moments[n]! === JOB_EVERY_MS ? [] : [`${name} has a moment ${moment - moments[n]!} ms after the one before`]));
+  const open = runs.filter(({ state }) => state === "running" || state === "waiting").length;
+  const failed = runs.filter(({ state }) => state === "failed" || state === "missed").length;
+  return [...(moments.length === 0 ? [`${name} never ran`] : []), ...wrong, ...(open > 0 ? [`${open} runs of ${name} are not over`] : []), ...(failed > 0 ? [`${failed} runs of ${name} failed or were missed`] : [])];
+}
+
 function sampleOf({ pid, home }: Gateway, probe: string): Sample | null {
   const line = existsSync(probe) ? readFileSync(probe, "utf8").trimEnd().split("\n").at(-1) : undefined;
   if (line === undefined || line === "") return null;
@@ -221,6 +257,7 @@ function judge(samples: readonly Sample[], heldUp: number): string[] {
     ...grew("resident memory, MB,", ({ residentMb }) => residentMb, RESIDENT_GROWTH_MB_MAX),
     ...grew("timers", ({ timers }) => timers, TIMERS_GROWTH_MAX),
     ...grew("descriptors", ({ descriptors }) => descriptors, DESCRIPTORS_GROWTH_MAX),
+    ...grew("processes", ({ processes }) => processes, PROCESSES_GROWTH_MAX),
     ...(p99 > LOOP_P99_MS_MAX && heldUp < HELD_UP_MAX ? [`the event loop's p99 is ${p99.toFixed(0)} ms (at most ${LOOP_P99_MS_MAX})`] : []),
     ...(wal > WAL_MB_MAX ? [`the log file of the database had ${wal.toFixed(0)} MB (at most ${WAL_MB_MAX})`] : []),
   ];
@@ -230,7 +267,7 @@ function middle(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 }
 
-function table({ samples, replies, heldUp, broken }: SoakReport): string {
+function table({ samples, replies, runs, heldUp, broken }: SoakReport): string {
   const parts = 10;
   const size = Math.max(1, Math.floor(samples.length / parts));
   const rows = Array.from({ length: Math.min(parts, samples.length) }, (_none, n) => {
@@ -240,7 +277,7 @@ function table({ samples, replies, heldUp, broken }: SoakReport): string {
     const p99 = middle(part.map(({ loopP99Ms }) => loopP99Ms)).toFixed(0).padStart(9);
     return `${String(n + 1).padStart(4)}${least((s) => s.heapMb)}${least((s) => s.residentMb)}${least((s) => s.timers)}${least((s) => s.descriptors)}${most((s) => s.processes)}${most((s) => s.walMb)}${p99}`;
   });
-  return ["part  heap MB   RSS MB   timers      fds     procs   WAL MB  p99 ms", ...rows, `${replies} replies, the machine was held up ${(heldUp * 100).toFixed(0)} % of the time`, ...broken.map((line) => `BROKEN  ${line}`), ""].join("\n");
+  return ["part  heap MB   RSS MB   timers      fds     procs   WAL MB  p99 ms", ...rows, `${replies} replies, ${runs} runs of jobs, the machine was held up ${(heldUp * 100).toFixed(0)} % of the time`, ...broken.map((line) => `BROKEN  ${line}`), ""].join("\n");
 }
 
 if (import.meta.main) {
