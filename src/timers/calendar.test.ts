@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { Fault } from "../model/faults.ts";
 import { Calendar } from "./calendar.ts";
 import { compareCalendars, ZONES } from "./calendar-brute.test-support.ts";
@@ -62,4 +64,18 @@ test("two ways to the calendar agree on every moment over random expressions and
   const compared = compareCalendars({ seed: 7, expressions: 120, from, until: at("2027-01-01T00:00:00Z"), zones: ZONES, momentsMax: 400, next: (expr, tz, after) => calendar.next({ kind: "cron", expr, tz }, after, 0) });
   assert.deepEqual(compared.differences, []);
   assert.ok(compared.moments > 10_000);
+});
+
+test("a thousand jobs with times of their own do not fill the memory", () => {
+  const calendar = new Calendar();
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  for (let n = 0; n < 1_000; n++) calendar.next({ kind: "cron", expr: `${n % 60} ${Math.floor(n / 60)} * * *`, tz: "Europe/Vienna" }, 0, 0);
+  collect();
+  const keptMb = (process.memoryUsage().heapUsed - before) / 2 ** 20;
+  // Read afterwards, so that it is not collected before.
+  assert.notEqual(calendar.next({ kind: "cron", expr: "0 0 * * *", tz: "UTC" }, 0, 0), null);
+  assert.ok(keptMb < 10, `${keptMb.toFixed(0)} MB are kept`);
 });

@@ -12,7 +12,8 @@ import type { JobSpec, Schedule } from "../model/job.ts";
 import type { NextMoment } from "../store/store.ts";
 import { CivilTime } from "./civil-time.ts";
 
-const EXPRESSIONS_MAX = 2_000;
+/** Expressions that are remembered. The library holds 80 KB for each; reading one again takes 50 µs. */
+const EXPRESSIONS_MAX = 50;
 const HOUR_MS = 3_600_000;
 
 /** Whoever has a schedule may have a calendar; what it remembers is only to be quick. */
