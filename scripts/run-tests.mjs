@@ -12,6 +12,8 @@ import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
+/** These want the whole machine, or judge what it gives them. */
+const WHOLE_MACHINE_FILES = ["test/torture/soak.test.ts", "test/torture/worlds.test.ts"];
 const GIT_FILES = ["src/workspaces/**/*.test.ts", "src/merges/**/*.test.ts"];
 
 /** A group still running after its time is ended: something in it hangs or was left open. */
@@ -27,7 +29,9 @@ const GROUPS = [
   { name: "git", files: GIT_FILES, options: ["--test-concurrency=2", "--test-timeout=180000"], minutesMax: 10 },
   { name: "fuzz", files: ["test/fuzz/**/*.test.ts"], options: ["--test-concurrency=1", "--test-timeout=180000"], minutesMax: 10 },
   { name: "scenarios", files: ["test/scenarios/**/*.test.ts"], options: ["--test-concurrency=1", "--test-timeout=180000"], minutesMax: 30 },
-  { name: "torture", files: ["test/torture/**/*.test.ts"], options: ["--test-concurrency=1", "--test-timeout=600000"], minutesMax: 60 },
+  // Two at a time, because they wait most of the time: for deaths, deadlines and slow providers.
+  { name: "torture", except: WHOLE_MACHINE_FILES, files: ["test/torture/**/*.test.ts"], options: ["--test-concurrency=2", "--test-timeout=600000"], minutesMax: 60 },
+  { name: "whole machine", files: WHOLE_MACHINE_FILES, options: ["--test-concurrency=1", "--test-timeout=600000"], minutesMax: 20 },
 ];
 
 /** Variables that would let a test reach a provider or the person's own gateway. */
