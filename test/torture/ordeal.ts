@@ -12,7 +12,8 @@
  *   - every child was made once, succeeded, and stands in its parent's transcript exactly once
  *   - no model call was made again after the log showed that its answer was committed
  *   - every tool call has exactly one result, and a command that was told to have run did run, once
- *   - event numbers have no gaps, and the store finds nothing wrong with itself
+ *   - all that simulated worlds are judged by (sim/world/checkers.ts), e.g. that event numbers have no gaps
+ *     and that what a reader was given stays; and the store finds nothing wrong with itself
  *   - the model saw no history that a real one would refuse
  *
  * An answer counts as committed from the time of the first event that cannot exist without it: the
@@ -23,6 +24,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ApiEvent, ApiTask, History, HistoryEntry, LanesAnswer, MessageAccepted, TaskList } from "../../src/api/wire.ts";
+import { eventText, type SeenEvent } from "../../sim/world/checkers.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import { seededRandom, systemRandom } from "../../src/base/ids.ts";
 import { openStoreInProcess } from "../../src/store/sqlite/open-in-process.ts";
@@ -108,6 +110,8 @@ class People {
   readonly #startsAt: number[] = [];
   /** Commands write here; no gateway looks at it. */
   readonly #outside: string;
+  /** By session and number: events as they came, over all lives of the gateway. */
+  readonly #given = new Map<string, Map<number, string>>();
   #cursor = 0;
   #count = 0;
 
@@ -141,6 +145,7 @@ class People {
     const follow = async (): Promise<void> => {
       for await (const event of this.#gateway.events(null, this.#cursor)) {
         if (event.cursor !== undefined) this.#cursor = event.cursor;
+        if (event.seq !== undefined) this.#given.set(event.session, (this.#given.get(event.session) ?? new Map<number, string>()).set(event.seq, eventText(event as SeenEvent)));
         const ended = event.type === "reply" ? (event.data["replyTo"] as string[]) : stoppedBy(event);
         for (const said of this.#said) if (said.messageId !== null && ended.includes(said.messageId)) said.ended = true;
       }
@@ -220,7 +225,7 @@ class People {
       ...(lanes.length === 0 ? [] : [`it did not come to rest: ${JSON.stringify(lanes)}`]),
       ...(exitCode === 0 ? [] : [`the last stop ended with code ${exitCode}`]),
       ...(problems === 0 ? [] : [`the model saw ${problems} broken histories: ${JSON.stringify(calls.flatMap((call) => call.problems).slice(0, 3))}`]),
-      ...verdict({ said: this.#said, childrenEach: CHILDREN_EACH, events, tasks, histories, calls, startsAt: this.#startsAt, written }),
+      ...verdict({ said: this.#said, childrenEach: CHILDREN_EACH, events, given: this.#given, tasks, histories, calls, startsAt: this.#startsAt, written }),
       ...(await integrity(gateway.home)),
     ];
     const finished = calls.filter((call) => call.outcome === "ok");

@@ -3,11 +3,11 @@
  * and the lines that commands wrote. Each function returns a line per broken promise.
  */
 import type { ApiEvent, ApiTask, HistoryEntry } from "../../src/api/wire.ts";
-import { endedTurnsAreSilent, mainTrackKeepsOrder, numbersHaveNoGaps, oneMainTurn, toolCallsEndOnce, type SeenEvent } from "../../sim/world/checkers.ts";
+import { checkHistory, type History, type SeenEntry, type SeenEvent } from "../../sim/world/checkers.ts";
 import type { LogRecord } from "../support/model-standin/standin.ts";
 
-/** What simulated worlds are judged by too. */
-const SHARED = [numbersHaveNoGaps, oneMainTurn, mainTrackKeepsOrder, endedTurnsAreSilent, toolCallsEndOnce];
+/** Where messages over HTTP come from. */
+const CHANNEL = "api";
 
 export type Kind = "plain" | "tool" | "spawn" | "exec" | "stopped";
 
@@ -25,6 +25,8 @@ export interface Seen {
   readonly said: readonly Said[];
   readonly childrenEach: number;
   readonly events: readonly ApiEvent[];
+  /** By session: what a reader got while it happened, over all lives, as {@link History.given} wants it. */
+  readonly given: ReadonlyMap<string, ReadonlyMap<number, string>>;
   readonly tasks: readonly ApiTask[];
   readonly histories: ReadonlyMap<string, readonly HistoryEntry[]>;
   readonly calls: readonly LogRecord[];
@@ -36,12 +38,34 @@ export interface Seen {
 
 export function verdict(seen: Seen): string[] {
   return [
-    ...SHARED.flatMap((check) => check({ events: seen.events as readonly SeenEvent[] })),
+    ...checkHistory(historyOf(seen)),
     ...answers(seen),
     ...children(seen),
     ...commands(seen),
     ...reasked(seen.calls, proofs(seen)),
   ];
+}
+
+/** So that what simulated worlds are judged by judges the real program too. */
+function historyOf({ said, events, given, tasks, histories }: Seen): History {
+  return {
+    events: events as readonly SeenEvent[],
+    given: [...given].map(([session, numbers]) => ({ session, numbers })),
+    accepted: said.map(({ id, session, text, messageId }) => ({ messageId: messageId!, session, channel: CHANNEL, sourceId: id, text })),
+    transcripts: new Map([...histories].map(([session, entries]) => [session, entries.map(entryOf)])),
+    tasks,
+    removed: new Set(),
+    spawnedBy: new Map(),
+    pools: null,
+    clockWasSet: false,
+    circuit: { failures: Infinity, openMs: 0 },
+    isOver: true,
+  };
+}
+
+function entryOf({ seq, turnId, provenance, role, text, toolCalls = [], toolResults = [] }: HistoryEntry): SeenEntry {
+  const content = role === "assistant" ? { role, parts: toolCalls.map(({ callId }) => ({ type: "tool-call", callId })) } : role === "tool" ? { role, results: toolResults } : { role, text };
+  return { seq, turnId: turnId ?? null, provenance, content };
 }
 
 function answers({ said, events }: Seen): string[] {
