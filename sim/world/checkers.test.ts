@@ -24,6 +24,7 @@ const BROKEN: Readonly<Record<string, (history: History) => History>> = {
   endedTasksAreFinal: (history) => ({ ...history, tasks: history.tasks.map((task) => ({ ...task, state: "failed" })) }),
   resultsArriveOnce: (history) => ({ ...history, transcripts: new Map([[MAIN, [...history.transcripts.get(MAIN)!, ...history.transcripts.get(MAIN)!]]]) }),
   stoppedStartNothing: (history) => ({ ...history, events: [...history.events, event(MAIN, 50, "task.ended", { session: CHILD, state: "cancelled" }, undefined, "k1"), { ...started(3, "t7", []), session: CHILD }] }),
+  successesSaidSomething: (history) => ({ ...history, events: [event(MAIN, 1, "task.ended", { session: CHILD, state: "succeeded", result: " " }, undefined, "k1")] }),
   parentsEndLast: (history) => ({
     ...history,
     events: [event(MAIN, 1, "task.accepted", { session: CHILD }, undefined, "k1"), event(CHILD, 1, "task.accepted", { session: OTHER }, undefined, "k2"), event(MAIN, 2, "task.ended", { session: CHILD, state: "succeeded" }, undefined, "k1")],
@@ -79,7 +80,7 @@ function good(): History {
     event(MAIN, 3, "task.accepted", { session: CHILD }, undefined, "k1"),
     event(MAIN, 4, "reply", { replyTo: ["m1"] }, "t1"),
     ended(5, "t1", "done"),
-    event(MAIN, 6, "task.ended", { session: CHILD, state: "succeeded" }, undefined, "k1"),
+    event(MAIN, 6, "task.ended", { session: CHILD, state: "succeeded", result: "done" }, undefined, "k1"),
   ];
   return {
     events,

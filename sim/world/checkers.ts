@@ -89,6 +89,7 @@ export const CHECKERS: Readonly<Record<string, Checker>> = {
   endedTurnsAreSilent,
   toolCallsEndOnce,
   endedTasksAreFinal,
+  successesSaidSomething,
   resultsArriveOnce,
   stoppedStartNothing,
   parentsEndLast,
@@ -343,6 +344,11 @@ export function endedTasksAreFinal({ events, tasks, isOver }: Pick<History, "eve
     if (seen === undefined && endedAt !== null && accepted.has(taskId) && !isLogGone) violations.push(`${taskId} is ${state} and nobody was told (child of ${parentSession})`);
   }
   return violations;
+}
+
+/** What a child is said to be comes from what it did: without a word it has not succeeded. */
+export function successesSaidSomething({ events }: Pick<History, "events">): string[] {
+  return events.flatMap(({ type, taskId, data }) => (type === "task.ended" && data["state"] === "succeeded" && String(data["result"] ?? "").trim() === "" ? [`${taskId} succeeded without a word`] : []));
 }
 
 /** The result of a child stands in its parent's transcript once. */

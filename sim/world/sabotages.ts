@@ -58,6 +58,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   { name: "a cancelled child takes new messages", breaks: "cancel is sticky", invariants: [29], tamper: without("UPDATE session SET closed = 1") },
   { name: "a cancel does not reach grandchildren", breaks: "cancel goes down the tree", invariants: [30], tamper: instead("FROM session s JOIN lane l ON l.session = s.key WHERE s.key IN", "FROM session s JOIN lane l ON l.session = s.key WHERE s.depth < 2 AND s.key IN") },
   { name: "a stopped turn may still spawn", breaks: "a cancelled turn starts nothing", invariants: [29], tamper: instead("SELECT 1 FROM turn WHERE id = ? AND state = 'running'", "SELECT 1 FROM turn WHERE id = ?") },
+  { name: "a child that said nothing has succeeded", breaks: "a status comes from the runtime", invariants: [28], tamper: successOfNothing },
   { name: "claims are not looked at", breaks: "two children never change the same file", invariants: [], tamper: instead("WHERE id IN (SELECT task_id FROM claim) AND n < ?", "WHERE id IN (SELECT task_id FROM claim) AND n < 0 * ?") },
   { name: "claims are never given back", breaks: "a claim ends with its child", invariants: [], tamper: without("DELETE FROM claim WHERE task_id = ?") },
   { name: "an orchestrator ends before its children", breaks: "parents end last", invariants: [33], tamper: instead("SELECT 1 FROM barrier WHERE session = ?1 AND state = 'open' UNION SELECT 1 FROM task WHERE parent_session = ?1 AND ended_at IS NULL", "SELECT 1 FROM barrier WHERE session = ?1 AND state = 'open'") },
@@ -108,6 +109,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   { name: "what a job missed is left out, and its next moment counted from now", breaks: "no moment without a row", invariants: [36], tamper: without("INSERT INTO occurrence (id, job_id, scheduled_for, until, state, reason, fired_at, ended_at, completed_at)") },
   { name: "jobs run a second time in the hour that comes twice", breaks: "one moment in an hour that comes twice", invariants: [37], tamper: repeatHour },
   { name: "equal steps wait for the clock that was set back", breaks: "a clock that is set drops no moment", invariants: [37], tamper: without("WHERE kind = 'every' AND due_at > ?1") },
+  { name: "what is to come does not move along when the clock is set", breaks: "durations are monotonic", invariants: [38], tamper: () => (statement) => (/^UPDATE \w+ SET (\w+) = \1 \+ \?1\b/.test(statement.sql) ? null : statement) },
   { name: "a watchdog bites what has ended", breaks: "a watchdog leaves alone what has ended", invariants: [39], tamper: notEnded },
   { name: "a run is complete before its children", breaks: "a run is complete when its children are", invariants: [], tamper: instead("coalesce(sum(ended_at IS NULL), 0) AS active", "0 AS active") },
   { name: "a question is left open when its turn ends", breaks: "every permission request is answered", invariants: [48], tamper: without("SELECT * FROM approval WHERE turn_id = ? AND state = 'pending'") },
@@ -194,6 +196,16 @@ function repeatHour(database: Database): Tamper {
     const everyMinutes = schedule.kind === "cron" ? /^\*(?:\/(\d+))? \* \* \* \*$/.exec(schedule.expr) : null;
     const again = Number(last) + Number(everyMinutes?.[1] ?? 1) * MINUTE_MS;
     return everyMinutes !== null && Number(next) > again ? { ...statement, values: statement.values.with(0, again).with(1, again) } : statement;
+  };
+}
+
+/** Its record and its event agree that it succeeded. */
+function successOfNothing(): Tamper {
+  return (statement) => {
+    const { sql, values } = statement;
+    if (!values.some((value) => typeof value === "string" && value.includes('"CHILD_EMPTY"'))) return statement;
+    if (sql.startsWith("UPDATE task SET state = ?, result = ?")) return { ...statement, values: values.with(0, "succeeded") };
+    return sql.startsWith("INSERT INTO event (") ? { ...statement, values: values.with(6, String(values[6]).replace('"state":"failed"', '"state":"succeeded"')) } : statement;
   };
 }
 
