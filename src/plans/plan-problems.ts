@@ -3,6 +3,8 @@ import { Fault } from "../model/faults.ts";
 import type { PlanProblem } from "../model/plan.ts";
 
 const PROBLEMS_MAX = 50;
+/** What the library of YAML says of a file quotes it, up to the whole of it. */
+const WHAT_CHARS_MAX = 240;
 
 export class PlanProblems {
   readonly file: string;
@@ -12,7 +14,8 @@ export class PlanProblems {
     this.file = file;
   }
 
-  add(line: number, what: string, mend: string): void {
+  add(line: number, text: string, mend: string): void {
+    const what = text.length <= WHAT_CHARS_MAX ? text : `${text.slice(0, WHAT_CHARS_MAX)}…`;
     if (this.#found.some((one) => one.line === line && one.what === what)) return;
     if (this.#found.length < PROBLEMS_MAX) this.#found.push({ file: this.file, line, what, mend });
   }

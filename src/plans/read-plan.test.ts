@@ -97,6 +97,11 @@ test("what YAML can hide or blow up with is refused where it stands", () => {
   for (const text of ["tasks:\n- &a {id: a}\n- *a", "tasks:\n- {id: a}\n---\ntasks: []", "a: [", "- 1", "tasks:\n- {id: a, id: b}", "tasks: 7", "tasks:\n- id: a\n  onws: x"]) assert.equal(problemsOf("plan.yaml", text).length > 0, true, text);
 });
 
+test("what is said of a hostile file does not repeat all of it", () => {
+  const problems = problemsOf("plan.yaml", `  - id: \n\n${"&a \na".repeat(20_000)}`);
+  assert.ok(problems.length > 0 && problems.every(({ what }) => what.length <= 241), String(Math.max(...problems.map(({ what }) => what.length))));
+});
+
 test("the examples are good plans of each strategy", () => {
   for (const folder of readdirSync("examples")) {
     for (const file of readdirSync(`examples/${folder}`)) if (/^plan\./i.test(file)) assert.ok(readPlan(file, readFileSync(`examples/${folder}/${file}`, "utf8")).tasks.length >= 3, folder);
