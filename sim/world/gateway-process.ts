@@ -12,6 +12,9 @@ import { Courier, type PostRequest } from "../../src/trees/courier.ts";
 import { wireConversations } from "../../src/main.ts";
 import type { Kernel } from "../../src/store/sqlite/kernel.ts";
 import type { Store } from "../../src/store/store.ts";
+import type { FakeGit } from "./fake-git.ts";
+import { PlanProcess } from "./plan-process.ts";
+import type { Dice } from "./dice.ts";
 import { worldHarness, worldHarnesses, type WorldHarnessDeps } from "./harness.ts";
 import { storeOver, type StoreLine, type StoreLineDeps } from "./store-line.ts";
 import { ProcessClock, type Timeline } from "./timeline.ts";
@@ -35,6 +38,8 @@ export interface ProcessDeps {
   readonly hasJobs: boolean;
   /** Null: there are no coding agents. */
   readonly harness: Pick<WorldHarnessDeps, "seed" | "leave"> | null;
+  /** Null: there is no git, and nobody has plans. */
+  readonly plans?: { readonly git: FakeGit; readonly dice: Dice; readonly randomSeed: number } | null;
   readonly line: Omit<StoreLineDeps, "kernel" | "clock">;
   readonly model: (clock: ProcessClock) => ModelClient & { defaultModel(): string; terms(model: string): CallTerms };
   readonly tools: (clock: ProcessClock) => readonly Tool[];
@@ -49,6 +54,7 @@ export class GatewayProcess {
   readonly #hasJobs: boolean;
   readonly #parts: ReturnType<typeof wireConversations>;
   readonly courier: Courier;
+  readonly #plans: PlanProcess | null;
   /** True from the moment at which it takes messages. */
   isReady = false;
 
@@ -57,6 +63,7 @@ export class GatewayProcess {
     this.#hasJobs = deps.hasJobs;
     this.#line = storeOver({ ...deps.line, kernel: deps.kernel(seededRandom(deps.randomSeed)), clock: this.clock });
     this.store = this.#line.store;
+    this.#plans = deps.plans == null ? null : new PlanProcess({ ...deps.plans, timeline: deps.timeline, clock: this.clock, store: this.store, settings: deps.settings, random: seededRandom(deps.plans.randomSeed), log: deps.log, trees: () => this.grove, refusal: () => this.frontDoor.refusal });
     this.#parts = wireConversations({
       settings: deps.settings,
       store: this.store,
@@ -64,7 +71,8 @@ export class GatewayProcess {
       log: deps.log,
       models: deps.model(this.clock),
       workspace: WORKSPACE,
-      builtIn: deps.tools(this.clock),
+      builtIn: [...deps.tools(this.clock), ...(this.#plans?.tools ?? [])],
+      ...(deps.plans == null ? {} : { projects: (session) => this.#plans!.plans.toldTo(session) }),
       commands: { endSession: async () => {}, endTurn: async () => {} },
       acp: deps.harness === null ? null : worldHarness({ ...deps.harness, clock: this.clock, log: deps.log, settings: deps.settings, store: this.store, random: seededRandom(deps.randomSeed + 1) }),
       // People of a world do not speak to coding agents by commands.
@@ -84,6 +92,14 @@ export class GatewayProcess {
     return this.#parts.grove;
   }
 
+  get plans() {
+    return this.#plans?.plans ?? null;
+  }
+
+  get merges() {
+    return this.#plans?.merges ?? null;
+  }
+
   get timekeeper() {
     return this.#parts.timekeeper;
   }
@@ -91,9 +107,11 @@ export class GatewayProcess {
   /** The start as `main.ts` does it: rules, recovery, then work, then messages. */
   async start(): Promise<void> {
     await this.store.setRules(this.#parts.rules());
+    if (this.#plans !== null) await this.#plans.start();
     const recovered = await this.store.recover(this.#parts.recoveryRules());
     for (const turn of recovered.turns) this.#parts.runner.start(turn);
     this.#parts.scheduler.start();
+    if (this.#plans !== null) await this.#plans.plans.start();
     if (this.#hasJobs) await this.#parts.timekeeper.start();
     await this.courier.start();
     this.#parts.upkeep.start();
@@ -113,6 +131,7 @@ export class GatewayProcess {
     this.#parts.upkeep.stop();
     this.#parts.acknowledger.stop();
     this.#line.supersede();
+    this.#plans?.cut();
     this.clock.pause();
   }
 
@@ -129,6 +148,8 @@ export class GatewayProcess {
     this.#parts.upkeep.stop();
     this.#parts.acknowledger.stop();
     this.isReady = false;
+    if (this.#plans !== null) await this.#plans.stop();
     await this.#parts.runner.letGo();
+    if (this.#plans !== null) await this.#plans.letGo();
   }
 }

@@ -13,6 +13,7 @@ import { NO_USAGE, type AssistantPart, type ChatMessage, type ModelAnswer, type 
 import { Fault } from "../../src/model/faults.ts";
 import { conversationProblem } from "./checkers.ts";
 import { Dice, hashOf } from "./dice.ts";
+import type { PlanWorld } from "./plans.ts";
 import { childBudget, PRICE, type SpendingPlan } from "./spending.ts";
 import { DENIED_BELOW } from "./world-settings.ts";
 
@@ -51,6 +52,8 @@ export interface WorldModelDeps {
   readonly counted: (turn: TurnId, usage: Usage) => void;
   /** The same for a call beside all turns, which is known by the most that its prompt can count. */
   readonly countedBeside: (inputTokensMax: number, usage: Usage) => void;
+  /** What agents of plans say and do, apart from what is drawn here. */
+  readonly plans?: Pick<PlanWorld, "says" | "worked"> | null;
   /** How deep a session stands below a person's; 0 = a person's. */
   readonly depthOf: (session: string) => number;
 }
@@ -129,6 +132,7 @@ export class WorldModel {
         else if (behaviour.isCounted && hasItsPlace) this.#deps.countedBeside(inputTokensBound(request), usage);
         disarm = behaviour.afterMs === null ? () => {} : clock.after(behaviour.afterMs, () => {
           request.signal.removeEventListener("abort", onAbort);
+          if (hasItsPlace && request.turn !== undefined) this.#deps.plans?.worked(request.cacheKey, behaviour.isEnd === true);
           behaviour.settle(resolve, reject, onFrame);
         });
       };
@@ -198,10 +202,12 @@ export class WorldModel {
       default: {
         const callable = request.tools.length > 0 && round < ROUNDS_MAX && !this.healed;
         const text = `answer to ${JSON.stringify(lastText(request.messages).slice(0, 60))}, round ${round}`;
-        const parts = callable && (mood === "tools" || dice.chance(0.2)) ? this.#toolCalls(dice, request, question, attempt) : [{ type: "text" as const, text }];
+        const own = callable ? this.#deps.plans?.says(request.cacheKey, question, attempt) : null;
+        const parts = own ? this.#said(own, request, question, attempt) : callable && (mood === "tools" || dice.chance(0.2)) ? this.#toolCalls(dice, request, question, attempt) : [{ type: "text" as const, text }];
         return {
           afterMs,
           isCounted: true,
+          isEnd: parts.every(({ type }) => type === "text"),
           settle(resolve, _reject, onFrame) {
             onFrame({ type: "text", text: text.slice(0, 8) });
             resolve(answerOf(parts, usage));
@@ -209,6 +215,15 @@ export class WorldModel {
         };
       }
     }
+  }
+
+  /** What an agent of a plan says instead. */
+  #said(own: NonNullable<ReturnType<PlanWorld["says"]>>, request: ModelRequest, question: string, attempt: number): AssistantPart[] {
+    if (!("tool" in own)) return [{ type: "text", ...own }];
+    const callId = `call_${hashOf(`${question}/${attempt}`).toString(36)}_p`;
+    const asked = ofTurn(request, question);
+    this.#callsOf.set(asked, [...(this.#callsOf.get(asked) ?? []), callId]);
+    return [{ ...own, callId }];
   }
 
   #toolCalls(dice: Dice, request: ModelRequest, question: string, attempt: number): AssistantPart[] {
@@ -284,6 +299,8 @@ interface Asked {
 interface Behaviour {
   /** Whether the provider counts it, also when nobody hears the answer. */
   readonly isCounted: boolean;
+  /** It is the end of its turn. */
+  readonly isEnd?: boolean;
   /** Null = never. */
   readonly afterMs: number | null;
   readonly settle: (resolve: (answer: ModelAnswer) => void, reject: (cause: unknown) => void, onFrame: (frame: ModelFrame) => void) => void;

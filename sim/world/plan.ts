@@ -10,6 +10,7 @@ import { Dice } from "./dice.ts";
 import type { DiskError, DiskFault } from "./faulty-disk.ts";
 import { jobsOfWorld, type WorldJobs } from "./jobs.ts";
 import { POISON, type Moods } from "./model.ts";
+import { asksOfPlans, type PlanAsk } from "./plans.ts";
 
 /** Actions of one seed at most. */
 const ACTIONS_MAX = 40;
@@ -65,11 +66,12 @@ export type Action =
   | { readonly kind: "wall"; readonly forMs: number; readonly status: 429 | 529 }
   | { readonly kind: "pause"; readonly forMs: number }
   | { readonly kind: "restart" }
+  | { readonly kind: "plan"; readonly ask: PlanAsk }
   | { readonly kind: "reader-away"; readonly session: number; readonly forMs: number };
 
 export type ActionKind = Action["kind"];
 /** Kinds that each action of a plan may be of; the others come besides. */
-type DrawnKind = Exclude<ActionKind, "talk" | LaterKind>;
+type DrawnKind = Exclude<ActionKind, "talk" | "plan" | LaterKind>;
 /** Kinds that some worlds have in addition, drawn apart so that all other worlds stay what they were. */
 type LaterKind = "spawn-all" | "post-again" | "budget";
 export type PlannedAction = Action & { readonly atMs: number };
@@ -121,7 +123,7 @@ export function planOf(seed: number, keep: ReadonlySet<number> | null = null): W
     return { ...actionOf(own, n, own.weighted<DrawnKind>(weights), sessions), atMs: Math.floor(healAtMs * own.next()) };
   });
   if (hasHarnesses) actions.push(...talkOf(seed, actions.length, healAtMs));
-  actions.push(...laterOf(seed, actions.length, { sessions, healAtMs }));
+  actions.push(...laterOf(seed, actions.length, { sessions, healAtMs }), ...asksOfPlans(seed, healAtMs));
   return {
     seed,
     sessions,

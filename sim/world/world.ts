@@ -35,6 +35,7 @@ import { WorldModel } from "./model.ts";
 import { CHANNEL, Reader, Senders, type PeopleDeps } from "./people.ts";
 import { circuitFailures, circuitOpenSeconds } from "../../src/trees/settings.ts";
 import { planOf, type Action, type WorldPlan } from "./plan.ts";
+import { hasPlans, planIdsSeed, PlanWorld } from "./plans.ts";
 import { Receiver } from "./receiver.ts";
 import type { Sabotage } from "./sabotages.ts";
 import { applySpending, Spending, spendingPlan } from "./spending.ts";
@@ -112,6 +113,7 @@ class World {
   readonly #spending: Spending;
   readonly #receiver: Receiver;
   readonly #leave: Leave;
+  readonly #plans: PlanWorld | null;
   readonly #senders: Senders;
   readonly #everyone: Reader;
   readonly #readers: readonly Reader[];
@@ -159,7 +161,9 @@ class World {
     const report = (violation: string): void => this.#report(violation);
     this.#spending = new Spending(this.#observer, spendingPlan(seed));
     this.#receiver = new Receiver({ seed, observer: this.#observer, report });
+    this.#plans = !hasPlans(seed) ? null : new PlanWorld({ seed, timeline: this.#timeline, observer: this.#observer, gateway: () => (this.#gateway?.isReady === true ? this.#gateway : null), sessions: () => this.#sessions, hasHarnesses: this.#plan.hasHarnesses, report, note: (line) => this.#note(line) });
     this.#model = new WorldModel({
+      plans: this.#plans,
       seed,
       moods: this.#plan.moods,
       spawning: this.#plan.spawning,
@@ -239,6 +243,7 @@ class World {
       randomSeed: hashOf(`${seed}/ids/${number}`),
       hasJobs: this.#plan.jobs.jobs.length > 0,
       harness: this.#plan.hasHarnesses ? { seed, leave: this.#leave } : null,
+      plans: this.#plans === null ? null : { git: this.#plans.git, dice: new Dice(seed, "git", number), randomSeed: planIdsSeed(seed, number) },
       line: {
         delays: () => {
           const isSlow = this.#timeline.nowMs < this.#slow.untilMs;
@@ -325,6 +330,7 @@ class World {
       this.#note(`  ${session} ${seq} ${type}`);
       if (type === "task.accepted") this.#spending.spawned(taskId!);
     }
+    this.#plans?.saw(events);
     calls.forEach(({ verb, input }, index) => {
       const answer = answers[index]!;
       if ("defect" in answer) this.#report(`a defect in ${verb}: ${answer.defect}`);
@@ -424,6 +430,8 @@ class World {
         return;
       case "pause":
         return this.#pause(action.forMs);
+      case "plan":
+        return this.#plans?.do(action.ask);
       case "restart":
         return void this.#restart();
       case "reader-away":
@@ -543,6 +551,7 @@ class World {
     this.#note("healed");
     this.#model.healed = true;
     this.#receiver.healed = true;
+    this.#plans?.heal();
     this.#leave.isHealed = true;
     this.#diskFaults = [];
     this.#diskFullUntil = 0;
@@ -595,6 +604,7 @@ class World {
       if (this.#timeline.nowMs < this.#plan.healAtMs + JOBS_GO_ON_MS || VERBS.openRuns(this.#observer).length > 0) return false;
       if (VERBS.jobs(this.#observer, { states: ["active"], limit: 1 }).jobs.length > 0) return false;
     }
+    if (this.#plans?.isOver() === false) return false;
     if (this.#observer.get("SELECT 1 FROM delivery WHERE ended_at IS NULL") !== undefined) return false;
     const totals = VERBS.totals(this.#observer);
     return ["messages_waiting", "messages_held", "messages_taken", "turns_running", "tasks_queued", "tasks_running", "tasks_waiting"].every((name) => (totals[name] ?? 0) === 0);
@@ -608,6 +618,7 @@ class World {
     const { jobs } = VERBS.jobs(this.#observer, { limit: EVENTS_READ_MAX });
     const runs = jobs.flatMap(({ id }) => VERBS.jobRuns(this.#observer, { id, limit: EVENTS_READ_MAX }).runs);
     for (const violation of checkJobs({ jobs, runs, events: history.events, askedAt: this.#jobsAskedAt })) this.#report(`jobs: ${violation}`);
+    for (const violation of this.#plans?.violations(wasOver) ?? []) this.#report(`plans: ${violation}`);
     if (!wasOver) {
       this.#report(`not everything ended within ${LIVENESS_MS / 3_600_000} h: ${JSON.stringify(VERBS.totals(this.#observer))}, ${this.#senders.waiting} senders wait, ${JSON.stringify(VERBS.lanes(this.#observer, { meanTurnMs: { main: 1, side: 1, subagent: 1, acp: 1, timer: 1 } }).lanes)}`);
       return;
@@ -642,7 +653,7 @@ class World {
       given: [this.#everyone, ...this.#readers].flatMap(({ given }) => [...given].map(([session, numbers]) => ({ session, numbers }))),
       accepted: this.#senders.accepted,
       transcripts,
-      tasks,
+      tasks: this.#plans?.inPlaces(tasks) ?? tasks,
       removed: this.#removed,
       spawnedBy: this.#spawnedBy,
       pools,

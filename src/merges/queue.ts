@@ -60,7 +60,9 @@ export class MergeQueue implements Merges {
   /** By line, what is at work on it. */
   readonly #lines = new Map<string, { again: boolean; work: Promise<void> }>();
   readonly #helping = new Map<MergeId, Promise<void>>();
-  readonly #watchers = new Map<MergeId, Set<(merge: Merge) => void>>();
+  /** By merge, those who look again when it may be at rest. */
+  readonly #watchers = new Map<MergeId, Set<() => void>>();
+  #unlisten: () => void = () => {};
 
   constructor(deps: MergeQueueDeps) {
     this.#deps = deps;
@@ -72,6 +74,10 @@ export class MergeQueue implements Merges {
   async start(): Promise<void> {
     const { store, log } = this.#deps;
     this.#isStarted = true;
+    // What its plan's end takes out of the line is moved by the store.
+    this.#unlisten = store.onEvents((events) => {
+      for (const { type, data } of events) if (type === "merge.cancelled") for (const look of this.#watchers.get(data["merge"] as MergeId) ?? []) look();
+    });
     const open = await store.merges({ states: OPEN, oldestFirst: true, limit: LISTED_MAX });
     for (const merge of open) {
       try {
@@ -86,6 +92,7 @@ export class MergeQueue implements Merges {
   }
 
   async stop(): Promise<void> {
+    this.#unlisten();
     this.#stopping.abort();
     await Promise.allSettled([...[...this.#lines.values()].map(({ work }) => work), ...this.#helping.values()]);
     await this.#radar.stop();
@@ -140,18 +147,22 @@ export class MergeQueue implements Merges {
   }
 
   async watch(id: MergeId, signal: AbortSignal): Promise<Merge> {
-    const rest = Promise.withResolvers<Merge>();
+    let news = Promise.withResolvers<void>();
+    const look = (): void => news.resolve();
     const watchers = this.#watchers.get(id) ?? new Set();
-    this.#watchers.set(id, watchers.add(rest.resolve));
-    const onAbort = (): void => rest.reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
+    this.#watchers.set(id, watchers.add(look));
+    signal.addEventListener("abort", look, { once: true });
     try {
-      signal.throwIfAborted();
-      const now = await this.#must(id);
-      return MERGE_AT_REST.includes(now.state) ? now : await rest.promise;
+      for (;;) {
+        signal.throwIfAborted();
+        news = Promise.withResolvers();
+        const now = await this.#must(id);
+        if (MERGE_AT_REST.includes(now.state)) return now;
+        await news.promise;
+      }
     } finally {
-      signal.removeEventListener("abort", onAbort);
-      watchers.delete(rest.resolve);
+      signal.removeEventListener("abort", look);
+      watchers.delete(look);
       if (watchers.size === 0) this.#watchers.delete(id);
     }
   }
@@ -489,7 +500,7 @@ export class MergeQueue implements Merges {
   }
 
   #tell(merge: Merge): void {
-    if (MERGE_AT_REST.includes(merge.state)) for (const resolve of this.#watchers.get(merge.id) ?? []) resolve(merge);
+    if (MERGE_AT_REST.includes(merge.state)) for (const look of this.#watchers.get(merge.id) ?? []) look();
   }
 
   async #must(id: MergeId): Promise<Merge> {

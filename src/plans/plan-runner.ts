@@ -26,7 +26,7 @@ import type { Plan, PlanTask } from "../model/plan.ts";
 import { DEFAULT_AGENT, parseSessionKey } from "../model/session.ts";
 import { hasEnded, LABEL_LENGTH_MAX, type NewSpawn, type Task } from "../model/task.ts";
 import type { Cost } from "../model/verdict.ts";
-import type { Workspace } from "../model/workspace.ts";
+import type { Workspace, WorkspaceState } from "../model/workspace.ts";
 import type { Store } from "../store/store.ts";
 import type { Trees } from "../trees/trees.ts";
 import type { Workspaces } from "../workspaces/workspaces.ts";
@@ -53,6 +53,12 @@ const TOLD_CHARS_MAX = 2_000;
 const LEARNED_MAX = 20;
 const LEARNED_CHARS_MAX = 4_000;
 const ACTIVE_PLANS_MAX = 1_000;
+/** How long after a workspace of a plan that is over could not be removed it is tried again. */
+const TIDY_AGAIN_MS = 60_000;
+/** Labels of workspaces are `<plan>/<what for>`. */
+const PLAN_OF_LABEL = /^(plan_[^/]+)\//;
+/** Workspaces that may be removed. */
+const LEFT_STATES: readonly WorkspaceState[] = ["ready", "removing"];
 /** Plans that a conversation is told of with its children, and how long after their end. */
 const PLANS_TOLD_MAX = 3;
 const ENDED_TOLD_MS = 24 * 3_600_000;
@@ -108,7 +114,9 @@ export class PlanRunner implements Plans, ConflictHelp {
       }
     });
     const { plans } = await store.plans({ active: true, limit: ACTIVE_PLANS_MAX });
-    for (const { planId } of plans) this.#wake(planId);
+    // One that ended just before a crash may have left workspaces.
+    const left = (await this.#deps.workspaces.list({ states: LEFT_STATES })).flatMap(({ label }) => PLAN_OF_LABEL.exec(label)?.[1] ?? []);
+    for (const id of new Set([...plans.map(({ planId }) => planId), ...(left as PlanId[])])) this.#wake(id);
   }
 
   /** Lets go of what runs; the rows say where to go on. */
@@ -167,18 +175,43 @@ export class PlanRunner implements Plans, ConflictHelp {
   }
 
   async cancel(id: PlanId, by: string): Promise<PlanRun> {
-    const { store, trees, merges, workspaces } = this.#deps;
+    const { store } = this.#deps;
     const before = await this.get(id);
     if (before.endedAt !== null) return before;
     await store.movePlan({ plan: id, from: before.state, to: "cancelled", change: { problem: `cancelled by ${by}` }, event: { type: "plan.ended", data: { by } } });
-    for (const task of before.tasks) {
-      if (task.childTask !== null) await trees.cancelTask(task.childTask, by);
-      if (task.merge !== null && task.state === "merging") await merges.cancel(task.merge);
-    }
+    await this.#stopWork(before, by);
     // Long work sees that its plan is over at its next move; only then do the folders go.
-    await Promise.all([...this.#beside].filter(([key]) => key.startsWith(`${id}/`)).map(([, work]) => work));
-    for (const task of (await this.get(id)).tasks) if (task.workspace !== null) await workspaces.remove(task.workspace).catch((cause: unknown) => this.#deps.log.warn("plan.workspace-not-removed", { plan: id, cause }));
-    return this.get(id);
+    await Promise.all(this.#workOf(id));
+    const after = await this.get(id);
+    await this.#tidy(after);
+    return after;
+  }
+
+  /** What works on a plan that is over stops. */
+  async #stopWork({ tasks }: PlanRun, by: string): Promise<void> {
+    const { store, trees } = this.#deps;
+    for (const { childTask } of tasks) {
+      const child = childTask === null ? null : await store.task(childTask);
+      if (child !== null && !hasEnded(child.state)) await trees.cancelTask(child.taskId, by);
+    }
+  }
+
+  /** Takes away what a plan that is over left: agents that a crash kept from being stopped, and workspaces. Tries again until nothing is left. */
+  async #tidy(run: PlanRun): Promise<void> {
+    const { workspaces, log } = this.#deps;
+    if (this.#workOf(run.planId).length > 0) return; // and wakes the plan when it is over
+    await this.#stopWork(run, "the end of its plan");
+    for (const { id, label } of await workspaces.list({ states: LEFT_STATES })) {
+      if (PLAN_OF_LABEL.exec(label)?.[1] !== run.planId) continue;
+      await workspaces.remove(id).catch((cause: unknown) => {
+        log.warn("plan.workspace-not-removed", { plan: run.planId, cause });
+        this.#wakeAfter(run.planId, TIDY_AGAIN_MS);
+      });
+    }
+  }
+
+  #workOf(id: PlanId): readonly Promise<void>[] {
+    return [...this.#beside].filter(([key]) => key.startsWith(`${id}/`)).map(([, work]) => work);
   }
 
   async approve(id: PlanId, by: string): Promise<PlanRun> {
@@ -278,6 +311,7 @@ export class PlanRunner implements Plans, ConflictHelp {
     const { store } = this.#deps;
     const run = await store.planRun(id);
     if (run?.state === "waiting") return this.#lookForCommit(run);
+    if (run !== null && run.endedAt !== null) return this.#tidy(run);
     if (run === null || run.state !== "running") return;
     for (const task of run.tasks) await this.#goOn(run, task);
     const started = await this.#startReady(run);
@@ -296,6 +330,8 @@ export class PlanRunner implements Plans, ConflictHelp {
   async #goOn(run: PlanRun, task: PlanTaskRun): Promise<void> {
     switch (task.state) {
       case "preparing":
+        // Those that a person resumed together begin as there is room.
+        if (!this.#beside.has(`${run.planId}/${task.id}`) && this.#busyBefore(run, task) >= this.#agentsOf(run)) return;
         return this.#workBeside(run, task, (now, row) => this.#prepare(now, row));
       case "working": {
         this.#children.set(task.childTask!, run.planId);
@@ -304,8 +340,7 @@ export class PlanRunner implements Plans, ConflictHelp {
         return;
       }
       case "checking":
-        // Work that began on another's commit is merged after that one.
-        if (taskOf(run, task.id).when !== null && stateOf(run, taskOf(run, task.id).when!.task) !== "done") return;
+        if (waitsForMerge(run, task.id)) return;
         return this.#workBeside(run, task, (now, row) => this.#gather(now, row));
       case "merging":
         return this.#workBeside(run, task, (now, row) => this.#awaitMerge(now, row));
@@ -313,12 +348,31 @@ export class PlanRunner implements Plans, ConflictHelp {
     }
   }
 
+  #modeOf(run: PlanRun): "sequential" | "parallel" {
+    return run.mode ?? run.verdict.phases.find(({ name }) => name === run.plan.phases[run.phase]!.name)?.mode ?? "sequential";
+  }
+
+  /** How many agents may work on it at once. */
+  #agentsOf(run: PlanRun): number {
+    return this.#modeOf(run) === "sequential" ? 1 : Math.min(run.plan.agents ?? Infinity, this.#deps.settings.get(planAgentsMax));
+  }
+
+  /** Whether a task takes the place of an agent; what only waits for another's merge does not. */
+  #isBusy(run: PlanRun, { id, state }: PlanTaskRun): boolean {
+    if (state === "merging") return this.#modeOf(run) === "sequential";
+    return BUSY_STATES.includes(state) && !(state === "checking" && waitsForMerge(run, id));
+  }
+
+  /** How many go before one that is preparing. */
+  #busyBefore(run: PlanRun, { id }: PlanTaskRun): number {
+    const at = run.tasks.findIndex((row) => row.id === id);
+    return run.tasks.filter((row, n) => this.#isBusy(run, row) && (row.state !== "preparing" || n < at || this.#beside.has(`${run.planId}/${row.id}`))).length;
+  }
+
   /** Starts as many tasks as may run. @returns how many. */
   async #startReady(run: PlanRun): Promise<number> {
-    const { settings } = this.#deps;
-    const mode = run.mode ?? run.verdict.phases.find(({ name }) => name === run.plan.phases[run.phase]!.name)?.mode ?? "sequential";
-    const counted = run.tasks.filter(({ state }) => BUSY_STATES.includes(state) || (mode === "sequential" && state === "merging")).length;
-    const agents = mode === "sequential" ? 1 : Math.min(run.plan.agents ?? Infinity, settings.get(planAgentsMax));
+    const counted = run.tasks.filter((row) => this.#isBusy(run, row)).length;
+    const agents = this.#agentsOf(run);
     let started = 0;
     for (const row of run.tasks) {
       const task = taskOf(run, row.id);
@@ -347,7 +401,7 @@ export class PlanRunner implements Plans, ConflictHelp {
   // ── the life of one task ──────────────────────────────────────────────────────────────────
 
   async #prepare(run: PlanRun, row: PlanTaskRun): Promise<void> {
-    const { workspaces, trees, settings, store } = this.#deps;
+    const { trees, settings } = this.#deps;
     const task = taskOf(run, row.id);
     const workspace = await this.#workspaceFor(run, row);
     const attempt = row.attempt + 1;
@@ -361,7 +415,6 @@ export class PlanRunner implements Plans, ConflictHelp {
     const change = { attempt, childTask: child.taskId, childSession: child.session, workspace: workspace.id, epoch: workspace.epoch, signal: null };
     if (!(await this.#move(run, row.id, "preparing", "working", change, { attempt, session: child.session, workspace: workspace.dir }))) {
       await trees.cancelTask(child.taskId, "the end of its plan");
-      if ((await store.planRun(run.planId))?.endedAt !== null) await workspaces.remove(workspace.id);
     }
   }
 
@@ -374,7 +427,9 @@ export class PlanRunner implements Plans, ConflictHelp {
     const made = (await workspaces.list({ repository: run.repository, states: ["ready"] })).find((each) => each.label === label);
     if (made !== undefined) return made;
     const { owns, when } = taskOf(run, row.id);
-    const base = (when === null ? null : await this.#commitOf(run, when)) ?? run.onto;
+    const commit = when === null ? null : await this.#commitOf(run, when);
+    // What was merged since is part of it too, unless the two conflict; then the agent begins on the commit alone.
+    const base = commit === null ? run.onto : ((await workspaces.together(run.repository, commit, run.onto)) ?? commit);
     const { copy, setup } = run.plan;
     return workspaces.create({ repository: run.repository, base, label, claims: owns, session: run.session, copy, ...(setup === null ? {} : { setup }) }, this.#stopping.signal);
   }
@@ -651,6 +706,12 @@ export class PlanRunner implements Plans, ConflictHelp {
 
 function taskOf(run: PlanRun, id: string): PlanTask {
   return run.plan.tasks.find((task) => task.id === id)!;
+}
+
+/** Work that began on another's commit is merged after that one. */
+function waitsForMerge(run: PlanRun, id: string): boolean {
+  const { when } = taskOf(run, id);
+  return when !== null && stateOf(run, when.task) !== "done";
 }
 
 function stateOf(run: PlanRun, id: string): PlanTaskState {

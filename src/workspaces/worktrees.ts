@@ -28,6 +28,8 @@ const BENCH_PREFIX = "merge_";
 const GONE_PREFIX = "gone_";
 const GATEWAY = { name: GATEWAY_AUTHOR, email: "yard@localhost" };
 const OUTPUT_MAX_BYTES = 65_536;
+/** How long after a workspace could not be taken back it is tried again. */
+const TAKE_BACK_AGAIN_MS = 30_000;
 /** One that failed holds no ports; it goes without the step between. */
 const GOING: readonly WorkspaceState[] = ["removing", "failed"];
 const LIVE: readonly WorkspaceState[] = ["making", "ready", "removing"];
@@ -73,6 +75,8 @@ export class Worktrees implements Workspaces {
   readonly #lines = new Map<string, Promise<unknown>>();
   /** Folders of worktrees that are gone. */
   readonly #clearing = new Set<Promise<void>>();
+  readonly #timers = new Set<() => void>();
+  #isStopped = false;
 
   constructor(deps: WorktreesDeps) {
     this.#deps = deps;
@@ -103,6 +107,8 @@ export class Worktrees implements Workspaces {
 
   /** Ends running calls of git; resolves when no folder is being removed any more. */
   async stop(): Promise<void> {
+    this.#isStopped = true;
+    for (const disarm of this.#timers) disarm();
     this.#deps.git.stop();
     await Promise.all(this.#clearing);
   }
@@ -147,11 +153,11 @@ export class Worktrees implements Workspaces {
     try {
       await this.#makeWorktree(repository, made.dir, base, made.branch);
       await this.#furnish(made, made.dir, signal);
+      return (await store.moveWorkspace({ id, from: ["making"], patch: { state: "ready" } }))!;
     } catch (cause) {
-      await this.#takeBack(made, asFault(cause).message);
+      await this.#takeBackSurely(made, asFault(cause).message);
       throw cause;
     }
-    return (await store.moveWorkspace({ id, from: ["making"], patch: { state: "ready" } }))!;
   }
 
   get(id: WorkspaceId): Promise<Workspace | null> {
@@ -271,11 +277,11 @@ export class Worktrees implements Workspaces {
         await repository.stage(place, head);
       }
       await this.#furnish(making, one.dir);
+      return (await store.moveWorkspace({ id, from: ["making"], patch: { state: "ready", problem: null } }))!;
     } catch (cause) {
-      await this.#takeBack(making, asFault(cause).message);
+      await this.#takeBackSurely(making, asFault(cause).message);
       throw cause;
     }
-    return (await store.moveWorkspace({ id, from: ["making"], patch: { state: "ready", problem: null } }))!;
   }
 
   async resolve(repository: string, name: string): Promise<string | null> {
@@ -283,6 +289,12 @@ export class Worktrees implements Workspaces {
   }
   async files(repository: string, commit: string): Promise<readonly string[]> {
     return (await this.#at(repository)).files(commit);
+  }
+  async together(folder: string, one: string, other: string): Promise<string | null> {
+    const repository = await this.#at(folder);
+    if (await repository.isAncestor(other, one)) return one;
+    const { tree, conflicts } = await repository.merge(one, other);
+    return conflicts.length > 0 ? null : repository.commitTree(tree, [one, other], "yard: what the work begins on");
   }
   async fileAt(repository: string, commit: string, path: string): Promise<string | null> {
     return (await this.#at(repository)).text(`${commit}:${path}`);
@@ -463,6 +475,23 @@ export class Worktrees implements Workspaces {
     // One that was to come back is still removed, and its work still kept.
     const state = one.backupRef === null ? "failed" : "removed";
     await this.#deps.store.moveWorkspace({ id: one.id, from: ["making"], patch: { state, problem, endedAt: this.#now() } });
+  }
+
+  /** What kept it from being made, e.g. a full disk, may keep it from being taken back for a while. */
+  async #takeBackSurely(one: Workspace, problem: string): Promise<void> {
+    const { store, clock, log } = this.#deps;
+    try {
+      const now = await store.workspace(one.id);
+      if (now?.state === "making") await this.#takeBack(one, problem);
+    } catch (cause) {
+      log.warn("workspace.not-taken-back", { workspace: one.id, cause });
+      if (this.#isStopped) return; // the next start does
+      const disarm = clock.after(TAKE_BACK_AGAIN_MS, () => {
+        this.#timers.delete(disarm);
+        void this.#takeBackSurely(one, problem);
+      });
+      this.#timers.add(disarm);
+    }
   }
 
   /** Locks that an agent's own git left when it was killed; nothing of it runs any more when a gateway starts. */

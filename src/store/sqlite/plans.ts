@@ -10,8 +10,13 @@ import { mayMove, type PlanChange, type PlanRun, type PlanState, type PlanTaskCh
 import { assert } from "../../base/assert.ts";
 import type { NewPlanRun } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
+import type { MergeState } from "../../model/merge.ts";
 import { openSession } from "./open-session.ts";
 import { usageOf, USAGE_COLUMNS } from "./rows.ts";
+import { merges, moveMerges } from "./workspaces.ts";
+
+/** Merges that have not been given the right to move their branch. */
+const OPEN_MERGES: readonly MergeState[] = ["queued", "running", "resolving"];
 
 export function beginPlan(k: Kernel, { id, plan, file, verdict, repository, base, onto, session, mode, startKey }: NewPlanRun): { run: PlanRun; created: boolean } {
   const known = startKey === null ? undefined : k.get("SELECT * FROM plan WHERE start_key = ?", startKey);
@@ -77,9 +82,17 @@ export function movePlan(k: Kernel, { plan: id, from, to, change = {}, event }: 
     ended_at: ended ? k.now() : null,
   };
   set(k, "plan", values, "id = ?", [id]);
+  if (to === "cancelled") cancelMerges(k, id);
   if (ended) k.run("UPDATE plan_task SET state = 'cancelled', problem = NULL, ended_at = ? WHERE plan_id = ? AND ended_at IS NULL", k.now(), id);
   if (event !== undefined) k.emit(row["session"], { type: event.type, data: { planId: id, state: to, ...event.data } });
   return true;
+}
+
+/** What is in line for a plan's tasks does not land after its end; only what has been given the right to move the branch already does. */
+function cancelMerges(k: Kernel, id: PlanId): void {
+  for (const { workspace } of k.all("SELECT workspace FROM plan_task WHERE plan_id = ? AND workspace IS NOT NULL", id)) {
+    for (const { id: open } of merges(k, { workspace, states: OPEN_MERGES, limit: OPEN_MERGES.length })) moveMerges(k, [{ id: open, from: OPEN_MERGES, patch: { state: "cancelled", endedAt: k.now() } }]);
+  }
 }
 
 export function movePlanTask(k: Kernel, { plan: id, task, from, to, change = {}, data = {} }: { plan: PlanId; task: string; from: PlanTaskState; to: PlanTaskState; change?: PlanTaskChange; data?: JsonObject }): boolean {
