@@ -48,6 +48,7 @@ export const PLAN_CHECKERS: Readonly<Record<string, PlanChecker>> = {
   cancelledPlansRest,
   oneChildAtATime,
   clashesAreApart,
+  stuckForAReason,
   nothingIsLeftBehind,
 };
 
@@ -163,6 +164,15 @@ export function clashesAreApart({ plans, news }: SeenPlans): string[] {
     active.set(one.taskId, one.key);
   }
   return violations;
+}
+
+/** A person is asked for help with the work, not with what the gateway did itself. */
+export function stuckForAReason({ news }: SeenPlans): string[] {
+  return news.flatMap((one) => {
+    if (one.kind !== "plan.task" && one.kind !== "plan.waiting") return [];
+    const problem = String(one.data["problem"] ?? one.data["waitsFor"] ?? "");
+    return /was handed over: epoch|and this needs one that is|waits in line already|TypeError|INTERNAL/.test(problem) ? [`${nameOf(one.data)} waits for a person: ${problem.slice(0, 200)}`] : [];
+  });
 }
 
 /** When all plans are over, their worktrees are gone, and nothing is half done. */

@@ -17,6 +17,7 @@ import { SIGNAL_FILE } from "../../src/plans/task-prompt.ts";
 import type { Kernel } from "../../src/store/sqlite/kernel.ts";
 import { VERBS } from "../../src/store/sqlite/verbs.ts";
 import { Dice, hashOf } from "./dice.ts";
+import type { DiskFault } from "./faulty-disk.ts";
 import { FakeGit, REPOSITORY, WORKTREES } from "./fake-git.ts";
 import type { GatewayProcess } from "./gateway-process.ts";
 import { checkPlans, type PlanNews, type SeenPlan } from "./plan-checkers.ts";
@@ -26,6 +27,7 @@ import type { Timeline } from "./timeline.ts";
 const PLANS_PART = 0.04;
 const TASK_COUNTS = [2, 2, 3, 3, 4, 5, 8];
 const ASKS_MAX = 12;
+const MISHAPS_MAX = 6;
 /** How often somebody looks after the plans once all is well, milliseconds. */
 const LOOK_MS = 60_000;
 /** A plan that needed this many helping hands is given up by its people. */
@@ -45,11 +47,8 @@ export type PlanAsk =
   /** A person changes files in the checkout, and commits none. */
   | { readonly what: "dirty"; readonly forMs: number };
 
-export interface PlannedAsk {
-  readonly kind: "plan";
-  readonly ask: PlanAsk;
-  readonly atMs: number;
-}
+type Mishap = { readonly kind: "crash"; readonly afterBatches: number; readonly downMs: number; readonly again: number; readonly awayMs: number } | { readonly kind: "disk"; readonly faults: readonly DiskFault[] };
+export type PlannedAsk = ({ readonly kind: "plan"; readonly ask: PlanAsk } | Mishap) & { readonly atMs: number };
 
 interface PlannedRun {
   readonly text: string;
@@ -67,12 +66,20 @@ export function asksOfPlans(seed: number, healAtMs: number): readonly PlannedAsk
   const dice = new Dice(seed, "asks about plans");
   const runs = dice.chance(0.3) ? 2 : 1;
   const asks: PlannedAsk[] = Array.from({ length: runs }, (_, n) => ({ kind: "plan", ask: { what: "run", n }, atMs: Math.floor(healAtMs * dice.next() * dice.pick([0.1, 0.6])) }));
+  // Moves of a plan are few and short; so that something falls between two of them there are more of these.
+  for (let left = dice.chance(0.5) ? dice.whole(1, MISHAPS_MAX) : 0; left > 0; left--) asks.push({ ...mishap(dice), atMs: Math.floor(healAtMs * dice.next()) });
   for (let left = dice.whole(0, ASKS_MAX); left > 0; left--) {
     const what = dice.weighted({ cancel: 0.5, approve: 3, resume: 3, "resume-task": 2, "retry-merge": 1, status: 1, commit: 1.5, dirty: 1 });
     const which = dice.whole(0, 1_000);
     asks.push({ kind: "plan", ask: what === "dirty" ? { what, forMs: dice.spread(1_000, DIRTY_MS_MAX) } : { what, which }, atMs: Math.floor(healAtMs * dice.next()) });
   }
   return asks;
+}
+
+function mishap(dice: Dice): Mishap {
+  if (dice.chance(0.5)) return { kind: "crash", afterBatches: dice.whole(1, 12), downMs: dice.chance(0.7) ? 0 : dice.spread(10, 60_000), again: 0, awayMs: 0 };
+  const errors = ["busy", "full", "io"] as const;
+  return { kind: "disk", faults: Array.from({ length: dice.whole(1, 6) }, (): DiskFault => (dice.chance(0.5) ? { at: "commit", error: dice.pick(errors) } : dice.chance(0.5) ? { at: "statement", n: dice.whole(1, 6), error: dice.pick(errors) } : { at: "after-commit", error: dice.pick(errors) })) };
 }
 
 /** The text of a plan, as a program writes it. */

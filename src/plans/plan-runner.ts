@@ -236,7 +236,7 @@ export class PlanRunner implements Plans, ConflictHelp {
         continue;
       }
       // Nothing was wrong with the work itself: it is offered again, and no agent is put to it.
-      if (merge !== null && task.evidence?.missing.length === 0 && OF_THE_TARGET.includes(merge.problem?.code ?? "")) {
+      if (merge !== null && (await this.#epochOf(task)).epoch === merge.epoch && task.evidence?.missing.length === 0 && OF_THE_TARGET.includes(merge.problem?.code ?? "")) {
         await merges.retry(merge.id);
         await store.movePlanTask({ plan: id, task: task.id, from: "stuck", to: "merging" });
         continue;
@@ -471,9 +471,12 @@ export class PlanRunner implements Plans, ConflictHelp {
   }
 
   /** Commits what is left, runs the tests, and offers the work for merging when nothing is missing. */
-  async #gather(run: PlanRun, row: PlanTaskRun): Promise<void> {
+  async #gather(run: PlanRun, seen: PlanTaskRun): Promise<void> {
     const { workspaces, merges, clock } = this.#deps;
-    const task = taskOf(run, row.id);
+    const task = taskOf(run, seen.id);
+    // A hand-over to the next attempt may have been cut off before its row was moved; nobody else holds the workspace.
+    const row: PlanTaskRun = { ...seen, ...(await this.#epochOf(seen)) };
+    if (row.epoch !== seen.epoch && !(await this.#move(run, row.id, "checking", "checking", { epoch: row.epoch }))) return;
     const offered = (await merges.list({ workspace: row.workspace!, limit: 100 })).find(({ epoch, state }) => epoch === row.epoch && (state === "landed" || !MERGE_AT_REST.includes(state)));
     if (offered !== undefined) return void (await this.#move(run, row.id, "checking", "merging", { merge: offered.id }));
     const steps = row.signal?.steps ?? [];

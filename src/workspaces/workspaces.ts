@@ -52,7 +52,7 @@ export interface Workspaces {
 
   /** The id of the commit that a name stands for; null = none. */
   resolve(repository: string, name: string): Promise<string | null>;
-  /** A commit on no branch that holds both, `one` itself when it does; null = they conflict. */
+  /** A commit on no branch that holds both, or the first of them when it does; null = they conflict. */
   together(repository: string, one: string, other: string): Promise<string | null>;
   /** Paths of a commit's files. */
   files(repository: string, commit: string): Promise<readonly string[]>;

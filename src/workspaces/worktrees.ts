@@ -292,9 +292,10 @@ export class Worktrees implements Workspaces {
   }
   async together(folder: string, one: string, other: string): Promise<string | null> {
     const repository = await this.#at(folder);
-    if (await repository.isAncestor(other, one)) return one;
-    const { tree, conflicts } = await repository.merge(one, other);
-    return conflicts.length > 0 ? null : repository.commitTree(tree, [one, other], "yard: what the work begins on");
+    const parents = await Promise.all([repository.must(one), repository.must(other)]);
+    if (await repository.isAncestor(parents[1], parents[0])) return parents[0];
+    const { tree, conflicts } = await repository.merge(...parents);
+    return conflicts.length > 0 ? null : repository.commitTree(tree, parents, "yard: what the work begins on");
   }
   async fileAt(repository: string, commit: string, path: string): Promise<string | null> {
     return (await this.#at(repository)).text(`${commit}:${path}`);

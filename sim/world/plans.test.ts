@@ -1,0 +1,153 @@
+/** What worlds with plans found, each as a short story of its own, with the seed that met it first. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Fault } from "../../src/model/faults.ts";
+import { PlanBench } from "./plan-bench.test-support.ts";
+
+async function setup(): Promise<PlanBench> {
+  const bench = new PlanBench();
+  await bench.start();
+  return bench;
+}
+
+const owning = (id: string, more: object = {}): object => ({ id, owns: [`p0/${id}/**`], size: "45m", ...more });
+
+test("a task is done when its work has landed, and its worktree is gone", async () => {
+  const bench = await setup();
+  const { planId } = await bench.run({ tasks: [owning("a"), owning("b", { after: ["a"] })] });
+  const [first] = await bench.agents();
+  assert.deepEqual(bench.landed, []);
+  await bench.does(first!, { "p0/a/work.txt": "good\n" });
+  const [second] = await bench.agents();
+  assert.equal(bench.git.filesIn(second!.sessionInfo.cwd!).get("p0/a/work.txt"), "good\n");
+  await bench.does(second!, { "p0/b/work.txt": "good\n" });
+  assert.deepEqual(bench.landed, ["a", "b"]);
+  assert.equal((await bench.plans.get(planId)).state, "done");
+  assert.deepEqual([...bench.git.worktrees.keys()], []);
+});
+
+test("a workspace whose agent could not be started goes when its plan is cancelled, although its task does not know of it (seed 4)", async () => {
+  const bench = await setup();
+  bench.refuseSpawn = () => {
+    throw new Fault("SPAWN_TOO_DEEP", { depth: 1, depthMax: 0 });
+  };
+  const { planId } = await bench.run({ tasks: [owning("a")] });
+  await bench.settle();
+  assert.equal((await bench.task(planId, "a")).state, "stuck");
+  assert.equal(bench.git.worktrees.size, 1);
+  await bench.settle(bench.plans.cancel(planId, "ann"));
+  await bench.settle();
+  assert.equal(bench.git.worktrees.size, 0);
+});
+
+test("what a crash kept a cancelled plan from taking away is taken away by the next start, its agents with it", async () => {
+  const bench = await setup();
+  const { planId } = await bench.run({ tasks: [owning("a")] });
+  const [agent] = await bench.agents();
+  // It dies right after its row.
+  bench.beforeVerb = (verb) => {
+    if (verb === "task") throw new Fault("STORE_FAILED", { problem: "killed" });
+  };
+  await bench.settle(bench.plans.cancel(planId, "ann").catch(() => {}));
+  bench.beforeVerb = () => {};
+  assert.equal((await bench.plans.get(planId)).state, "cancelled");
+  await bench.crash();
+  await bench.settle();
+  assert.equal(bench.git.worktrees.size, 0);
+  assert.equal((await bench.bench.store.task(agent!.sessionInfo.taskId!))!.state, "cancelled");
+});
+
+test("tasks that are resumed together in a plan that goes one by one are worked on one by one (seed 261)", async () => {
+  const bench = await setup();
+  const { planId } = await bench.run({ tasks: [owning("a"), owning("b"), owning("c")], agents: 1 });
+  for (let n = 0; n < 3; n++) {
+    const [agent] = await bench.agents();
+    await bench.bench.store.cancelTask({ task: agent!.sessionInfo.taskId!, by: "ann" });
+    await bench.settle();
+  }
+  assert.equal((await bench.plans.get(planId)).state, "stuck");
+  await bench.settle(bench.plans.resume(planId, { task: null, note: null, by: "ann" }));
+  for (const id of ["a", "b", "c"]) {
+    const agents = await bench.agents();
+    assert.equal(agents.length, 1);
+    await bench.does(agents[0]!, { [`p0/${id}/work.txt`]: "good\n" });
+  }
+  assert.equal((await bench.plans.get(planId)).state, "done");
+});
+
+test("what stands in line for a plan does not land after its cancel (seed 423)", async () => {
+  const bench = await setup();
+  const { planId } = await bench.run({ tests: "test p0", tasks: [owning("a")] });
+  for (let attempt = 1; attempt <= 2; attempt++) {
+    const [agent] = await bench.agents();
+    await bench.does(agent!, { "p0/a/work.txt": `bad ${attempt}\n` });
+  }
+  const { state, merge, workspace } = await bench.task(planId, "a");
+  assert.equal(state, "stuck");
+  bench.git.filesIn(`/sim/workspaces/${workspace}`).set("p0/a/work.txt", "good\n");
+  await bench.settle(bench.merges.retry(merge!));
+  await bench.settle(bench.plans.cancel(planId, "ann"));
+  await bench.settle();
+  assert.deepEqual(bench.landed, []);
+  assert.equal((await bench.merges.get(merge!))!.state, "cancelled");
+});
+
+test("a plan is cancelled while its work is merged: nothing of it lands, and nothing is left (seed 423)", async () => {
+  const bench = await setup();
+  const { planId } = await bench.run({ tests: "test p0", tasks: [owning("a")] });
+  const [agent] = await bench.agents();
+  bench.git.filesIn(agent!.sessionInfo.cwd!).set("p0/a/work.txt", "good\n");
+  await bench.bench.done(agent!);
+  while ((await bench.task(planId, "a")).merge === null || (await bench.merges.list({ limit: 1 }))[0]?.state !== "running") {
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(bench.timeline.step(Infinity));
+  }
+  await bench.settle(bench.plans.cancel(planId, "ann"));
+  await bench.settle();
+  assert.deepEqual(bench.landed, []);
+  assert.equal(bench.git.worktrees.size, 0);
+});
+
+test("a task that comes after one and begins on a commit of another holds the work of both (seed 128)", async () => {
+  const bench = await setup();
+  await bench.run({ tasks: [owning("a"), owning("b"), owning("c", { after: ["a"], when: { task: "b", commit: "feat: begin" } })] }, "parallel");
+  const [a, b] = await bench.agents();
+  await bench.does(a!, { "p0/a/work.txt": "good\n" });
+  assert.deepEqual(bench.landed, ["a"]);
+  bench.git.filesIn(b!.sessionInfo.cwd!).set("p0/b/work.txt", "good\n");
+  bench.git.commitIn(b!.sessionInfo.cwd!, "feat: begin", "an agent");
+  const [c] = await bench.agents();
+  assert.deepEqual([...bench.git.filesIn(c!.sessionInfo.cwd!).keys()].filter((path) => path.startsWith("p0/")), ["p0/a/work.txt", "p0/b/work.txt"]);
+});
+
+test("a workspace that a full disk kept from being made is taken back when there is room, not at the next start (seed 190)", async () => {
+  const bench = await setup();
+  let isFull = true;
+  bench.beforeVerb = (verb) => {
+    if (verb === "moveWorkspace" && isFull) throw new Fault("STORE_FAILED", { problem: "database or disk is full" });
+  };
+  const { planId } = await bench.run({ tasks: [owning("a")] });
+  await bench.settle();
+  isFull = false;
+  await bench.settle();
+  await bench.settle(bench.plans.cancel(planId, "ann"));
+  await bench.settle();
+  assert.equal(bench.git.worktrees.size, 0);
+  assert.deepEqual((await bench.bench.store.workspaces({ states: ["making"], limit: 10 })), []);
+});
+
+test("a hand-over that was cut off before its task's row was moved is gone on with, and nobody is fenced out by it (seed 2284)", async () => {
+  const bench = await setup();
+  const { planId } = await bench.run({ tasks: [owning("a")] });
+  const [agent] = await bench.agents();
+  let failures = 1;
+  bench.beforeVerb = (verb, input: { to?: string; from?: string }) => {
+    if (verb === "movePlanTask" && input.from === "checking" && input.to === "preparing" && failures-- > 0) throw new Fault("STORE_FAILED", { problem: "busy" });
+  };
+  // Nothing was changed, so another agent is to try again.
+  await bench.does(agent!, {});
+  const [next] = await bench.agents();
+  assert.equal((await bench.task(planId, "a")).state, "working");
+  await bench.does(next!, { "p0/a/work.txt": "good\n" });
+  assert.deepEqual(bench.landed, ["a"]);
+});
