@@ -46,7 +46,7 @@ test("what a crash kept a cancelled plan from taking away is taken away by the n
   const [agent] = await bench.agents();
   // It dies right after its row.
   bench.beforeVerb = (verb) => {
-    if (verb === "task") throw new Fault("STORE_FAILED", { problem: "killed" });
+    if (verb === "task" || verb === "cancelTask") throw new Fault("STORE_FAILED", { problem: "killed" });
   };
   await bench.settle(bench.plans.cancel(planId, "ann").catch(() => {}));
   bench.beforeVerb = () => {};
