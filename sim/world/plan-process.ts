@@ -13,7 +13,7 @@ import { SIGNAL_FILE } from "../../src/plans/task-prompt.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { Trees } from "../../src/trees/trees.ts";
 import { AgentNews } from "../../src/workspaces/agent-news.ts";
-import { Git } from "../../src/workspaces/git.ts";
+import type { Git } from "../../src/workspaces/git.ts";
 import { Worktrees } from "../../src/workspaces/worktrees.ts";
 import { GitClient, WORKTREES, type FakeGit } from "./fake-git.ts";
 import type { Dice } from "./dice.ts";
