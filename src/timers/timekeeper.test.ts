@@ -6,7 +6,12 @@ import { seededRandom } from "../base/ids.ts";
 import { silentLog } from "../base/log.ts";
 import type { Setting, Settings } from "../base/setting.ts";
 import type { JobSpec } from "../model/job.ts";
+import { runBatch, type BatchAnswer, type VerbCall } from "../store/sqlite/batch.ts";
+import { openDatabase } from "../store/sqlite/database.ts";
+import { Kernel } from "../store/sqlite/kernel.ts";
 import { openStoreInProcess } from "../store/sqlite/open-in-process.ts";
+import { StoreClient } from "../store/sqlite/store-client.ts";
+import { VERB_NAMES } from "../store/sqlite/verbs.ts";
 import { MEAN, StoreBench } from "../store/store-bench.test-support.ts";
 import type { Store } from "../store/store.ts";
 import { Timekeeper } from "./timekeeper.ts";
@@ -95,4 +100,46 @@ test("a moment that is caught up outside the job's hours is not run, so nothing 
   await pass(0);
   const [run] = (await store.jobRuns({ id: job.id, limit: 10 })).runs;
   assert.deepEqual([run!.state, run!.reason], ["skipped", "outside its active hours"]);
+});
+
+test("a run that began while it was told to wait is seen to end, so that those in line behind it come too (seed 27214)", async (t) => {
+  const clock = new ManualClock(START);
+  const kernel = new Kernel(openDatabase(":memory:"), clock, seededRandom(1));
+  const calls: VerbCall[] = [];
+  const client = new StoreClient((more) => void calls.push(...more), queueMicrotask);
+  const store = client.asStore(VERB_NAMES, async () => kernel.db.close());
+  const bench = new StoreBench({ store, clock, reopen: () => assert.fail() });
+  /** What was asked for is done, and not answered yet. */
+  const batch = async (): Promise<BatchAnswer> => {
+    await new Promise((resolve) => setImmediate(resolve));
+    return runBatch(kernel, calls.splice(0), "memory");
+  };
+  const quiet = async <Value>(asked: Promise<Value>): Promise<Value> => {
+    for (let round = 0; round < 20; round++) client.answer(await batch());
+    return asked;
+  };
+  await quiet(bench.rules());
+  const keeper = new Timekeeper({ store, models: { knownModels: () => [] }, settings, clock, log: silentLog, meanTurnMs: () => MEAN, workspaceOf: () => "/nowhere", kick: () => {} });
+  t.after(async () => {
+    await quiet(keeper.stop());
+    await store.close();
+  });
+  await quiet(put(store, { overlap: "queue", schedule: { kind: "every", everyMs: DAY_MS } }, START + DAY_MS));
+  await quiet(keeper.start());
+  await quiet(keeper.run("job"));
+
+  const ended = bench.done(await quiet(bench.start()), "first");
+  const firstEnd = await batch();
+  // The second is fired before the keeper hears of that end, and both are one batch: told to wait, it begins in it.
+  const second = keeper.run("job");
+  client.answer(await batch());
+  await new Promise((resolve) => setImmediate(resolve));
+  client.answer(firstEnd);
+  const started = bench.start();
+  client.answer(await batch());
+  // Its end comes in one batch with the question what became of it, and after it.
+  const over = bench.done(await started, "second");
+  await quiet(Promise.all([ended, second, over]));
+  const { runs } = await quiet(store.jobRuns({ id: (await second).jobId, limit: 10 }));
+  assert.deepEqual(runs.map(({ state, result, completedAt }) => [state, result, completedAt !== null]), [["ran", "second", true], ["ran", "first", true]]);
 });

@@ -204,7 +204,7 @@ export class Timekeeper implements Jobs {
 
   #fired(run: Run | null): void {
     if (run === null || run.completedAt !== null) return;
-    this.#watch({ id: run.id, session: run.session, isEnded: run.endedAt !== null });
+    this.#heard({ id: run.id, session: run.session, isEnded: run.endedAt !== null });
     this.#settleSoon([run.id]);
   }
 
@@ -243,6 +243,14 @@ export class Timekeeper implements Jobs {
     const there = this.#inSession.get(run.session);
     if (there === undefined) this.#inSession.set(run.session, new Set([run.id]));
     else there.add(run.id);
+  }
+
+  /**
+   * What an answer says of a run. What later verbs of its batch did is known already, from their events;
+   * so the session that they told of stays, or the end of the turn in it would not be noticed.
+   */
+  #heard(run: OpenRun): void {
+    this.#watch({ ...run, session: this.#open.get(run.id)?.session ?? run.session });
   }
 
   #unwatch(id: RunId): void {
@@ -298,7 +306,7 @@ export class Timekeeper implements Jobs {
         for (const id of ids) {
           const run = open.get(id);
           if (run === undefined) this.#unwatch(id);
-          else this.#watch(run);
+          else this.#heard(run);
         }
       }
     } catch (cause) {
