@@ -102,6 +102,10 @@ test("what is said of a hostile file does not repeat all of it", () => {
   assert.ok(problems.length > 0 && problems.every(({ what }) => what.length <= 241), String(Math.max(...problems.map(({ what }) => what.length))));
 });
 
+test("a file of empty lines is refused in a moment, because the library would need minutes", () => {
+  assert.deepEqual(problemsOf("plan.yaml", `{a}x${"\n".repeat(100_000)}y`).map(({ line, what }) => `${line} ${what}`), ["502 more than 500 empty lines in a row"]);
+});
+
 test("the examples are good plans of each strategy", () => {
   for (const folder of readdirSync("examples")) {
     for (const file of readdirSync(`examples/${folder}`)) if (/^plan\./i.test(file)) assert.ok(readPlan(file, readFileSync(`examples/${folder}/${file}`, "utf8")).tasks.length >= 3, folder);

@@ -18,13 +18,19 @@ const GATE_KEYS = ["tests", "commit", "approval"];
 const TASK_KEYS = ["id", "title", "text", "owns", "after", "when", "agent", "harness", "model", "size", "tests", "budget", "steps"];
 const NO_GATE: PlanGate = { tests: null, commit: null, approval: false };
 const LINE_LENGTH_MAX = 4_000;
+const EMPTY_LINES_MAX = 500;
 const LIST_MAX = 500;
 const TEXT_LENGTH_MAX = 20_000;
 
 /** The plan in the text, with whatever could be read. */
 export function readYamlPlan(source: string, problems: PlanProblems): Plan {
-  // What the library needs grows with the square of a line's length, where a line is hostile.
-  for (const [index, text] of source.split("\n").entries()) if (text.length > LINE_LENGTH_MAX) problems.add(index + 1, `the line is longer than ${LINE_LENGTH_MAX} characters`, "break it up");
+  // What the library needs grows with the square of a line's length, and of the empty lines in a row, where they are hostile.
+  let empty = 0;
+  for (const [index, text] of source.split("\n").entries()) {
+    if (text.length > LINE_LENGTH_MAX) problems.add(index + 1, `the line is longer than ${LINE_LENGTH_MAX} characters`, "break it up");
+    empty = text.trim() === "" ? empty + 1 : 0;
+    if (empty === EMPTY_LINES_MAX + 1) problems.add(index + 1, `more than ${EMPTY_LINES_MAX} empty lines in a row`, "take them out");
+  }
   if (problems.count > 0) source = "";
   const lines = new LineCounter();
   const documents = parseAllDocuments(source, { lineCounter: lines, uniqueKeys: false, merge: false, logLevel: "silent", version: "1.2" });
