@@ -21,6 +21,7 @@ const SAME_PROBLEM_CHARS = 50;
 const LEFT_BYTES_MAX = 48 * 1024 * 1024;
 /** What the heap may grow by while a target runs, bytes: garbage included. */
 const PEAK_BYTES_MAX = 700 * 1024 * 1024;
+const COLLECTED_ABOVE_BYTES = 100 * 1024 * 1024;
 /** An input that does not end within this time hangs. */
 const HANG_MS = 20_000;
 /** A slow input is run again this often; the best time counts, because the machine may have been busy. */
@@ -71,7 +72,10 @@ export async function drive(target: Target, { runs, seed, onBatch, onRun }: Driv
       onBatch?.(batchSeed);
       const details = await fc.check(propertyOf(judge, opened), { seed: batchSeed, numRuns: Math.min(BATCH_RUNS, runs - done) });
       done += details.numRuns;
-      peakBytes = Math.max(peakBytes, process.memoryUsage().heapUsed - heapBefore);
+      const grownBytes = process.memoryUsage().heapUsed - heapBefore;
+      peakBytes = Math.max(peakBytes, grownBytes);
+      // Or it would be the garbage of many batches, which says more about the size of the machine.
+      if (grownBytes > COLLECTED_ABOVE_BYTES) collect();
       if (details.failed) {
         failedBatches++;
         const failure = { replay: `${batchSeed}:${details.counterexamplePath}`, input: shown(details.counterexample?.[0]), problem: problemOf(details.errorInstance) };
