@@ -56,8 +56,8 @@ interface Worktree {
 
 /** What git did, as anybody can see it. */
 export type GitNews =
-  /** `holds`: whose work, as `<plan>/<task>`, is in the commit. */
-  | { readonly kind: "worktree"; readonly atMs: number; readonly dir: string; readonly commit: string; readonly holds: readonly string[] }
+  /** `holds`: whose work, as `<plan>/<task>`, is in the commit. `clashesWithBranch`: it cannot be merged with the branch as it is. */
+  | { readonly kind: "worktree"; readonly atMs: number; readonly dir: string; readonly commit: string; readonly holds: readonly string[]; readonly clashesWithBranch: boolean }
   | { readonly kind: "worktree-gone"; readonly atMs: number; readonly dir: string }
   | { readonly kind: "ref"; readonly atMs: number; readonly ref: string; readonly from: string | null; readonly to: string | null; readonly landed: readonly Landed[] };
 
@@ -237,7 +237,7 @@ export class FakeGit {
       const found = workOf(body);
       return found === null ? [] : [`${found.plan}/${found.task}`];
     });
-    this.#tell({ kind: "worktree", atMs: this.#timeline.nowMs, dir, commit, holds });
+    this.#tell({ kind: "worktree", atMs: this.#timeline.nowMs, dir, commit, holds, clashesWithBranch: this.merge(commit, this.head).conflicts.length > 0 });
   }
 
   dropAdmin(name: string): void {

@@ -80,7 +80,7 @@ export function workLandsOnce({ news }: SeenPlans): string[] {
   return [...times].filter(([, count]) => count > 1).map(([task, count]) => `the work of ${task} landed ${count} times`);
 }
 
-/** No agent begins before all that its task needs is on the branch, and its worktree holds it. */
+/** No agent begins before all that its task needs is on the branch, and its worktree holds it, unless the commit that it begins on clashes with that. */
 export function tasksWaitForWhatTheyNeed({ plans, news }: SeenPlans): string[] {
   const violations: string[] = [];
   const landed = new Set<string>();
@@ -95,7 +95,7 @@ export function tasksWaitForWhatTheyNeed({ plans, news }: SeenPlans): string[] {
       const name = one.key.split("/").slice(0, 2).join("/");
       for (const other of needed.get(name) ?? []) if (!landed.has(other)) violations.push(`an agent began on ${name} before ${other} was on the branch`);
     }
-    if (one.kind === "worktree") {
+    if (one.kind === "worktree" && !one.clashesWithBranch) {
       const label = labels.get(one.dir.slice(one.dir.lastIndexOf("/") + 1)) ?? "";
       for (const other of needed.get(label) ?? []) if (!one.holds.includes(other)) violations.push(`the worktree of ${label} was made without ${other}`);
     }

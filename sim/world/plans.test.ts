@@ -151,3 +151,76 @@ test("a hand-over that was cut off before its task's row was moved is gone on wi
   await bench.does(next!, { "p0/a/work.txt": "good\n" });
   assert.deepEqual(bench.landed, ["a"]);
 });
+
+test("work that landed although its row could not be written is not offered again (seed 6974)", async () => {
+  const bench = await setup();
+  const { planId } = await bench.run({ tasks: [owning("a")] });
+  const [agent] = await bench.agents();
+  let failures = 1;
+  bench.beforeVerb = (verb, moves: readonly { patch: { state?: string } }[]) => {
+    if (verb === "moveMerges" && moves[0]!.patch.state === "landed" && failures-- > 0) throw new Fault("STORE_FAILED", { problem: "busy" });
+  };
+  await bench.does(agent!, { "p0/a/work.txt": "good\n" });
+  await bench.settle();
+  assert.deepEqual(bench.landed, ["a"]);
+  assert.equal((await bench.task(planId, "a")).state, "done");
+  assert.deepEqual(await bench.agents(), []);
+});
+
+test("a line of merges whose rows could not be written goes on when they can be, not at the next start", async () => {
+  const bench = await setup();
+  const { planId } = await bench.run({ tasks: [owning("a")] });
+  const [agent] = await bench.agents();
+  let failures = 2;
+  bench.beforeVerb = (verb) => {
+    if (verb === "moveMerges" && failures-- > 0) throw new Fault("STORE_FAILED", { problem: "busy" });
+  };
+  await bench.does(agent!, { "p0/a/work.txt": "good\n" });
+  await bench.settle();
+  assert.equal((await bench.task(planId, "a")).state, "done");
+});
+
+test("no agent is started for a plan that was cancelled while its workspace was made (seed 7885)", async () => {
+  const bench = await setup();
+  const { planId } = await bench.run({ tasks: [owning("a")] });
+  while ((await bench.bench.store.workspaces({ states: ["making"], limit: 1 })).length === 0) {
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(bench.timeline.step(Infinity));
+  }
+  await bench.settle(bench.plans.cancel(planId, "ann"));
+  assert.deepEqual(await bench.agents(), []);
+  assert.equal(bench.bench.events.filter(({ type }) => type === "task.accepted").length, 0);
+  assert.equal(bench.git.worktrees.size, 0);
+});
+
+test("work that was on its way to the line when its plan was cancelled is not taken in (seed 4966)", async () => {
+  const bench = await setup();
+  const { planId } = await bench.run({ tasks: [owning("a")] });
+  const [agent] = await bench.agents();
+  bench.git.filesIn(agent!.sessionInfo.cwd!).set("p0/a/work.txt", "good\n");
+  let cancelling: Promise<unknown> | null = null;
+  bench.beforeVerb = (verb) => {
+    if (verb === "addMerge") cancelling ??= bench.bench.store.movePlan({ plan: planId, from: "running", to: "cancelled", event: { type: "plan.ended", data: {} } });
+  };
+  await bench.bench.done(agent!);
+  await bench.settle();
+  assert.notEqual(cancelling, null);
+  assert.deepEqual(bench.landed, []);
+});
+
+test("work that began on another's commit lands, although that other's work was done again elsewhere (seed 6974)", async () => {
+  const bench = await setup();
+  const { planId } = await bench.run({ tasks: [owning("a"), owning("b", { when: { task: "a", commit: "feat: begin" } })] }, "parallel");
+  const [a] = await bench.agents();
+  const dir = a!.sessionInfo.cwd!;
+  bench.git.filesIn(dir).set("p0/a/work.txt", "good\n");
+  bench.git.commitIn(dir, "feat: begin", "an agent");
+  const [b] = await bench.agents();
+  // The same comes to the branch by another way, without the commit that b began on.
+  bench.git.commitOnMain((files) => files.set("p0/a/work.txt", "good\n"), "done again elsewhere");
+  bench.git.filesIn(b!.sessionInfo.cwd!).set("p0/b/work.txt", "good\n");
+  const { workspace, epoch } = await bench.task(planId, "b");
+  const merge = await bench.settle(bench.merges.enqueue({ workspace: workspace!, epoch, onto: "main", message: "the work of b" }));
+  await bench.settle();
+  assert.equal((await bench.merges.get(merge.id))!.state, "landed");
+});

@@ -34,6 +34,7 @@ const LOOK_MS = 60_000;
 const HELPS_MAX = 12;
 /** Whoever asks for a plan asks again after this, until it is told that it runs, milliseconds. */
 const ASK_AGAIN_MS = 2_000;
+const CANCEL_MS_MAX = 90_000;
 const DIRTY_MS_MAX = 120_000;
 const BY = "a person";
 const READ_MAX = 1_000;
@@ -66,10 +67,12 @@ export function asksOfPlans(seed: number, healAtMs: number): readonly PlannedAsk
   const dice = new Dice(seed, "asks about plans");
   const runs = dice.chance(0.3) ? 2 : 1;
   const asks: PlannedAsk[] = Array.from({ length: runs }, (_, n) => ({ kind: "plan", ask: { what: "run", n }, atMs: Math.floor(healAtMs * dice.next() * dice.pick([0.1, 0.6])) }));
+  // Most plans are over before long; so some are cancelled while they are at work.
+  for (const { atMs } of asks.slice(0, runs)) if (dice.chance(0.3)) asks.push({ kind: "plan", ask: { what: "cancel", which: dice.whole(0, 1_000) }, atMs: Math.min(atMs + dice.spread(500, CANCEL_MS_MAX), healAtMs) });
   // Moves of a plan are few and short; so that something falls between two of them there are more of these.
   for (let left = dice.chance(0.5) ? dice.whole(1, MISHAPS_MAX) : 0; left > 0; left--) asks.push({ ...mishap(dice), atMs: Math.floor(healAtMs * dice.next()) });
   for (let left = dice.whole(0, ASKS_MAX); left > 0; left--) {
-    const what = dice.weighted({ cancel: 0.5, approve: 3, resume: 3, "resume-task": 2, "retry-merge": 1, status: 1, commit: 1.5, dirty: 1 });
+    const what = dice.weighted({ cancel: 1.2, approve: 3, resume: 3, "resume-task": 2, "retry-merge": 1, status: 1, commit: 1.5, dirty: 1 });
     const which = dice.whole(0, 1_000);
     asks.push({ kind: "plan", ask: what === "dirty" ? { what, forMs: dice.spread(1_000, DIRTY_MS_MAX) } : { what, which }, atMs: Math.floor(healAtMs * dice.next()) });
   }

@@ -21,6 +21,8 @@ const QUICK = [
   "a budget is three times what was said",
   "what the provider counted is forgotten",
   "a success does not close a circuit",
+  "a task of a plan is done when its agent says so",
+  "work that stands in line is offered again",
 ];
 const SEEDS_MAX = 60;
 

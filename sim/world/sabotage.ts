@@ -29,6 +29,7 @@ export async function catchSabotage(sabotage: Sabotage, seedsMax = SEEDS_MAX): P
   const tables = sabotage.prepare === undefined ? new Tables() : null;
   try {
     for (let seed = 1; seed <= seedsMax; seed++) {
+      if (sabotage.meets?.(seed) === false) continue;
       const { violations, counts } = await runWorld({ seed, sabotage, ...(tables === null ? {} : { tables }) });
       tookEffect ||= counts.tampered > 0;
       if (violations.length > 0) return { seeds: seed, violation: violations[0]!, tookEffect };

@@ -7,7 +7,9 @@
  */
 import { progressTimeoutSeconds, turnTimeoutSeconds } from "../../src/turns/settings.ts";
 import type { JobSpec } from "../../src/model/job.ts";
+import type { Plan } from "../../src/model/plan.ts";
 import type { BrokenDisk, Database, Statement, Tamper } from "./faulty-disk.ts";
+import { hasPlans } from "./plans.ts";
 import type { WorldSettings } from "./world-settings.ts";
 
 const NEVER_SECONDS = 7 * 86_400;
@@ -19,6 +21,8 @@ export interface Sabotage {
   readonly breaks: string;
   readonly invariants: readonly number[];
   readonly disk?: BrokenDisk;
+  /** Whether a world of this seed can meet it at all; others need not be run. */
+  readonly meets?: (seed: number) => boolean;
   readonly prepare?: (database: Database) => void;
   readonly tamper?: (database: Database) => Tamper;
   readonly settings?: (settings: WorldSettings) => void;
@@ -116,6 +120,17 @@ export const SABOTAGES: readonly Sabotage[] = [
   { name: "a question that nobody answered counts as allowed", breaks: "a permission mode is a ceiling", invariants: [47], tamper: () => (statement) => (statement.sql.startsWith("UPDATE approval SET state = ?") && statement.values[0] === "expired" ? { ...statement, values: statement.values.with(0, "approved") } : statement) },
   { name: "the end of a wait for a provider is lost", breaks: "who waits for a provider rests, no longer", invariants: [], tamper: () => (statement) => (statement.sql.startsWith("DELETE FROM parked WHERE turn_id = ?") ? null : statement) },
   { name: "a child is watched while it waits for its provider", breaks: "who waits for a provider rests, no longer", invariants: [], tamper: without("UPDATE task SET deadline_at = NULL, progress_due_at = NULL") },
+  {
+    name: "a plan's agent is started again when it is not known whether it was",
+    breaks: "one agent for each attempt", invariants: [], meets: hasPlans,
+    prepare: (database) => database.exec("DROP INDEX task_spawn_key"),
+    tamper: () => lostMove("working", "SELECT * FROM task WHERE spawn_key = ?"),
+  },
+  { name: "a task of a plan is done when its agent says so", breaks: "done means evidence", invariants: [], meets: hasPlans, tamper: () => (statement) => (isCheckedTask(statement) ? { ...statement, values: statement.values.with(0, "done").with(2, 1) } : statement) },
+  { name: "tasks of a plan wait for nobody", breaks: "a task begins when what it waits for has landed", invariants: [], meets: hasPlans, tamper: () => waitForNobody },
+  { name: "work that stands in line is offered again", breaks: "work lands once", invariants: [], meets: hasPlans, tamper: () => lostMove("merging", "SELECT data FROM merge WHERE workspace_id = ? ORDER BY n DESC", "SELECT id FROM merge WHERE workspace_id = ?") },
+  { name: "a plan goes on after its cancel", breaks: "nothing of a cancelled plan begins or lands", invariants: [], meets: hasPlans, tamper: () => (statement) => (isLookAtCancel(statement) ? null : statement) },
+  { name: "a plan leaves its workspaces behind", breaks: "no workspace is left", invariants: [], meets: hasPlans, tamper: () => (statement) => (statement.sql.startsWith("SELECT data FROM workspace WHERE state IN ('ready','removing')") ? null : statement) },
   {
     name: "a turn has no deadline",
     breaks: "every turn ends",
@@ -231,6 +246,29 @@ function freeCutCalls(database: Database): Tamper {
     database.exec("UPDATE budget SET reserved = reserved - (SELECT coalesce(sum(amount), 0) FROM budget_hold h WHERE h.budget_id = budget.id); DELETE FROM budget_hold");
     return { ...statement };
   };
+}
+
+function isCheckedTask({ sql, values }: Statement): boolean {
+  return sql.startsWith("UPDATE plan_task SET state = ?, problem = ?, ended_at = ?") && values[0] === "checking";
+}
+
+/** A plan's tasks forget that they moved on, every second time, and nobody looks at what they did. */
+function lostMove(to: string, ...looks: readonly string[]): Tamper {
+  let moves = 0;
+  return (statement) => {
+    const isMove = statement.sql.startsWith("UPDATE plan_task SET state = ?, problem = ?, ended_at = ?") && statement.values[0] === to;
+    return (isMove && ++moves % 2 === 1) || looks.some((look) => statement.sql.startsWith(look)) ? null : statement;
+  };
+}
+
+function isLookAtCancel({ sql }: Statement): boolean {
+  return ["SELECT workspace FROM plan_task WHERE plan_id = ? AND workspace", "SELECT state FROM plan WHERE id = ? AND ended_at IS NOT NULL", "SELECT p.id FROM plan_task t JOIN plan p"].some((look) => sql.startsWith(look));
+}
+
+function waitForNobody(statement: Statement): Statement {
+  if (!statement.sql.startsWith("INSERT INTO plan (")) return statement;
+  const plan = JSON.parse(String(statement.values[2])) as Plan;
+  return { ...statement, values: statement.values.with(2, JSON.stringify({ ...plan, tasks: plan.tasks.map((task) => ({ ...task, after: [] })) })) };
 }
 
 function isChildOfBound({ sql, values }: Statement): boolean {

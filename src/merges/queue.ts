@@ -26,6 +26,8 @@ import { attemptsMax, batchMax, mergeStrategies, mergeStyle } from "./settings.t
 const OPEN: readonly MergeState[] = ["queued", "running", "resolving", "advancing", "undoing"];
 const LISTED_MAX = 1000;
 const PATHS_SHOWN_MAX = 20;
+/** How long after a line failed, e.g. because its rows could not be written, it is gone on with. */
+const LINE_AGAIN_MS = 5_000;
 
 export interface MergeQueueDeps extends RadarDeps {
   readonly store: Pick<Store, "addMerge" | "moveMerges" | "merge" | "merges" | "workspace" | "workspaces" | "onEvents" | "notice">;
@@ -59,6 +61,9 @@ export class MergeQueue implements Merges {
   #isStarted = false;
   /** By line, what is at work on it. */
   readonly #lines = new Map<string, { again: boolean; work: Promise<void> }>();
+  /** Lines whose last piece of work was cut off by a failure. */
+  readonly #broken = new Set<string>();
+  readonly #timers = new Map<string, () => void>();
   readonly #helping = new Map<MergeId, Promise<void>>();
   /** By merge, those who look again when it may be at rest. */
   readonly #watchers = new Map<MergeId, Set<() => void>>();
@@ -93,6 +98,7 @@ export class MergeQueue implements Merges {
 
   async stop(): Promise<void> {
     this.#unlisten();
+    for (const disarm of this.#timers.values()) disarm();
     this.#stopping.abort();
     await Promise.allSettled([...[...this.#lines.values()].map(({ work }) => work), ...this.#helping.values()]);
     await this.#radar.stop();
@@ -218,12 +224,24 @@ export class MergeQueue implements Merges {
     if (busy !== undefined) return void (busy.again = true);
     const line = { again: false, work: Promise.resolve() };
     this.#lines.set(key, line);
-    line.work = this.#drain(commonDir, onto)
-      .catch((cause: unknown) => this.#deps.log.error("merges.line-failed", { onto, cause }))
+    const begin = this.#broken.delete(key) ? this.#settleLeft(commonDir, onto) : Promise.resolve();
+    line.work = begin
+      .then(() => this.#drain(commonDir, onto))
+      .catch((cause: unknown) => {
+        this.#deps.log.error("merges.line-failed", { onto, cause });
+        this.#broken.add(key);
+        this.#timers.get(key)?.();
+        this.#timers.set(key, this.#deps.clock.after(LINE_AGAIN_MS, () => this.#work({ commonDir, onto })));
+      })
       .then(() => {
         this.#lines.delete(key);
         if (line.again) this.#work({ commonDir, onto });
       });
+  }
+
+  /** What a failure left in the middle: whether it landed, the branch itself tells. Only while nothing is at work on the line. */
+  async #settleLeft(commonDir: string, onto: string): Promise<void> {
+    for (const merge of await this.#deps.store.merges({ commonDir, onto, states: ["running", "advancing"], oldestFirst: true, limit: LISTED_MAX })) await this.#recover(merge);
   }
 
   async #drain(commonDir: string, onto: string): Promise<void> {
@@ -236,7 +254,12 @@ export class MergeQueue implements Merges {
         if (this.#stopping.signal.aborted) return; // the next start begins it anew
         const { code, message } = asFault(cause);
         if (code === "INTERNAL") this.#deps.log.error("merge.defect", { cause });
-        for (const one of running) await this.#move(one, ["running", "advancing"], { state: "failed", problem: { code, text: message }, endedAt: this.#deps.clock.now() });
+        for (const one of running) {
+          const now = await this.#must(one.id);
+          // What failed may have been the row alone; whether it landed, the branch itself tells.
+          if (now.state === "advancing" && (await this.#hasMoved(now))) await this.#recover(now);
+          else await this.#move(one, ["running", "advancing"], { state: "failed", problem: { code, text: message }, endedAt: this.#deps.clock.now() });
+        }
       }
     }
   }
@@ -283,7 +306,11 @@ export class MergeQueue implements Merges {
     if (await repository.isAncestor(merge.commit, tip)) return refusal("refused", "MERGE_NOTHING", { workspace: workspace.id });
     const base = await repository.mergeBase(tip, merge.commit);
     const changed = await repository.diffNames(base ?? tip, merge.commit);
-    const outside = changed.filter(({ path }) => !mayChange(workspace.claims, path)).map(({ path }) => path);
+    // What is as the target has it is no change, however it came here, e.g. with another's commit that the work began on.
+    const isAsTarget = new Set(changed.map(({ path }) => path));
+    const beyond = changed.filter(({ path }) => !mayChange(workspace.claims, path)).map(({ path }) => path);
+    if (beyond.length > 0) for (const { path } of await repository.diffNames(tip, merge.commit)) isAsTarget.delete(path);
+    const outside = beyond.filter((path) => !isAsTarget.has(path));
     if (outside.length > 0) return refusal("refused", "MERGE_OUTSIDE_CLAIM", { paths: shown(outside), claims: workspace.claims.join(", ") });
     if (!merge.allowFlagged) {
       const now = await repository.dangers();
@@ -467,14 +494,21 @@ export class MergeQueue implements Merges {
     if (merge.state === "running") return this.#again(merge);
     if (merge.state === "resolving") return this.#ask(merge);
     if (merge.state !== "advancing" && merge.state !== "undoing") return;
-    const { from, to } = merge.state === "undoing" ? merge.undo! : { from: merge.from!, to: merge.to! };
-    const tip = await repository.must(merge.onto);
-    // When others went on since, the tip holds where the ref went; and where it came from too, unless it went back.
-    const wentBack = await repository.isAncestor(to, from);
-    const moved = tip === to || (tip !== from && (await repository.isAncestor(to, tip)) && !(wentBack && (await repository.isAncestor(from, tip))));
-    if (moved) await this.#catchUp(repository, merge.onto, from, tip);
+    const moved = await this.#hasMoved(merge);
+    if (moved) await this.#catchUp(repository, merge.onto, wayOf(merge).from, await repository.must(merge.onto));
     if (merge.state === "undoing") await this.#move(merge, ["undoing"], moved ? { state: "undone", endedAt: this.#deps.clock.now() } : { state: "landed", undo: null });
     else await this.#move(merge, ["advancing"], moved ? { state: "landed", endedAt: this.#deps.clock.now() } : { state: "queued", from: null, to: null });
+  }
+
+  /** Whether the branch went the way that the row says it was about to go. */
+  async #hasMoved(merge: Merge): Promise<boolean> {
+    const repository = this.#deps.worktrees.repository(merge.commonDir);
+    const { from, to } = wayOf(merge);
+    const tip = await repository.must(merge.onto);
+    if (tip === to || tip === from) return tip === to;
+    // When others went on since, the tip holds where the ref went; and where it came from too, unless it went back.
+    const wentBack = await repository.isAncestor(to, from);
+    return (await repository.isAncestor(to, tip)) && !(wentBack && (await repository.isAncestor(from, tip)));
   }
 
   /** Brings checkouts along whose ref moved just before the kill. */
@@ -517,6 +551,11 @@ function refusal<Code extends FaultCode>(state: "refused" | "failed" | "conflict
 function shown(paths: readonly string[]): string {
   const more = paths.length - PATHS_SHOWN_MAX;
   return paths.slice(0, PATHS_SHOWN_MAX).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
+/** Where the branch was before, and where it goes. */
+function wayOf(merge: Merge): { readonly from: string; readonly to: string } {
+  return merge.state === "undoing" ? merge.undo! : { from: merge.from!, to: merge.to! };
 }
 
 async function checkoutsOf(repository: Repository, onto: string): Promise<readonly { readonly dir: string }[]> {

@@ -8,7 +8,7 @@
  *
  *     running, waiting ──retry──▶ queued       an attempt failed and its policy has another
  */
-import type { FlowId, SessionKey, TaskId, TurnId } from "../base/ids.ts";
+import type { FlowId, PlanId, SessionKey, TaskId, TurnId } from "../base/ids.ts";
 import type { Json, JsonObject } from "../base/json.ts";
 import type { Budget, BudgetView } from "./budget.ts";
 import type { Usage } from "./chat.ts";
@@ -68,6 +68,8 @@ export interface NewSpawn {
   readonly supervision?: Partial<Supervision>;
   /** The same key never spawns twice: the first task is returned. */
   readonly idempotencyKey: string | null;
+  /** The plan that it works for; after the plan's end it is not admitted. */
+  readonly plan?: PlanId;
   /** For `delivery: webhook`: where the result is posted. */
   readonly callback?: string | null;
   /** Children that were asked for together; those of one turn are a batch without it. */

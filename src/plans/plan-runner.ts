@@ -442,7 +442,7 @@ export class PlanRunner implements Plans, ConflictHelp {
     };
     return {
       label: task.id.slice(0, LABEL_LENGTH_MAX), parent: run.session, turnId: null, agent: task.harness ?? task.agent ?? parseSessionKey(run.session).parts.agent ?? DEFAULT_AGENT, kind: task.harness === null ? "subagent" : "acp", model: task.model,
-      context: "isolated", cwd: workspace.dir, deadlineSeconds: null, delivery: "notify", cleanup: "keep", claims: task.owns, ...(Object.keys(budget).length === 0 ? {} : { budget }),
+      plan: run.planId, context: "isolated", cwd: workspace.dir, deadlineSeconds: null, delivery: "notify", cleanup: "keep", claims: task.owns, ...(Object.keys(budget).length === 0 ? {} : { budget }),
     };
   }
 

@@ -232,7 +232,9 @@ export class Repository {
   async moveRef(ref: string, to: string, from: string, why: string): Promise<boolean> {
     const { code } = await this.git.run(this.place, ["update-ref", "-m", `yard: ${why}`, ref, to, from], { answers: [1, 128] });
     if (code === 0) return true;
-    if ((await this.resolve(ref)) === (from === NO_OBJECT ? null : from)) throw new Fault("GIT_FAILED", { command: "update-ref", problem: `${ref} could not be moved; is another git at work in ${this.commonDir}?` });
+    const now = await this.resolve(ref);
+    if (now === to) return true; // it failed only after it had moved it
+    if (now === (from === NO_OBJECT ? null : from)) throw new Fault("GIT_FAILED", { command: "update-ref", problem: `${ref} could not be moved; is another git at work in ${this.commonDir}?` });
     return false;
   }
 

@@ -52,6 +52,9 @@ export function workspaces(k: Kernel, { commonDir, states, session, limit }: Wor
 export function addMerge(k: Kernel, merge: Omit<Merge, "n">): Merge {
   const open = k.get("SELECT id FROM merge WHERE workspace_id = ? AND state IN ('queued','running','resolving','advancing','undoing')", merge.workspace);
   if (open !== undefined) throw new Fault("MERGE_IN_LINE", { workspace: merge.workspace, merge: open["id"] });
+  // One that was on its way when its plan was cancelled.
+  const over = k.get("SELECT p.id FROM plan_task t JOIN plan p ON p.id = t.plan_id WHERE t.workspace = ? AND p.state = 'cancelled'", merge.workspace);
+  if (over !== undefined) throw new Fault("PLAN_NOT_WAITING", { plan: over["id"], what: "more work", state: "cancelled" });
   const { n } = k.get("SELECT coalesce(max(n), 0) + 1 AS n FROM merge")! as { n: number };
   const row: Merge = { ...merge, n };
   k.run("INSERT INTO merge (n, id, state, workspace_id, common_dir, onto, commit_id, from_id, to_id, data) VALUES (?,?,?,?,?,?,?,?,?,?)", n, row.id, row.state, row.workspace, row.commonDir, row.onto, row.commit, row.from, row.to, JSON.stringify(row));
