@@ -84,6 +84,8 @@ export class FakeGit {
   /** Until then a person has changes in the checkout that are not committed. */
   dirtyUntilMs = 0;
   isHealed = false;
+  /** How long every test and set-up takes, milliseconds; null = as it comes. */
+  testsTakeMs: number | null = null;
 
   readonly #tell: (news: GitNews) => void;
 
@@ -395,7 +397,7 @@ export class GitClient {
     const { clock, dice, git } = this.#deps;
     return new Promise<LineEnd>((resolve) => {
       const mood = git.isHealed ? "runs" : dice.weighted({ runs: 20, red: 1.5, hangs: 0.3 });
-      const ms = mood === "hangs" ? timeoutMs : dice.spread(1, TEST_MS_MAX);
+      const ms = mood === "hangs" ? timeoutMs : (git.testsTakeMs ?? dice.spread(1, TEST_MS_MAX));
       const end = (exitCode: number | null, timedOut: boolean): void => {
         disarm();
         signal?.removeEventListener("abort", onAbort);

@@ -224,3 +224,14 @@ test("work that began on another's commit lands, although that other's work was 
   await bench.settle();
   assert.equal((await bench.merges.get(merge.id))!.state, "landed");
 });
+
+test("a plan is cancelled at once, although the set-up of its workspace takes long (seed 39952)", async () => {
+  const bench = await setup();
+  bench.git.testsTakeMs = 500_000;
+  const { planId } = await bench.run({ setup: "set up", tasks: [owning("a")] });
+  await bench.settle();
+  const askedMs = bench.timeline.nowMs;
+  await bench.settle(bench.plans.cancel(planId, "ann"));
+  assert.ok(bench.timeline.nowMs - askedMs < 10_000, `${bench.timeline.nowMs - askedMs} ms`);
+  assert.equal(bench.git.worktrees.size, 0);
+});

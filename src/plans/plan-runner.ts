@@ -92,6 +92,8 @@ export class PlanRunner implements Plans, ConflictHelp {
   readonly #beside = new Map<string, Promise<void>>();
   /** Plans whose rows are being read; true = look once more afterwards. */
   readonly #advancing = new Map<PlanId, { again: boolean; promise: Promise<void> }>();
+  /** By plan, what ends its set-ups, tests and waits when it is cancelled. */
+  readonly #cancels = new Map<PlanId, AbortController>();
   /** Children that work on a plan, so that other children cost no look at the rows. */
   readonly #children = new Map<TaskId, PlanId>();
   readonly #timers = new Map<PlanId, () => void>();
@@ -179,6 +181,7 @@ export class PlanRunner implements Plans, ConflictHelp {
     const before = await this.get(id);
     if (before.endedAt !== null) return before;
     await store.movePlan({ plan: id, from: before.state, to: "cancelled", change: { problem: `cancelled by ${by}` }, event: { type: "plan.ended", data: { by } } });
+    this.#cancels.get(id)?.abort(new Fault("PLAN_NOT_WAITING", { plan: id, what: "more work", state: "cancelled" }));
     await this.#stopWork(before, by);
     // Long work sees that its plan is over at its next move; only then do the folders go.
     await Promise.all(this.#workOf(id));
@@ -200,6 +203,7 @@ export class PlanRunner implements Plans, ConflictHelp {
   async #tidy(run: PlanRun): Promise<void> {
     const { workspaces, log } = this.#deps;
     if (this.#workOf(run.planId).length > 0) return; // and wakes the plan when it is over
+    this.#cancels.delete(run.planId);
     await this.#stopWork(run, "the end of its plan");
     for (const { id, label } of await workspaces.list({ states: LEFT_STATES })) {
       if (PLAN_OF_LABEL.exec(label)?.[1] !== run.planId) continue;
@@ -208,6 +212,12 @@ export class PlanRunner implements Plans, ConflictHelp {
         this.#wakeAfter(run.planId, TIDY_AGAIN_MS);
       });
     }
+  }
+
+  #signalOf({ planId }: PlanRun): AbortSignal {
+    let own = this.#cancels.get(planId);
+    if (own === undefined) this.#cancels.set(planId, (own = new AbortController()));
+    return AbortSignal.any([this.#stopping.signal, own.signal]);
   }
 
   #workOf(id: PlanId): readonly Promise<void>[] {
@@ -431,7 +441,7 @@ export class PlanRunner implements Plans, ConflictHelp {
     // What was merged since is part of it too, unless the two conflict; then the agent begins on the commit alone.
     const base = commit === null ? run.onto : ((await workspaces.together(run.repository, commit, run.onto)) ?? commit);
     const { copy, setup } = run.plan;
-    return workspaces.create({ repository: run.repository, base, label, claims: owns, session: run.session, copy, ...(setup === null ? {} : { setup }) }, this.#stopping.signal);
+    return workspaces.create({ repository: run.repository, base, label, claims: owns, session: run.session, copy, ...(setup === null ? {} : { setup }) }, this.#signalOf(run));
   }
 
   #spawnOf(run: PlanRun, task: PlanTask, workspace: Workspace): Omit<NewSpawn, "task" | "idempotencyKey"> {
@@ -481,7 +491,7 @@ export class PlanRunner implements Plans, ConflictHelp {
     if (offered !== undefined) return void (await this.#move(run, row.id, "checking", "merging", { merge: offered.id }));
     const steps = row.signal?.steps ?? [];
     await workspaces.commit(row.workspace!, row.epoch, `${task.title}${steps.length === 0 ? "" : `\n\nSteps: ${steps.join(", ")}`}`);
-    const tests = task.tests === null ? null : await workspaces.test(row.workspace!, this.#testOf(task.tests), this.#stopping.signal);
+    const tests = task.tests === null ? null : await workspaces.test(row.workspace!, this.#testOf(task.tests), this.#signalOf(run));
     const status = await workspaces.status(row.workspace!);
     const planFiles = status.changed.filter((path) => /(^|\/)[^/]*plan[^/]*\.md$/i.test(path));
     const planTexts = await Promise.all(planFiles.map((path) => workspaces.fileAt(run.repository, status.head, path)));
@@ -506,7 +516,7 @@ export class PlanRunner implements Plans, ConflictHelp {
 
   async #awaitMerge(run: PlanRun, row: PlanTaskRun): Promise<void> {
     const { merges, workspaces, store } = this.#deps;
-    const merge = await merges.watch(row.merge!, this.#stopping.signal);
+    const merge = await merges.watch(row.merge!, this.#signalOf(run));
     const now = (await store.planRun(run.planId))?.tasks.find(({ id }) => id === row.id);
     if (merge.state === "landed") {
       if (!(await this.#move(run, row.id, "merging", "done", {}, { commit: merge.to }))) return;
@@ -554,8 +564,8 @@ export class PlanRunner implements Plans, ConflictHelp {
     }
     if (gate.tests !== null) {
       const left = (await workspaces.list({ repository: run.repository, states: ["ready"] })).find((each) => each.label === label);
-      const workspace = left ?? (await workspaces.create({ repository: run.repository, base: run.onto, label, session: run.session, copy: run.plan.copy, ...(run.plan.setup === null ? {} : { setup: run.plan.setup }) }, this.#stopping.signal));
-      tests = await workspaces.test(workspace.id, this.#testOf(gate.tests), this.#stopping.signal);
+      const workspace = left ?? (await workspaces.create({ repository: run.repository, base: run.onto, label, session: run.session, copy: run.plan.copy, ...(run.plan.setup === null ? {} : { setup: run.plan.setup }) }, this.#signalOf(run)));
+      tests = await workspaces.test(workspace.id, this.#testOf(gate.tests), this.#signalOf(run));
       await workspaces.remove(workspace.id);
       if (tests.exitCode !== 0) return wait(`green tests: "${gate.tests}" ended with ${tests.exitCode ?? "a time-out"}`);
     }
