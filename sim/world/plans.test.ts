@@ -235,3 +235,15 @@ test("a plan is cancelled at once, although the set-up of its workspace takes lo
   assert.ok(bench.timeline.nowMs - askedMs < 10_000, `${bench.timeline.nowMs - askedMs} ms`);
   assert.equal(bench.git.worktrees.size, 0);
 });
+
+test("the checkout that a merge was tested in goes at the next start, although no workspace of its repository is left (seed 61146)", async () => {
+  const bench = await setup();
+  const { planId } = await bench.run({ tests: "test p0", tasks: [owning("a")] });
+  const [agent] = await bench.agents();
+  bench.git.testsTakeMs = 500_000;
+  await bench.does(agent!, { "p0/a/work.txt": "good\n" });
+  assert.ok([...bench.git.worktrees.keys()].some((name) => name.startsWith("merge_")));
+  await bench.settle(bench.plans.cancel(planId, "ann"));
+  await bench.crash();
+  assert.deepEqual([...bench.git.worktrees.keys()], []);
+});

@@ -88,11 +88,14 @@ export class Worktrees implements Workspaces {
   async start(): Promise<void> {
     const { store, git, log } = this.#deps;
     const { root } = this.#deps;
-    for (const name of await this.#files.namesIn(root)) if (name.startsWith(GONE_PREFIX)) this.#clear(join(root, name));
+    const left = (await this.#files.namesIn(root)).filter((name) => name.startsWith(GONE_PREFIX) || name.startsWith(BENCH_PREFIX));
+    for (const name of left) if (name.startsWith(GONE_PREFIX)) this.#clear(join(root, name));
     const live = await store.workspaces({ states: LIVE, limit: LISTED_MAX });
-    if (live.length === 0) return;
+    if (live.length + left.length === 0) return;
     await git.start();
-    for (const commonDir of new Set(live.map((one) => one.commonDir))) await this.#dropBenches(commonDir).catch((cause: unknown) => log.warn("workspaces.bench-left", { commonDir, cause }));
+    // Of a repository whose workspaces are all over a checkout for tests may be left.
+    const known = left.length === 0 ? live : await store.workspaces({ limit: LISTED_MAX });
+    for (const commonDir of new Set(known.map((one) => one.commonDir))) await this.#dropBenches(commonDir).catch((cause: unknown) => log.warn("workspaces.bench-left", { commonDir, cause }));
     for (const one of live) {
       try {
         if (one.state === "making") await this.#takeBack(one, "the gateway was stopped while it was made");
