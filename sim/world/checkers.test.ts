@@ -112,3 +112,12 @@ function started(seq: number, turnId: string, messageIds: readonly string[]): Se
 function ended(seq: number, turnId: string, outcome: string): SeenEvent {
   return event(MAIN, seq, "turn.ended", { outcome, track: "main", messageIds: [] }, turnId);
 }
+
+test("the wait of a turn counts from when it asked for it, also while another call of the same answer still runs (seed 40586)", () => {
+  const history = BROKEN["waitsAreKept"]!(good());
+  assert.equal(CHECKERS["waitsAreKept"]!(history).length, 1);
+  const asked = event(MAIN, 1, "tool.started", { callId: "d", tool: "sessions_yield", input: '{"waitFor":1}' }, "t9");
+  assert.deepEqual(CHECKERS["waitsAreKept"]!({ ...history, events: [asked, ...history.events] }), []);
+  const atIt = event(MAIN, 1, "turn.ended", { outcome: "done" }, "t9");
+  assert.equal(CHECKERS["waitsAreKept"]!({ ...history, events: [asked, atIt, ...history.events] }).length, 1);
+});
