@@ -37,7 +37,7 @@ export interface ProcessDeps {
   /** Whether there are jobs; without them nobody looks for any. */
   readonly hasJobs: boolean;
   /** Null: there are no coding agents. */
-  readonly harness: Pick<WorldHarnessDeps, "seed" | "leave"> | null;
+  readonly harness: Pick<WorldHarnessDeps, "seed" | "leave" | "worked"> | null;
   /** Null: there is no git, and nobody has plans. */
   readonly plans?: { readonly git: FakeGit; readonly dice: Dice; readonly randomSeed: number } | null;
   readonly line: Omit<StoreLineDeps, "kernel" | "clock">;

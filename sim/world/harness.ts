@@ -64,6 +64,8 @@ export interface WorldHarnessDeps {
   readonly store: Store;
   readonly random: RandomBytes;
   readonly leave: Leave;
+  /** It was at work in its folder. */
+  readonly worked?: (session: string) => void;
 }
 
 /** The agent of harness sessions, for one process. */
@@ -211,6 +213,7 @@ class SimHarness {
     const mood = leave.isHealed ? "words" : dice.weighted({ words: 8, silent: 1, gone: 1, refuses: 1, hangs: 0.5 });
     if (mood === "gone") throw new HarnessGone("its process ended");
     if (mood === "hangs") await new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true }));
+    this.#deps.worked?.(this.#session);
     if (mood !== "silent") for (const word of ["it ", "is ", "done"]) sink.update({ sessionUpdate: "agent_message_chunk", content: { type: "text", text: word } });
     return { stopReason: mood === "refuses" ? "refusal" : "end_turn", usage: {} };
   }

@@ -10,7 +10,7 @@ import { Dice } from "./dice.ts";
 import type { DiskError, DiskFault } from "./faulty-disk.ts";
 import { jobsOfWorld, type WorldJobs } from "./jobs.ts";
 import { POISON, type Moods } from "./model.ts";
-import { asksOfPlans, type PlanAsk } from "./plans.ts";
+import { asksOfPlans, depthMinOf, type PlanAsk } from "./plans.ts";
 
 /** Actions of one seed at most. */
 const ACTIONS_MAX = 40;
@@ -135,7 +135,7 @@ export function planOf(seed: number, keep: ReadonlySet<number> | null = null): W
     messageWaitMs: dice.pick([0, 0, 500, 2_000]),
     foregroundMs: dice.pick([0, 2_000, 10_000, 86_400_000]),
     gatherMs: dice.pick([0, 1_000, 5_000]),
-    depthMax: dice.pick([0, 1, 1, 2, 3]),
+    depthMax: Math.max(dice.pick([0, 1, 1, 2, 3]), depthMinOf(seed)),
     childrenMax: dice.whole(1, 4),
     sideTurnsMax: dice.whole(0, 3),
     queueCap: dice.chance(0.2) ? dice.whole(1, 5) : 1_000,

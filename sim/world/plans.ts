@@ -61,6 +61,11 @@ export function hasPlans(seed: number): boolean {
   return new Dice(seed, "plans").chance(PLANS_PART);
 }
 
+/** Without children no plan goes far; a few worlds show that it says so. */
+export function depthMinOf(seed: number): number {
+  return hasPlans(seed) && new Dice(seed, "depth of plans").chance(0.9) ? 1 : 0;
+}
+
 /** Drawn apart from the rest of a seed, which stays what it was. */
 export function asksOfPlans(seed: number, healAtMs: number): readonly PlannedAsk[] {
   if (!hasPlans(seed)) return [];
@@ -110,8 +115,8 @@ function planText(seed: number, n: number, hasHarnesses: boolean): PlannedRun {
       size: dice.pick(["10m", "45m", "2h"]),
       ...(dice.chance(0.5) ? { tests: `test ${folder}/t${t}` } : {}),
       ...(dice.chance(0.4) ? { steps: ["make the first part", "make the second part"] } : {}),
-      ...(hasHarnesses && dice.chance(0.3) ? { harness: "sim" } : {}),
-      ...(dice.chance(0.1) ? { budget: { calls: dice.whole(1, 20) } } : {}),
+      // What a coding agent spends by itself cannot be kept to a budget.
+      ...(hasHarnesses && dice.chance(0.3) ? { harness: "sim" } : dice.chance(0.1) ? { budget: { calls: dice.whole(3, 30) } } : {}),
     });
   }
   const plan = {
@@ -245,16 +250,21 @@ export class PlanWorld {
     for (const [path, text] of files) if (text.includes("<<<<<<<") && (this.#isHealed || dice.chance(0.7))) files.set(path, `good, mended by ${task}\n`);
     if (this.#isHealed ? isEnd : dice.chance(isEnd ? 0.8 : 0.4)) {
       files.set(`${folder}/${task}/work.txt`, `${isGood ? "good" : "bad"} work ${times} of ${task}\n`);
-      if (files.has(`${folder}/shared.txt`) ? dice.chance(0.2) : dice.chance(0.3)) files.set(`${folder}/shared.txt`, `line of ${task}, ${times}\n${files.get(`${folder}/shared.txt`) ?? ""}`);
+      if (dice.chance(this.#ownsShared(folder, task) ? 0.6 : this.#isHealed ? 0 : 0.03)) files.set(`${folder}/shared.txt`, `line of ${task}, ${times}\n${files.get(`${folder}/shared.txt`) ?? ""}`);
     }
-    if (this.#isHealed) for (const path of files.keys()) if (!path.startsWith(`${folder}/${task}/`) && !path.endsWith("shared.txt")) this.#takeBack(dir, files, path);
+    if (this.#isHealed) for (const path of files.keys()) if (!path.startsWith(`${folder}/${task}/`) && !(path.endsWith("/shared.txt") && this.#ownsShared(folder, task))) this.#takeBack(dir, files, path);
     if (!this.#isHealed && dice.chance(0.05)) files.set(`${folder}/elsewhere.txt`, `by ${task}\n`);
     if (!this.#isHealed && dice.chance(0.05)) files.set(SIGNAL_FILE, dice.pick(["DONE", "STUCK: a key is missing"]));
     const commits = this.#isHealed ? isEnd : dice.chance(0.5);
     if (commits) this.git.commitIn(dir, `${dice.pick(["feat: begin", "make the first part", "more"])}\n\n${this.#isHealed || dice.chance(0.6) ? "Steps: all" : ""}${!this.#isHealed && dice.chance(0.03) ? "\nYard-Signal: STUCK no key" : ""}`, "an agent");
   }
 
-  /** As the base had it. */
+  #ownsShared(folder: string, task: string): boolean {
+    const plan = this.#asked.get(Number(folder.slice(1)))?.plan;
+    return plan?.tasks.find(({ id }) => id === task)?.owns.includes(`${folder}/shared.txt`) === true;
+  }
+
+  /** As the branch has it. */
   #takeBack(dir: string, files: Map<string, string>, path: string): void {
     const was = this.git.filesOf(this.git.head).get(path);
     if (was === undefined) files.delete(path);

@@ -22,7 +22,7 @@ const QUICK = [
   "what the provider counted is forgotten",
   "a success does not close a circuit",
   "a task of a plan is done when its agent says so",
-  "work that stands in line is offered again",
+  "tasks of a plan wait for nobody",
 ];
 const SEEDS_MAX = 60;
 

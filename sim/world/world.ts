@@ -242,7 +242,7 @@ class World {
       kernel: (random) => new Kernel(this.#disk.connect(tamper), this.#timeline.clock, random),
       randomSeed: hashOf(`${seed}/ids/${number}`),
       hasJobs: this.#plan.jobs.jobs.length > 0,
-      harness: this.#plan.hasHarnesses ? { seed, leave: this.#leave } : null,
+      harness: this.#plan.hasHarnesses ? { seed, leave: this.#leave, worked: (session) => gateway === this.#gateway && this.#plans?.worked(session, true) } : null,
       plans: this.#plans === null ? null : { git: this.#plans.git, dice: new Dice(seed, "git", number), randomSeed: planIdsSeed(seed, number) },
       line: {
         delays: () => {
