@@ -35,5 +35,5 @@ export interface Delivery {
 export type AttemptEnd =
   | { readonly outcome: "delivered"; readonly httpStatus: number }
   | { readonly outcome: "rejected"; readonly httpStatus: number | null; readonly problem: string }
-  | { readonly outcome: "later"; readonly nextAt: number; readonly httpStatus: number | null; readonly problem: string; readonly inDoubt: boolean }
+  | { readonly outcome: "later"; readonly afterMs: number; readonly httpStatus: number | null; readonly problem: string; readonly inDoubt: boolean }
   | { readonly outcome: "given up"; readonly httpStatus: number | null; readonly problem: string; readonly inDoubt: boolean };

@@ -721,7 +721,7 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
     assert.deepEqual([first!.delivery.url, taskOf(first!).result, first!.delivery.attempts], ["https://example.org/hook", "the sun is hot", 1]);
     assert.deepEqual((await bench.store.claimDeliveries({ limit: 9 })).claimed, [], "it is on its way");
     const id = first!.delivery.deliveryId;
-    assert.equal(await bench.store.settleDelivery({ id, attempt: 1, end: { outcome: "later", nextAt: bench.clock.now() + 1000, httpStatus: 500, problem: "500", inDoubt: false } }), true);
+    assert.equal(await bench.store.settleDelivery({ id, attempt: 1, end: { outcome: "later", afterMs: 1000, httpStatus: 500, problem: "500", inDoubt: false } }), true);
     assert.deepEqual(await bench.store.claimDeliveries({ limit: 9 }), { claimed: [], nextAt: bench.clock.now() + 1000 });
     bench.clock.advance(1000);
     assert.equal((await bench.store.claimDeliveries({ limit: 9 })).claimed[0]!.delivery.deliveryId, id);
@@ -782,7 +782,7 @@ export function storeContract(name: string, open: (t: TestContext) => Promise<Op
       const { delivery } = (await bench.store.claimDeliveries({ limit: 1 })).claimed[0]!;
       await bench.store.settleDelivery({ id: delivery.deliveryId, attempt: delivery.attempts, end });
     };
-    await attempt({ outcome: "later", nextAt: bench.clock.now(), httpStatus: null, problem: "the connection was lost", inDoubt: true });
+    await attempt({ outcome: "later", afterMs: 0, httpStatus: null, problem: "the connection was lost", inDoubt: true });
     await attempt({ outcome: "rejected", httpStatus: 410, problem: "the receiver answered 410" });
     assert.deepEqual((await bench.store.deliveries({ limit: 9 })).deliveries.map(({ state }) => state), ["unknown"]);
   });

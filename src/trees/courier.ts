@@ -196,11 +196,11 @@ export class Courier {
   }
 
   #failed(attempt: number, { httpStatus, problem, inDoubt, leastMs }: { httpStatus: number | null; problem: string; inDoubt: boolean; leastMs: number }): AttemptEnd {
-    const { settings, clock, random } = this.#deps;
+    const { settings, random } = this.#deps;
     if (attempt >= settings.get(webhookAttempts)) return { outcome: "given up", httpStatus, problem, inDoubt };
     const pauseMs = Math.min(PAUSE_MAX_MS, settings.get(webhookRetryMs) * 2 ** (attempt - 1));
     const jitter = 0.75 + random(1)[0]! / 512; // 0.75 to 1.25, so that many do not come back at one moment
-    return { outcome: "later", nextAt: Math.round(clock.now() + Math.max(pauseMs * jitter, leastMs)), httpStatus, problem, inDoubt };
+    return { outcome: "later", afterMs: Math.round(Math.max(pauseMs * jitter, leastMs)), httpStatus, problem, inDoubt };
   }
 }
 

@@ -8,6 +8,10 @@ import { Kernel } from "./kernel.ts";
 import { openStoreInProcess } from "./open-in-process.ts";
 
 const MAIN = mainSession(DEFAULT_AGENT);
+const POSTED = {
+  task: "t", label: null, parent: null, turnId: null, agent: DEFAULT_AGENT, kind: "subagent", model: null, context: "isolated", cwd: null, deadlineSeconds: null,
+  delivery: "webhook", callback: "https://example.org/hook", cleanup: "keep", claims: [], idempotencyKey: null,
+} as const;
 const TWO_DAYS_MS = 172_800_000;
 const WAIT_MS = 2_000;
 const MEAN = { main: 1, side: 1, subagent: 1, acp: 1, timer: 1 };
@@ -53,16 +57,24 @@ for (const { way, byMs } of [{ way: "back", byMs: -TWO_DAYS_MS }, { way: "forwar
     assert.equal((await store.takeAllowance(ask)).waitMs, 40_000);
   });
 
-  test(`a clock that is set ${way} by two days does not post a result early or late`, async () => {
+  test(`a clock that is set ${way} by two days while the end of an attempt could not be written does not post a result early or late (seed 52568)`, async () => {
     const { clock, store } = open();
-    const spawn = {
-      task: "t", label: null, parent: null, turnId: null, agent: DEFAULT_AGENT, kind: "subagent", model: null, context: "isolated", cwd: null, deadlineSeconds: null,
-      delivery: "webhook", callback: "https://example.org/hook", cleanup: "keep", claims: [], idempotencyKey: null,
-    } as const;
-    const { task } = await store.admitSpawn({ spawn, limits: { depthMax: 1, childrenMax: 1 } });
+    const { task } = await store.admitSpawn({ spawn: POSTED, limits: { depthMax: 1, childrenMax: 1 } });
     await store.cancelTask({ task: task.taskId, by: "a person" });
     const [first] = (await store.claimDeliveries({ limit: 1 })).claimed;
-    await store.settleDelivery({ id: first!.delivery.deliveryId, attempt: 1, end: { outcome: "later", nextAt: clock.now() + 60_000, httpStatus: 500, problem: "500", inDoubt: false } });
+    const end = { outcome: "later", afterMs: 60_000, httpStatus: 500, problem: "500", inDoubt: false } as const;
+    clock.setByMs = byMs;
+    await store.settleDelivery({ id: first!.delivery.deliveryId, attempt: 1, end });
+    const { claimed, nextAt } = await store.claimDeliveries({ limit: 1 });
+    assert.deepEqual([claimed, nextAt! - clock.now()], [[], 60_000]);
+  });
+
+  test(`a clock that is set ${way} by two days does not post a result early or late`, async () => {
+    const { clock, store } = open();
+    const { task } = await store.admitSpawn({ spawn: POSTED, limits: { depthMax: 1, childrenMax: 1 } });
+    await store.cancelTask({ task: task.taskId, by: "a person" });
+    const [first] = (await store.claimDeliveries({ limit: 1 })).claimed;
+    await store.settleDelivery({ id: first!.delivery.deliveryId, attempt: 1, end: { outcome: "later", afterMs: 60_000, httpStatus: 500, problem: "500", inDoubt: false } });
     clock.setByMs = byMs;
     clock.advance(20_000);
     const { claimed, nextAt } = await store.claimDeliveries({ limit: 1 });

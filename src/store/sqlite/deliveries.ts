@@ -56,7 +56,7 @@ export function settleDelivery(k: Kernel, { id, attempt, end }: { id: string; at
   if (row === undefined) return false;
   const problem = end.outcome === "delivered" ? null : end.problem;
   if (end.outcome === "later") {
-    k.run("UPDATE delivery SET state = 'prepared', next_at = ?, http_status = ?, problem = ?, in_doubt = max(in_doubt, ?) WHERE id = ?", end.nextAt, end.httpStatus, problem, end.inDoubt ? 1 : 0, id);
+    k.run("UPDATE delivery SET state = 'prepared', next_at = ?, http_status = ?, problem = ?, in_doubt = max(in_doubt, ?) WHERE id = ?", k.now() + end.afterMs, end.httpStatus, problem, end.inDoubt ? 1 : 0, id);
     return true;
   }
   const inDoubt = end.outcome !== "delivered" && ((end.outcome === "given up" && end.inDoubt) || row["in_doubt"] === 1);
