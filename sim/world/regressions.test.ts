@@ -12,6 +12,14 @@ import { Kernel } from "../../src/store/sqlite/kernel.ts";
 import { Disk } from "./faulty-disk.ts";
 import { Tables } from "./tables.ts";
 
+/** A clock on the wall that somebody sets. */
+class SetClock extends ManualClock {
+  setByMs = 0;
+  override now(): number {
+    return super.now() + this.setByMs;
+  }
+}
+
 /** How long results are gathered when nothing else is set. */
 const GATHER_MS = 1_000;
 
@@ -178,4 +186,30 @@ test("a turn that is stopped because its parent's turn is set aside as poison is
   assert.deepEqual(recovered.turns, []);
   const ended = bench.events.filter(({ type }) => type === "turn.ended").map(({ turnId }) => turnId);
   assert.equal(new Set(ended).size, ended.length, "no turn ends twice");
+});
+
+test("what is to come moves once along with a clock that was set, also when the commit of that reported a failure and no event could tell that it was saved (seed 116932)", () => {
+  const clock = new SetClock();
+  const tables = new Tables();
+  const disk = new Disk(tables);
+  const kernel = new Kernel(disk.connect(null), clock, seededRandom(1));
+  const message = { session: MAIN, text: "hello", provenance: "user", channel: "api", sourceId: "s1", author: null, replyTo: null, queueMode: null };
+  const batch = (verb: "acceptMessage" | "totals", input: unknown): void => void runBatch(kernel, [{ id: 1, verb, input }], "the disk");
+  batch("acceptMessage", { message, rules: { waitMs: 60_000, defaultMode: "auto", meanTurnMs: 1, independence: "rules" } });
+  const readyInMs = (): number => Number(kernel.get("SELECT ready_at FROM lane WHERE session = ?", MAIN)!["ready_at"]) - clock.now();
+  assert.equal(readyInMs(), 60_000);
+
+  clock.setByMs = 14_400_000;
+  disk.prepare({ at: "after-commit", error: "busy" });
+  batch("totals", undefined);
+  disk.prepare(null);
+  batch("totals", undefined);
+  assert.equal(readyInMs(), 60_000);
+  clock.setByMs = 0;
+  disk.prepare({ at: "commit", error: "full" });
+  batch("totals", undefined);
+  disk.prepare(null);
+  batch("totals", undefined);
+  assert.equal(readyInMs(), 60_000);
+  tables.close();
 });

@@ -7,7 +7,7 @@
 import type { TurnId } from "../../base/ids.ts";
 import type { YardEvent } from "../../model/event.ts";
 import { Fault, type FaultRecord } from "../../model/faults.ts";
-import { followClock } from "./clock-jump.ts";
+import { clockWasFollowed, followClock } from "./clock-jump.ts";
 import { storeFault } from "./storage-fault.ts";
 import type { Kernel } from "./kernel.ts";
 import { VERBS } from "./verbs.ts";
@@ -42,10 +42,9 @@ export function runBatch(k: Kernel, calls: readonly VerbCall[], file: string): B
     if (k.db.isTransaction) k.db.exec("ROLLBACK");
     k.forget();
     const news = k.takeNews();
-    if (answers !== null && wasSaved(k, news.events)) {
-      k.clockFollowed();
-      return { answers, ...news };
-    }
+    const { saved, followed } = answers === null ? { saved: false, followed: false } : whatWasSaved(k, news.events);
+    if (saved || followed) k.clockFollowed();
+    if (answers !== null && saved) return { answers, ...news };
     return { answers: calls.map(({ id }) => failed(id, cause, file)), events: [], stopped: [] };
   }
 }
@@ -55,14 +54,18 @@ export function runBatch(k: Kernel, calls: readonly VerbCall[], file: string): B
  * must run, so the log is asked. A batch without events needs neither: its callers may try again.
  * Events that went with their session still count: no number is given twice.
  */
-function wasSaved(k: Kernel, events: readonly YardEvent[]): boolean {
+function whatWasSaved(k: Kernel, events: readonly YardEvent[]): { readonly saved: boolean; readonly followed: boolean } {
   try {
-    if (events.some(({ cursor, session, seq }) => k.get("SELECT 1 FROM event WHERE cursor = ? AND session = ? AND seq = ?", cursor, session, seq) !== undefined)) return true;
-    const last = events.at(-1);
-    return last !== undefined && k.get("SELECT 1 FROM sqlite_sequence WHERE name = 'event' AND seq = ?1 AND NOT EXISTS (SELECT 1 FROM event WHERE cursor = ?1)", last.cursor) !== undefined;
+    return { saved: wasSaved(k, events), followed: clockWasFollowed(k) };
   } catch {
-    return false; // The database cannot be read: nobody can be told that anything was saved.
+    return { saved: false, followed: false }; // The database cannot be read: nobody can be told that anything was saved.
   }
+}
+
+function wasSaved(k: Kernel, events: readonly YardEvent[]): boolean {
+  if (events.some(({ cursor, session, seq }) => k.get("SELECT 1 FROM event WHERE cursor = ? AND session = ? AND seq = ?", cursor, session, seq) !== undefined)) return true;
+  const last = events.at(-1);
+  return last !== undefined && k.get("SELECT 1 FROM sqlite_sequence WHERE name = 'event' AND seq = ?1 AND NOT EXISTS (SELECT 1 FROM event WHERE cursor = ?1)", last.cursor) !== undefined;
 }
 
 function runVerb(k: Kernel, { id, verb, input }: VerbCall, file: string): VerbAnswer {

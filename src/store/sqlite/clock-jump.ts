@@ -28,6 +28,7 @@ const MOMENTS: readonly { readonly table: string; readonly columns: readonly str
 
 /** To be called in each transaction before anything looks at the time. */
 export function followClock(k: Kernel): void {
+  k.followsAt = null;
   const byMs = k.clockJump();
   if (Math.abs(byMs) >= JUMP_MS_MIN && !isSuperseded(k)) move(k, byMs);
 }
@@ -49,5 +50,11 @@ export function followClockSinceLastRun(k: Kernel): void {
 function move(k: Kernel, byMs: number): void {
   for (const { table, columns, where } of MOMENTS) k.run(`UPDATE ${table} SET ${columns.map((column) => `${column} = ${column} + ?1`).join(", ")} WHERE ${where}`, Math.round(byMs));
   moveAllowances(k, byMs);
-  k.run("INSERT INTO meta VALUES ('clockFollowedAt', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", k.now());
+  k.followsAt = k.now();
+  k.run("INSERT INTO meta VALUES ('clockFollowedAt', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", k.followsAt);
+}
+
+/** After a commit that reported a failure: whether the moments moved all the same. They must not move twice. */
+export function clockWasFollowed(k: Kernel): boolean {
+  return k.followsAt !== null && k.get("SELECT value FROM meta WHERE name = 'clockFollowedAt'")?.["value"] === k.followsAt;
 }
