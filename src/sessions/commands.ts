@@ -56,7 +56,7 @@ export function conversationCommands(deps: CommandDeps): readonly Command[] {
         await store.openSession(session);
         const { turns, tasks, messages } = await sessions().cancel(session, { by: "you", tree: true, queue: what === "all" });
         if (turns.length + tasks.length + messages === 0) return "Nothing was running.";
-        const left = (await store.session(session))!.waitingMessages;
+        const left = (await store.session(session))?.waitingMessages ?? 0; // it may be removed meanwhile
         return `Stopped ${plural(turns.length, "turn")} and ${plural(tasks.length, "child", "children")}${messages > 0 ? `, and took ${plural(messages, "waiting message")} out of line` : ""}.${left > 0 ? ` ${plural(left, "message")} still in line (/stop all).` : ""}`;
       },
     },

@@ -102,7 +102,19 @@ test("a moment that is caught up outside the job's hours is not run, so nothing 
   assert.deepEqual([run!.state, run!.reason], ["skipped", "outside its active hours"]);
 });
 
-test("a run that began while it was told to wait is seen to end, so that those in line behind it come too (seed 27214)", async (t) => {
+interface Line {
+  readonly keeper: Timekeeper;
+  readonly bench: StoreBench;
+  readonly store: Store;
+  /** What was asked for is done, and not answered yet. */
+  batch(): Promise<BatchAnswer>;
+  answer(batch: BatchAnswer): void;
+  /** Goes on until nothing is asked for any more. */
+  quiet<Value>(asked: Promise<Value>): Promise<Value>;
+}
+
+/** A keeper whose store answers when the test says so, with a job that queues its runs and is running. */
+async function onTheLine(t: TestContext): Promise<Line> {
   const clock = new ManualClock(START);
   const kernel = new Kernel(openDatabase(":memory:"), clock, seededRandom(1));
   const calls: VerbCall[] = [];
@@ -127,19 +139,37 @@ test("a run that began while it was told to wait is seen to end, so that those i
   await quiet(put(store, { overlap: "queue", schedule: { kind: "every", everyMs: DAY_MS } }, START + DAY_MS));
   await quiet(keeper.start());
   await quiet(keeper.run("job"));
+  return { keeper, bench, store, batch, answer: (done) => client.answer(done), quiet };
+}
 
+test("a run that began while it was told to wait is seen to end, so that those in line behind it come too (seed 27214)", async (t) => {
+  const { keeper, bench, store, batch, answer, quiet } = await onTheLine(t);
   const ended = bench.done(await quiet(bench.start()), "first");
   const firstEnd = await batch();
   // The second is fired before the keeper hears of that end, and both are one batch: told to wait, it begins in it.
   const second = keeper.run("job");
-  client.answer(await batch());
+  answer(await batch());
   await new Promise((resolve) => setImmediate(resolve));
-  client.answer(firstEnd);
+  answer(firstEnd);
   const started = bench.start();
-  client.answer(await batch());
+  answer(await batch());
   // Its end comes in one batch with the question what became of it, and after it.
   const over = bench.done(await started, "second");
   await quiet(Promise.all([ended, second, over]));
   const { runs } = await quiet(store.jobRuns({ id: (await second).jobId, limit: 10 }));
   assert.deepEqual(runs.map(({ state, result, completedAt }) => [state, result, completedAt !== null]), [["ran", "second", true], ["ran", "first", true]]);
+});
+
+test("a run whose last child ended in the moment in which its own turn was seen to be over is complete (seed 77565)", async (t) => {
+  const { bench, store, batch, answer, quiet } = await onTheLine(t);
+  const turn = await quiet(bench.start());
+  await quiet(bench.spawn(turn, "digger", { delivery: "notify" }));
+  const child = await quiet(bench.start());
+  const ended = bench.done(turn, "started it");
+  answer(await batch());
+  // The keeper asks what became of the run; the child's end is in the same batch, after the answer to that.
+  const over = bench.done(child, "dug");
+  await quiet(Promise.all([ended, over]));
+  const { runs } = await quiet(store.jobRuns({ id: (await quiet(store.job("job")))!.id, limit: 10 }));
+  assert.deepEqual(runs.map(({ state, spawned, completedAt }) => [state, spawned, completedAt !== null]), [["ran", 1, true]]);
 });

@@ -250,7 +250,8 @@ export class Timekeeper implements Jobs {
    * so the session that they told of stays, or the end of the turn in it would not be noticed.
    */
   #heard(run: OpenRun): void {
-    this.#watch({ ...run, session: this.#open.get(run.id)?.session ?? run.session });
+    const known = this.#open.get(run.id);
+    this.#watch({ ...run, session: known?.session ?? run.session, isEnded: run.isEnded || known?.isEnded === true });
   }
 
   #unwatch(id: RunId): void {
@@ -270,6 +271,11 @@ export class Timekeeper implements Jobs {
           const id = event.data["runId"] as RunId;
           this.#watch({ id, session: event.data["session"] as SessionKey, isEnded: false });
           touched.push(id);
+          break;
+        }
+        case "job.ended": {
+          const run = this.#open.get(event.data["runId"] as RunId);
+          if (run !== undefined) this.#watch({ ...run, isEnded: true });
           break;
         }
         case "turn.started":
