@@ -83,7 +83,7 @@ export class WorldModel {
    */
   client(clock: Clock, hasItsPlace: () => boolean): ModelClient & { defaultModel(): string; terms(): CallTerms } {
     return {
-      call: (request, onFrame) => this.#call(clock, hasItsPlace(), request, onFrame),
+      call: (request, onFrame) => this.#call(clock, hasItsPlace, request, onFrame),
       terms: () => ({ outputTokensMax: OUTPUT_TOKENS_MAX, price: this.#deps.spending === null ? null : PRICE }),
       contextWindow: () => 100_000,
       knownModels: () => ["sim/one", "sim/two"],
@@ -106,7 +106,8 @@ export class WorldModel {
     this.#onDisk.add(callId);
   }
 
-  #call(clock: Clock, hasItsPlace: boolean, request: ModelRequest, onFrame: (frame: ModelFrame) => void): Promise<ModelAnswer> {
+  #call(clock: Clock, hasPlace: () => boolean, request: ModelRequest, onFrame: (frame: ModelFrame) => void): Promise<ModelAnswer> {
+    const hasItsPlace = hasPlace();
     this.calls++;
     const problem = conversationProblem(request.messages);
     if (problem !== null) this.#deps.report(`the model is sent a conversation that no provider accepts: ${problem}`);
@@ -138,7 +139,7 @@ export class WorldModel {
       };
       const parkMs = this.#parkMs(question, attempt, clock);
       if (parkMs === 0 || request.turn === undefined) letThrough();
-      else disarm = this.#park(request.turn, parkMs, { clock, hasItsPlace, onFrame, letThrough });
+      else disarm = this.#park(request.turn, parkMs, { clock, hasPlace, onFrame, letThrough });
       request.signal.addEventListener("abort", onAbort, { once: true });
     });
   }
@@ -153,9 +154,10 @@ export class WorldModel {
   }
 
   /** @returns takes it back. */
-  #park(turn: TurnId, forMs: number, { clock, hasItsPlace, onFrame, letThrough }: { clock: Clock; hasItsPlace: boolean; onFrame: (frame: ModelFrame) => void; letThrough: () => void }): () => void {
+  #park(turn: TurnId, forMs: number, { clock, hasPlace, onFrame, letThrough }: { clock: Clock; hasPlace: () => boolean; onFrame: (frame: ModelFrame) => void; letThrough: () => void }): () => void {
     const givesUp = new Dice(this.#deps.seed, "gives up", turn, forMs).chance(GIVES_UP_PART);
-    const goesOnSince = (at: number | null): void => void (hasItsPlace && this.#parked.set(turn, { goesOnSince: at }));
+    // Of a process that lost its place while it waited nobody hears.
+    const goesOnSince = (at: number | null): void => void (hasPlace() && this.#parked.set(turn, { goesOnSince: at }));
     goesOnSince(null);
     onFrame({ type: "parked", parking: { reason: "busy", model: "sim/one", until: clock.now() + forMs, ahead: 0 } });
     return clock.after(forMs, () => {
