@@ -181,9 +181,9 @@ export class PlanWorld {
     this.#look();
   }
 
-  /** Every plan that was asked for has ended, and the last test of a merge is over. */
+  /** Every plan that was asked for has ended, and its worktrees are gone: what could not be removed is tried again a minute later. */
   isOver(): boolean {
-    return ![...this.git.worktrees.keys()].some((name) => name.startsWith("merge_")) && [...this.#asked.values()].every(({ id }) => id !== null) && this.#open().length === 0;
+    return this.git.worktrees.size === 0 && [...this.#asked.values()].every(({ id }) => id !== null) && this.#open().length === 0;
   }
 
   /** What became of it in the tables, in the order in which git's own news came between. */
