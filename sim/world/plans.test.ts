@@ -1,6 +1,7 @@
 /** What worlds with plans found, each as a short story of its own, with the seed that met it first. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { WorkspaceId } from "../../src/base/ids.ts";
 import { Fault } from "../../src/model/faults.ts";
 import { PlanBench } from "./plan-bench.test-support.ts";
 
@@ -86,6 +87,23 @@ test("what stands in line for a plan does not land after its cancel (seed 423)",
   assert.equal(state, "stuck");
   bench.git.filesIn(`/sim/workspaces/${workspace}`).set("p0/a/work.txt", "good\n");
   await bench.settle(bench.merges.retry(merge!));
+  await bench.settle(bench.plans.cancel(planId, "ann"));
+  await bench.settle();
+  assert.deepEqual(bench.landed, []);
+  assert.equal((await bench.merges.get(merge!))!.state, "cancelled");
+});
+
+test("what stands in line does not land after the cancel of its plan either when the task has moved to another workspace, where its work is done anew (seed 107663)", async () => {
+  const bench = await setup();
+  const { planId } = await bench.run({ tests: "test p0", tasks: [owning("a")] });
+  for (let attempt = 1; attempt <= 2; attempt++) {
+    const [agent] = await bench.agents();
+    await bench.does(agent!, { "p0/a/work.txt": `bad ${attempt}\n` });
+  }
+  const { merge, workspace } = await bench.task(planId, "a");
+  bench.git.filesIn(`/sim/workspaces/${workspace}`).set("p0/a/work.txt", "good\n");
+  await bench.settle(bench.merges.retry(merge!));
+  await bench.settle(bench.bench.store.movePlanTask({ plan: planId, task: "a", from: "stuck", to: "stuck", change: { workspace: "ws_another" as WorkspaceId } }));
   await bench.settle(bench.plans.cancel(planId, "ann"));
   await bench.settle();
   assert.deepEqual(bench.landed, []);

@@ -3,7 +3,7 @@
  *
  * A move from another state than the caller saw changes nothing and says so; then the caller looks again.
  */
-import type { PlanId, SessionKey } from "../../base/ids.ts";
+import type { MergeId, PlanId, SessionKey } from "../../base/ids.ts";
 import type { JsonObject } from "../../base/json.ts";
 import { addUsage, NO_USAGE, type Usage } from "../../model/chat.ts";
 import { mayMove, type PlanChange, type PlanRun, type PlanState, type PlanTaskChange, type PlanTaskRun, type PlanTaskState } from "../../model/plan-run.ts";
@@ -97,8 +97,10 @@ export function mustGoOn(k: Kernel, id: PlanId): void {
 
 /** What is in line for a plan's tasks does not land after its end; only what has been given the right to move the branch already does. */
 function cancelMerges(k: Kernel, id: PlanId): void {
-  for (const { workspace } of k.all("SELECT workspace FROM plan_task WHERE plan_id = ? AND workspace IS NOT NULL", id)) {
-    for (const { id: open } of merges(k, { workspace, states: OPEN_MERGES, limit: OPEN_MERGES.length })) moveMerges(k, [{ id: open, from: OPEN_MERGES, patch: { state: "cancelled", endedAt: k.now() } }]);
+  for (const { workspace, merge_id: known } of k.all("SELECT workspace, merge_id FROM plan_task WHERE plan_id = ?", id)) {
+    // One that was just put in line is not yet in the task's row; one whose work is done anew in another workspace is still of the old one.
+    const inLine = workspace === null ? [] : merges(k, { workspace, states: OPEN_MERGES, limit: OPEN_MERGES.length }).map((one) => one.id);
+    for (const open of new Set<MergeId>([...inLine, ...(known === null ? [] : [known])])) moveMerges(k, [{ id: open, from: OPEN_MERGES, patch: { state: "cancelled", endedAt: k.now() } }]);
   }
 }
 
