@@ -240,13 +240,14 @@ export class PlanRunner implements Plans, ConflictHelp {
     if (stuck.length === 0 && !(run.state === "stuck" && only === null)) throw new Fault("PLAN_NOT_WAITING", { plan: id, what: only === null ? "a person to resume it" : `a person to resume ${only}`, state: only === null ? run.state : (run.tasks.find((task) => task.id === only)?.state ?? "not a task of it") });
     for (const task of stuck) {
       const merge = task.merge === null ? null : await merges.get(task.merge);
-      // A person may have mended the merge itself; then there is nothing left to do for an agent.
-      if (merge !== null && (merge.state === "landed" || !MERGE_AT_REST.includes(merge.state))) {
+      const isOfNow = merge !== null && (await this.#epochOf(task)).epoch === merge.epoch;
+      // A person may have mended the merge itself; then there is nothing left to do for an agent. One of an earlier holder cannot land.
+      if (merge !== null && (merge.state === "landed" || (isOfNow && !MERGE_AT_REST.includes(merge.state)))) {
         await store.movePlanTask({ plan: id, task: task.id, from: "stuck", to: "merging" });
         continue;
       }
       // Nothing was wrong with the work itself: it is offered again, and no agent is put to it.
-      if (merge !== null && (await this.#epochOf(task)).epoch === merge.epoch && task.evidence?.missing.length === 0 && OF_THE_TARGET.includes(merge.problem?.code ?? "")) {
+      if (merge !== null && isOfNow && task.evidence?.missing.length === 0 && OF_THE_TARGET.includes(merge.problem?.code ?? "")) {
         await merges.retry(merge.id);
         await store.movePlanTask({ plan: id, task: task.id, from: "stuck", to: "merging" });
         continue;
