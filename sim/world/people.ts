@@ -3,12 +3,12 @@
  * readers that remember every event they were given. They outlive every process.
  */
 import type { MessageId, SessionKey } from "../../src/base/ids.ts";
-import { Fault } from "../../src/model/faults.ts";
 import type { YardEvent } from "../../src/model/event.ts";
 import type { MessageMode } from "../../src/model/lane.ts";
 import { eventText, type AcceptedMessage } from "./checkers.ts";
 import type { Dice } from "./dice.ts";
 import type { GatewayProcess } from "./gateway-process.ts";
+import { isRefusal } from "./refusal.ts";
 import type { Timeline } from "./timeline.ts";
 
 export const CHANNEL = "sim";
@@ -79,7 +79,7 @@ export class Senders {
 
   #refused(sending: Sending, gateway: GatewayProcess, cause: unknown): void {
     if (!gateway.clock.isRunning) return;
-    if (!(cause instanceof Fault) || cause.code === "INTERNAL") {
+    if (!isRefusal(cause)) {
       this.#open.delete(sending);
       return this.#deps.report(`a sender was given a defect: ${String(cause)}`);
     }

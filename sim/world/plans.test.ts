@@ -110,6 +110,20 @@ test("what stands in line does not land after the cancel of its plan either when
   assert.equal((await bench.merges.get(merge!))!.state, "cancelled");
 });
 
+test("a merge of an earlier holder that a person put in line does not keep a resumed task from its agent (seed 73304)", async () => {
+  const bench = await setup();
+  const { planId } = await bench.run({ tests: "test p0", tasks: [owning("a")] });
+  for (let attempt = 1; attempt <= 2; attempt++) {
+    const [agent] = await bench.agents();
+    await bench.does(agent!, { "p0/a/work.txt": `bad ${attempt}\n` });
+  }
+  const { merge, workspace, epoch } = await bench.task(planId, "a");
+  await bench.settle(bench.bench.store.moveWorkspace({ id: workspace!, from: ["ready"], patch: { epoch: epoch! + 1 } }));
+  await bench.settle(bench.merges.retry(merge!));
+  await bench.settle(bench.plans.resume(planId, { task: null, note: null, by: "ann" }));
+  assert.equal((await bench.agents()).length, 1);
+});
+
 test("a plan is cancelled while its work is merged: nothing of it lands, and nothing is left (seed 423)", async () => {
   const bench = await setup();
   const { planId } = await bench.run({ tests: "test p0", tasks: [owning("a")] });

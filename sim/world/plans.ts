@@ -9,7 +9,6 @@ import type { JsonObject } from "../../src/base/json.ts";
 import type { MergeId, PlanId, SessionKey } from "../../src/base/ids.ts";
 import type { ToolCallPart } from "../../src/model/chat.ts";
 import type { YardEvent } from "../../src/model/event.ts";
-import { Fault } from "../../src/model/faults.ts";
 import type { PlanRun } from "../../src/model/plan-run.ts";
 import type { Plan } from "../../src/model/plan.ts";
 import { readPlan } from "../../src/plans/read-plan.ts";
@@ -21,6 +20,7 @@ import type { DiskFault } from "./faulty-disk.ts";
 import { FakeGit, REPOSITORY, WORKTREES } from "./fake-git.ts";
 import type { GatewayProcess } from "./gateway-process.ts";
 import { checkPlans, type PlanNews, type SeenPlan } from "./plan-checkers.ts";
+import { isRefusal } from "./refusal.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** How many worlds have plans. */
@@ -183,7 +183,11 @@ export class PlanWorld {
 
   /** Every plan that was asked for has ended, and its worktrees are gone: what could not be removed is tried again a minute later. */
   isOver(): boolean {
-    return this.git.worktrees.size === 0 && [...this.#asked.values()].every(({ id }) => id !== null) && this.#open().length === 0;
+    return this.git.worktrees.size === 0 && this.#haveEnded();
+  }
+
+  #haveEnded(): boolean {
+    return [...this.#asked.values()].every(({ id }) => id !== null) && this.#open().length === 0;
   }
 
   /** What became of it in the tables, in the order in which git's own news came between. */
@@ -205,7 +209,8 @@ export class PlanWorld {
     });
   }
 
-  violations(isOver: boolean): string[] {
+  /** At the end of the world, which is long after the last plan's end. */
+  violations(): string[] {
     const plans = [...this.#asked.values()].flatMap(({ plan, mode, id }): SeenPlan[] => {
       const run = id === null ? null : VERBS.planRun(this.#deps.observer, id);
       return run === null ? [] : [{ plan, mode, run }];
@@ -218,7 +223,7 @@ export class PlanWorld {
       folders: [...this.git.folders.keys()],
       workspaces: VERBS.workspaces(observer, { limit: READ_MAX }),
       merges: VERBS.merges(observer, { limit: READ_MAX }),
-      isOver,
+      isOver: this.#haveEnded(),
     });
   }
 
@@ -298,7 +303,7 @@ export class PlanWorld {
       },
       (cause: unknown) => {
         isAnswered = true;
-        if (gateway.clock.isRunning && (!(cause instanceof Fault) || cause.code === "INTERNAL")) report(`whoever asked for a plan was given a defect: ${String(cause)}`);
+        if (gateway.clock.isRunning && !isRefusal(cause)) report(`whoever asked for a plan was given a defect: ${String(cause)}`);
         else again();
       },
     );
@@ -343,7 +348,7 @@ export class PlanWorld {
     if (gateway === null) return;
     this.#deps.note(`asked for ${what}`);
     askFor(gateway).catch((cause: unknown) => {
-      if (gateway.clock.isRunning && (!(cause instanceof Fault) || cause.code === "INTERNAL")) this.#deps.report(`${what} of a plan was answered with a defect: ${String(cause)}`);
+      if (gateway.clock.isRunning && !isRefusal(cause)) this.#deps.report(`${what} of a plan was answered with a defect: ${String(cause)}`);
       else if (gateway.clock.isRunning) this.#deps.note(`${what} was refused: ${String(cause)}`);
     });
   }

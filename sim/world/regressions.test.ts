@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ManualClock } from "../../src/base/clock.ts";
 import { seededRandom } from "../../src/base/ids.ts";
+import { SetClock } from "../../src/base/set-clock.test-support.ts";
 import { modelStepKey } from "../../src/model/transcript.ts";
 import { ATTEMPTS_WITHOUT_PROGRESS_MAX } from "../../src/model/turn.ts";
 import { fault, MAIN, refOf, StoreBench } from "../../src/store/store-bench.test-support.ts";
@@ -11,14 +12,6 @@ import { openInMemory } from "../../src/store/sqlite/bench.test-support.ts";
 import { Kernel } from "../../src/store/sqlite/kernel.ts";
 import { Disk } from "./faulty-disk.ts";
 import { Tables } from "./tables.ts";
-
-/** A clock on the wall that somebody sets. */
-class SetClock extends ManualClock {
-  setByMs = 0;
-  override now(): number {
-    return super.now() + this.setByMs;
-  }
-}
 
 /** How long results are gathered when nothing else is set. */
 const GATHER_MS = 1_000;

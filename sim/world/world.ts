@@ -37,6 +37,7 @@ import { circuitFailures, circuitOpenSeconds } from "../../src/trees/settings.ts
 import { planOf, type Action, type WorldPlan } from "./plan.ts";
 import { hasPlans, planIdsSeed, PlanWorld } from "./plans.ts";
 import { Receiver } from "./receiver.ts";
+import { isRefusal } from "./refusal.ts";
 import type { Sabotage } from "./sabotages.ts";
 import { applySpending, Spending, spendingPlan } from "./spending.ts";
 import { Tables } from "./tables.ts";
@@ -453,7 +454,7 @@ class World {
       if (say !== null) this.#send(this.#talk, say);
       else await gateway.frontDoor.promote(this.#talk);
     } catch (cause) {
-      if (gateway.clock.isRunning && (!(cause instanceof Fault) || cause.code === "INTERNAL")) this.#report(`talking to a coding agent was answered with a defect: ${String(cause)}`);
+      if (gateway.clock.isRunning && !isRefusal(cause)) this.#report(`talking to a coding agent was answered with a defect: ${String(cause)}`);
     } finally {
       this.#talks.delete(talk);
     }
@@ -462,7 +463,7 @@ class World {
   /** People do not ask again when they get no answer. */
   #ask(gateway: GatewayProcess, action: Action): void {
     ask(gateway, action, this.#targets())?.catch((cause: unknown) => {
-      if (gateway.clock.isRunning && (!(cause instanceof Fault) || cause.code === "INTERNAL")) this.#report(`${action.kind} was answered with a defect: ${String(cause)}`);
+      if (gateway.clock.isRunning && !isRefusal(cause)) this.#report(`${action.kind} was answered with a defect: ${String(cause)}`);
     });
   }
 
@@ -506,7 +507,7 @@ class World {
       (cause: unknown) => {
         isAnswered = true;
         if (!gateway.clock.isRunning) return again();
-        if (!(cause instanceof Fault) || cause.code === "INTERNAL") this.#report(`a question was answered with a defect: ${String(cause)}`);
+        if (!isRefusal(cause)) this.#report(`a question was answered with a defect: ${String(cause)}`);
         else if (cause.retryable) again();
       },
     );
@@ -517,7 +518,7 @@ class World {
     const gateway = this.#gateway;
     if (gateway?.isReady !== true) return;
     askFor(gateway).catch((cause: unknown) => {
-      if (gateway.clock.isRunning && (!(cause instanceof Fault) || cause.code === "INTERNAL")) this.#report(`a question about a job was answered with a defect: ${String(cause)}`);
+      if (gateway.clock.isRunning && !isRefusal(cause)) this.#report(`a question about a job was answered with a defect: ${String(cause)}`);
     });
   }
 
@@ -542,7 +543,7 @@ class World {
       // It may take effect although it is never answered.
       this.#leave.answered(String(data["what"]), answer !== "deny");
       gateway.store.answerApproval({ id, answer, by: "a person", from: null }).catch((cause: unknown) => {
-        if (gateway.clock.isRunning && (!(cause instanceof Fault) || cause.code === "INTERNAL")) this.#report(`the answer to ${id} met a defect: ${String(cause)}`);
+        if (gateway.clock.isRunning && !isRefusal(cause)) this.#report(`the answer to ${id} met a defect: ${String(cause)}`);
       });
     });
   }
@@ -618,7 +619,7 @@ class World {
     const { jobs } = VERBS.jobs(this.#observer, { limit: EVENTS_READ_MAX });
     const runs = jobs.flatMap(({ id }) => VERBS.jobRuns(this.#observer, { id, limit: EVENTS_READ_MAX }).runs);
     for (const violation of checkJobs({ jobs, runs, events: history.events, askedAt: this.#jobsAskedAt })) this.#report(`jobs: ${violation}`);
-    for (const violation of this.#plans?.violations(wasOver) ?? []) this.#report(`plans: ${violation}`);
+    for (const violation of this.#plans?.violations() ?? []) this.#report(`plans: ${violation}`);
     if (!wasOver) {
       this.#report(`not everything ended within ${LIVENESS_MS / 3_600_000} h: ${JSON.stringify(VERBS.totals(this.#observer))}, ${this.#senders.waiting} senders wait, ${JSON.stringify(VERBS.lanes(this.#observer, { meanTurnMs: { main: 1, side: 1, subagent: 1, acp: 1, timer: 1 } }).lanes)}`);
       return;

@@ -61,9 +61,8 @@ export class MergeQueue implements Merges {
   #isStarted = false;
   /** By line, what is at work on it. */
   readonly #lines = new Map<string, { again: boolean; work: Promise<void> }>();
-  /** Lines whose last piece of work was cut off by a failure. */
-  readonly #broken = new Set<string>();
-  readonly #timers = new Map<string, () => void>();
+  /** Lines whose last piece of work was cut off by a failure, and what keeps them from being gone on with by themselves. */
+  readonly #broken = new Map<string, () => void>();
   readonly #helping = new Map<MergeId, Promise<void>>();
   /** By merge, those who look again when it may be at rest. */
   readonly #watchers = new Map<MergeId, Set<() => void>>();
@@ -98,7 +97,7 @@ export class MergeQueue implements Merges {
 
   async stop(): Promise<void> {
     this.#unlisten();
-    for (const disarm of this.#timers.values()) disarm();
+    for (const disarm of this.#broken.values()) disarm();
     this.#stopping.abort();
     await Promise.allSettled([...[...this.#lines.values()].map(({ work }) => work), ...this.#helping.values()]);
     await this.#radar.stop();
@@ -224,14 +223,13 @@ export class MergeQueue implements Merges {
     if (busy !== undefined) return void (busy.again = true);
     const line = { again: false, work: Promise.resolve() };
     this.#lines.set(key, line);
+    this.#broken.get(key)?.();
     const begin = this.#broken.delete(key) ? this.#settleLeft(commonDir, onto) : Promise.resolve();
     line.work = begin
       .then(() => this.#drain(commonDir, onto))
       .catch((cause: unknown) => {
         this.#deps.log.error("merges.line-failed", { onto, cause });
-        this.#broken.add(key);
-        this.#timers.get(key)?.();
-        this.#timers.set(key, this.#deps.clock.after(LINE_AGAIN_MS, () => this.#work({ commonDir, onto })));
+        this.#broken.set(key, this.#deps.clock.after(LINE_AGAIN_MS, () => this.#work({ commonDir, onto })));
       })
       .then(() => {
         this.#lines.delete(key);

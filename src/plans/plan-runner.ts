@@ -33,6 +33,7 @@ import type { Workspaces } from "../workspaces/workspaces.ts";
 import { judgeEvidence, readSignal } from "./evidence.ts";
 import { landingMessage } from "./landing-message.ts";
 import type { NewRun, Plans, PlanSource } from "./plans.ts";
+import { BUSY_STATES, placesBefore, placesIn, stateOf, takesPlace, taskOf, waitsForMerge } from "./places.ts";
 import { readFacts } from "./repository-facts.ts";
 import { planAgentsMax, planAttemptsMax, planTaskSeconds, planTestSeconds } from "./settings.ts";
 import { statusOf, toldStatus } from "./status.ts";
@@ -81,8 +82,6 @@ export interface PlanRunnerDeps {
   /** Why nothing new is begun just now; null = it is. */
   readonly refusal: () => Fault | null;
 }
-
-const BUSY_STATES: readonly PlanTaskState[] = ["preparing", "working", "checking"];
 
 export class PlanRunner implements Plans, ConflictHelp {
   readonly #deps: PlanRunnerDeps;
@@ -240,15 +239,14 @@ export class PlanRunner implements Plans, ConflictHelp {
     if (stuck.length === 0 && !(run.state === "stuck" && only === null)) throw new Fault("PLAN_NOT_WAITING", { plan: id, what: only === null ? "a person to resume it" : `a person to resume ${only}`, state: only === null ? run.state : (run.tasks.find((task) => task.id === only)?.state ?? "not a task of it") });
     for (const task of stuck) {
       const merge = task.merge === null ? null : await merges.get(task.merge);
+      // One of an earlier holder of the workspace cannot land any more.
       const isOfNow = merge !== null && (await this.#epochOf(task)).epoch === merge.epoch;
-      // A person may have mended the merge itself; then there is nothing left to do for an agent. One of an earlier holder cannot land.
-      if (merge !== null && (merge.state === "landed" || (isOfNow && !MERGE_AT_REST.includes(merge.state)))) {
-        await store.movePlanTask({ plan: id, task: task.id, from: "stuck", to: "merging" });
-        continue;
-      }
+      // A person may have mended the merge itself; then there is nothing left to do for an agent.
+      const isOnItsWay = merge?.state === "landed" || (isOfNow && !MERGE_AT_REST.includes(merge.state));
       // Nothing was wrong with the work itself: it is offered again, and no agent is put to it.
-      if (merge !== null && isOfNow && task.evidence?.missing.length === 0 && OF_THE_TARGET.includes(merge.problem?.code ?? "")) {
-        await merges.retry(merge.id);
+      const isGood = isOfNow && task.evidence?.missing.length === 0 && OF_THE_TARGET.includes(merge.problem?.code ?? "");
+      if (isGood && !isOnItsWay) await merges.retry(merge.id);
+      if (isGood || isOnItsWay) {
         await store.movePlanTask({ plan: id, task: task.id, from: "stuck", to: "merging" });
         continue;
       }
@@ -339,10 +337,11 @@ export class PlanRunner implements Plans, ConflictHelp {
   }
 
   async #goOn(run: PlanRun, task: PlanTaskRun): Promise<void> {
+    const isAtWork = (id: string): boolean => this.#beside.has(`${run.planId}/${id}`);
     switch (task.state) {
       case "preparing":
         // Those that a person resumed together begin as there is room.
-        if (!this.#beside.has(`${run.planId}/${task.id}`) && this.#busyBefore(run, task) >= this.#agentsOf(run)) return;
+        if (!isAtWork(task.id) && placesBefore(run, task, isAtWork) >= this.#placesIn(run)) return;
         return this.#workBeside(run, task, (now, row) => this.#prepare(now, row));
       case "working": {
         this.#children.set(task.childTask!, run.planId);
@@ -359,35 +358,18 @@ export class PlanRunner implements Plans, ConflictHelp {
     }
   }
 
-  #modeOf(run: PlanRun): "sequential" | "parallel" {
-    return run.mode ?? run.verdict.phases.find(({ name }) => name === run.plan.phases[run.phase]!.name)?.mode ?? "sequential";
-  }
-
-  /** How many agents may work on it at once. */
-  #agentsOf(run: PlanRun): number {
-    return this.#modeOf(run) === "sequential" ? 1 : Math.min(run.plan.agents ?? Infinity, this.#deps.settings.get(planAgentsMax));
-  }
-
-  /** Whether a task takes the place of an agent; what only waits for another's merge does not. */
-  #isBusy(run: PlanRun, { id, state }: PlanTaskRun): boolean {
-    if (state === "merging") return this.#modeOf(run) === "sequential";
-    return BUSY_STATES.includes(state) && !(state === "checking" && waitsForMerge(run, id));
-  }
-
-  /** How many go before one that is preparing. */
-  #busyBefore(run: PlanRun, { id }: PlanTaskRun): number {
-    const at = run.tasks.findIndex((row) => row.id === id);
-    return run.tasks.filter((row, n) => this.#isBusy(run, row) && (row.state !== "preparing" || n < at || this.#beside.has(`${run.planId}/${row.id}`))).length;
+  #placesIn(run: PlanRun): number {
+    return placesIn(run, this.#deps.settings.get(planAgentsMax));
   }
 
   /** Starts as many tasks as may run. @returns how many. */
   async #startReady(run: PlanRun): Promise<number> {
-    const counted = run.tasks.filter((row) => this.#isBusy(run, row)).length;
-    const agents = this.#agentsOf(run);
+    const taken = run.tasks.filter((row) => takesPlace(run, row)).length;
+    const places = this.#placesIn(run);
     let started = 0;
     for (const row of run.tasks) {
       const task = taskOf(run, row.id);
-      if (row.state !== "waiting" || task.phase !== run.phase || counted + started >= agents) continue;
+      if (row.state !== "waiting" || task.phase !== run.phase || taken + started >= places) continue;
       if (!task.after.every((id) => stateOf(run, id) === "done")) continue;
       if (task.when !== null && (await this.#commitOf(run, task.when)) === null) {
         this.#wakeAfter(run.planId, COMMIT_LOOK_MS);
@@ -716,20 +698,6 @@ export class PlanRunner implements Plans, ConflictHelp {
     for (const branch of USUAL_BRANCHES) if (head !== null && (await workspaces.resolve(repository, `refs/heads/${branch}`)) === head) return branch;
     throw new Fault("BAD_REQUEST", { where: "onto", problem: "the plan does not say onto which branch to merge; add e.g. onto: main" });
   }
-}
-
-function taskOf(run: PlanRun, id: string): PlanTask {
-  return run.plan.tasks.find((task) => task.id === id)!;
-}
-
-/** Work that began on another's commit is merged after that one. */
-function waitsForMerge(run: PlanRun, id: string): boolean {
-  const { when } = taskOf(run, id);
-  return when !== null && stateOf(run, when.task) !== "done";
-}
-
-function stateOf(run: PlanRun, id: string): PlanTaskState {
-  return run.tasks.find((task) => task.id === id)!.state;
 }
 
 /** Words of an agent, or of what it wrote: nobody takes them for ours. */

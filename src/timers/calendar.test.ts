@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
+import { giveBackMemory } from "../base/memory.ts";
 import { Fault } from "../model/faults.ts";
 import { Calendar } from "./calendar.ts";
 import { compareCalendars, ZONES } from "./calendar-brute.test-support.ts";
@@ -68,12 +67,10 @@ test("two ways to the calendar agree on every moment over random expressions and
 
 test("a thousand jobs with times of their own do not fill the memory", () => {
   const calendar = new Calendar();
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void;
-  collect();
+  giveBackMemory();
   const before = process.memoryUsage().heapUsed;
   for (let n = 0; n < 1_000; n++) calendar.next({ kind: "cron", expr: `${n % 60} ${Math.floor(n / 60)} * * *`, tz: "Europe/Vienna" }, 0, 0);
-  collect();
+  giveBackMemory();
   const keptMb = (process.memoryUsage().heapUsed - before) / 2 ** 20;
   // Read afterwards, so that it is not collected before.
   assert.notEqual(calendar.next({ kind: "cron", expr: "0 0 * * *", tz: "UTC" }, 0, 0), null);

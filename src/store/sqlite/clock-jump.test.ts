@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ManualClock } from "../../base/clock.ts";
 import { seededRandom } from "../../base/ids.ts";
+import { SetClock } from "../../base/set-clock.test-support.ts";
 import { DEFAULT_AGENT, mainSession } from "../../model/session.ts";
 import { runBatch } from "./batch.ts";
 import { Kernel } from "./kernel.ts";
@@ -15,14 +15,6 @@ const POSTED = {
 const TWO_DAYS_MS = 172_800_000;
 const WAIT_MS = 2_000;
 const MEAN = { main: 1, side: 1, subagent: 1, acp: 1, timer: 1 };
-
-/** A clock whose wall time somebody sets. */
-class SetClock extends ManualClock {
-  setByMs = 0;
-  override now(): number {
-    return super.now() + this.setByMs;
-  }
-}
 
 function open() {
   const clock = new SetClock();
