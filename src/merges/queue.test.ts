@@ -288,6 +288,38 @@ test("a landed merge is undone: the ref goes back when it was the last, else a c
   assert.equal((await yard.merges.get(two.id))?.state, "landed");
 });
 
+test("a merge that cannot be taken back just now is landed as before, and can be taken back later", async (t) => {
+  const yard = await open(t);
+  const one = await work(yard, "one", {});
+  rmSync(join(one.dir, "add.ts"));
+  const merge = await land(yard, one);
+  write(yard.repository, { "add.ts": "somebody's own\n" });
+  await assert.rejects(yard.merges.undo(merge.id), isFault("MERGE_TARGET_DIRTY"));
+  assert.deepEqual([(await yard.merges.get(merge.id))?.state, git(yard.repository, "rev-parse", "main")], ["landed", merge.to]);
+  assert.equal(readFileSync(join(yard.repository, "add.ts"), "utf8"), "somebody's own\n");
+  rmSync(join(yard.repository, "add.ts"));
+  assert.equal((await yard.merges.undo(merge.id)).state, "undone");
+  assert.equal(git(yard.repository, "status", "--porcelain"), "");
+});
+
+test("an undo whose last row could not be written is undone: at once, or when the rows can be written again", { timeout: 20_000 }, async (t) => {
+  const yard = await open(t);
+  const write = yard.store.moveMerges.bind(yard.store);
+  const failing = t.mock.method(yard.store, "moveMerges", write);
+  const failUndone = (times: number): void => failing.mock.mockImplementation((moves) => (moves[0]?.patch.state === "undone" && times-- > 0 ? Promise.reject(new Error("no rows just now")) : write(moves)));
+
+  const one = await land(yard, await work(yard, "one", { "a.ts": "1\n" }));
+  failUndone(1);
+  assert.equal((await yard.merges.undo(one.id)).state, "undone");
+
+  const two = await land(yard, await work(yard, "two", { "b.ts": "1\n" }));
+  failUndone(2);
+  await assert.rejects(yard.merges.undo(two.id), /no rows just now/);
+  assert.equal((await yard.merges.get(two.id))?.state, "undoing");
+  assert.equal((await yard.merges.watch(two.id, AbortSignal.timeout(15_000))).state, "undone");
+  assert.equal(git(yard.repository, "rev-parse", "main"), two.from);
+});
+
 test("after a kill the ref tells whether a merge landed: moved, it is not merged again; not moved, it is", async (t) => {
   const yard = await open(t);
   const one = await work(yard, "one", { "a.ts": "1\n" });

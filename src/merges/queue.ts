@@ -204,11 +204,15 @@ export class MergeQueue implements Merges {
       await this.#checkCheckouts(repository, merge.onto);
       const undoing = await this.#move(merge, ["landed"], { state: "undoing", undo: { from: tip, to } });
       if (undoing === null) throw new Fault("MERGE_STATE", { merge: id, state: "changing", needed: "landed" });
-      if (!(await this.#advance(repository, merge.onto, tip, to, `undo of ${id}`))) {
-        await this.#move(undoing, ["undoing"], { state: "landed", undo: null });
-        throw new Fault("MERGE_MOVING_TARGET", { onto: merge.onto, attempts: 1 });
+      try {
+        if (!(await this.#advance(repository, merge.onto, tip, to, `undo of ${id}`))) throw new Fault("MERGE_MOVING_TARGET", { onto: merge.onto, attempts: 1 });
+        return (await this.#move(undoing, ["undoing"], { state: "undone", endedAt: this.#deps.clock.now() }))!;
+      } catch (cause) {
+        // What failed may have been the row alone; whether it was taken back, the branch itself tells.
+        const now = await this.#recover(undoing).then(() => this.#must(id), () => this.#goOnLater(merge));
+        if (now?.state === "undone") return now;
+        throw cause;
       }
-      return (await this.#move(undoing, ["undoing"], { state: "undone", endedAt: this.#deps.clock.now() }))!;
     });
   }
 
@@ -216,7 +220,7 @@ export class MergeQueue implements Merges {
 
   /** Goes on with the line that a merge stands in, unless something is at work there. */
   #work({ commonDir, onto }: Pick<Merge, "commonDir" | "onto">): void {
-    const key = `${commonDir}\n${onto}`;
+    const key = lineOf({ commonDir, onto });
     if (!this.#isStarted || this.#stopping.signal.aborted) return;
     const busy = this.#lines.get(key);
     // It may have had its last look already.
@@ -229,7 +233,7 @@ export class MergeQueue implements Merges {
       .then(() => this.#drain(commonDir, onto))
       .catch((cause: unknown) => {
         this.#deps.log.error("merges.line-failed", { onto, cause });
-        this.#broken.set(key, this.#deps.clock.after(LINE_AGAIN_MS, () => this.#work({ commonDir, onto })));
+        this.#goOnLater({ commonDir, onto });
       })
       .then(() => {
         this.#lines.delete(key);
@@ -237,9 +241,20 @@ export class MergeQueue implements Merges {
       });
   }
 
-  /** What a failure left in the middle: whether it landed, the branch itself tells. Only while nothing is at work on the line. */
-  async #settleLeft(commonDir: string, onto: string): Promise<void> {
-    for (const merge of await this.#deps.store.merges({ commonDir, onto, states: ["running", "advancing"], oldestFirst: true, limit: LISTED_MAX })) await this.#recover(merge);
+  #goOnLater({ commonDir, onto }: Pick<Merge, "commonDir" | "onto">): void {
+    if (this.#stopping.signal.aborted) return;
+    const key = lineOf({ commonDir, onto });
+    this.#broken.get(key)?.();
+    this.#broken.set(key, this.#deps.clock.after(LINE_AGAIN_MS, () => this.#work({ commonDir, onto })));
+  }
+
+  /** What a failure left in the middle: whether it landed, or was taken back, the branch itself tells. Only while nothing is at work on the line. */
+  #settleLeft(commonDir: string, onto: string): Promise<void> {
+    const { store, worktrees } = this.#deps;
+    // An undo has the lock until its row is at rest.
+    return worktrees.locked(commonDir, async () => {
+      for (const merge of await store.merges({ commonDir, onto, states: ["running", "advancing", "undoing"], oldestFirst: true, limit: LISTED_MAX })) await this.#recover(merge);
+    });
   }
 
   async #drain(commonDir: string, onto: string): Promise<void> {
@@ -549,6 +564,11 @@ function refusal<Code extends FaultCode>(state: "refused" | "failed" | "conflict
 function shown(paths: readonly string[]): string {
   const more = paths.length - PATHS_SHOWN_MAX;
   return paths.slice(0, PATHS_SHOWN_MAX).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
+/** Merges into one branch of one repository stand in one line. */
+function lineOf({ commonDir, onto }: Pick<Merge, "commonDir" | "onto">): string {
+  return `${commonDir}\n${onto}`;
 }
 
 /** Where the branch was before, and where it goes. */
