@@ -152,6 +152,27 @@ test("a task that comes after one and begins on a commit of another holds the wo
   assert.deepEqual([...bench.git.filesIn(c!.sessionInfo.cwd!).keys()].filter((path) => path.startsWith("p0/")), ["p0/a/work.txt", "p0/b/work.txt"]);
 });
 
+test("a task that begins on a commit of another gets its agent also when that other lands, and its workspace goes, just then (seed 130277)", async () => {
+  const bench = await setup();
+  const { planId } = await bench.run({ tasks: [owning("a"), owning("b", { when: { task: "a", commit: "feat: begin" } })] }, "parallel");
+  const [a] = await bench.agents();
+  const { workspace } = await bench.task(planId, "a");
+  let isPreparing = false;
+  let isLanded = false;
+  bench.beforeVerb = (verb, input: { readonly task?: string; readonly to?: string }) => {
+    if (verb === "movePlanTask" && input.task === "b" && input.to === "preparing") isPreparing = true;
+    if (verb !== "workspace" || !isPreparing || isLanded) return;
+    isLanded = true;
+    for (const [from, to] of [["working", "checking"], ["checking", "merging"], ["merging", "done"]] as const) void bench.bench.store.movePlanTask({ plan: planId, task: "a", from, to });
+    void bench.bench.store.moveWorkspace({ id: workspace!, from: ["ready"], patch: { state: "removing" } });
+  };
+  bench.git.filesIn(a!.sessionInfo.cwd!).set("p0/a/work.txt", "good\n");
+  bench.git.commitIn(a!.sessionInfo.cwd!, "feat: begin", "an agent");
+  const agents = await bench.agents();
+  assert.equal(isLanded, true);
+  assert.deepEqual([agents.length, (await bench.task(planId, "b")).state], [1, "working"]);
+});
+
 test("a workspace that a full disk kept from being made is taken back when there is room, not at the next start (seed 190)", async () => {
   const bench = await setup();
   let isFull = true;

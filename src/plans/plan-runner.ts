@@ -387,8 +387,15 @@ export class PlanRunner implements Plans, ConflictHelp {
     const row = run.tasks.find(({ id }) => id === task)!;
     if (row.state === "done") return run.onto;
     if (row.workspace === null) return null;
-    const { commits } = await workspaces.status(row.workspace);
-    return commits.find(({ subject }) => subject.startsWith(commit))?.id ?? null;
+    try {
+      const { commits } = await workspaces.status(row.workspace);
+      return commits.find(({ subject }) => subject.startsWith(commit))?.id ?? null;
+    } catch (cause) {
+      // Its work may have landed, and its workspace be gone, since the rows were read.
+      const now = await this.get(run.planId);
+      if (stateOf(now, task) === row.state) throw cause;
+      return this.#commitOf(now, { task, commit });
+    }
   }
 
   // ── the life of one task ──────────────────────────────────────────────────────────────────
