@@ -186,6 +186,12 @@ export class FakeGit {
     }));
   }
 
+  /** Paths that are on the branch as a change made them. */
+  broughtBy(from: string, to: string): string[] {
+    const [made, now] = [this.filesOf(to), this.filesOf(this.head)];
+    return this.diff(from, to).flatMap(({ path }) => (made.get(path) === now.get(path) ? [path] : []));
+  }
+
   merge(ours: string, theirs: string): MergeResult {
     const base = this.mergeBase(ours, theirs);
     const [a, b, o] = [this.filesOf(ours), this.filesOf(theirs), base === null ? new Map<string, string>() : this.filesOf(base)];
@@ -342,6 +348,7 @@ export class GitClient {
       text: (name: string) => ask("cat-file", () => git.text(name)),
       commits: (to: string, { from, limit }: { from?: string; limit?: number } = {}) => ask("log", () => git.commits(git.resolve(to)!, from === undefined ? null : git.resolve(from), limit)),
       changedTogether: (limit: number) => ask("log", () => git.commits(git.head, null, limit).filter(({ parents }) => parents.length === 1).map(({ id, parents }) => git.diff(parents[0]!, id).map(({ path }) => path))),
+      refsWith: (commits: readonly string[]) => ask("for-each-ref", () => [...git.refs].flatMap(([ref, at]) => (commits.some((commit) => git.ancestors(at).has(commit)) ? [ref] : []))),
       checkouts: () => ask("worktree", (): Checkout[] => [{ dir: REPOSITORY, branch: MAIN }, ...[...git.worktrees.values()].map(({ dir, branch }) => ({ dir, branch }))]),
       dangers: async () => [],
       merge: (ours: string, theirs: string) => ask("merge-tree", () => git.merge(ours, theirs)),

@@ -18,12 +18,13 @@ const over = (state: string): PlanNews => ({ kind: "plan.ended", data: { planId:
 
 function good(): SeenPlans {
   const news: readonly PlanNews[] = [accepted("a", "k1"), ended("a", "k1"), landed({}), moved("a", "done"), accepted("b", "k2"), ended("b", "k2"), landed({ task: "b", merge: "merge_2" }), moved("b", "done"), over("done")];
-  return { plans: [{ plan, mode: null, run: { planId: PLAN } as unknown as PlanRun }], news, worktrees: [], folders: [], workspaces: [], merges: [], isOver: true };
+  return { plans: [{ plan, mode: null, run: { planId: PLAN } as unknown as PlanRun }], news, worktrees: [], folders: [], workspaces: [], merges: [], backAgain: [], isOver: true };
 }
 
 const BROKEN: Readonly<Record<string, (seen: SeenPlans) => SeenPlans>> = {
   doneHasLanded: (seen) => ({ ...seen, news: seen.news.filter(({ kind }) => kind !== "ref") }),
   workLandsOnce: (seen) => ({ ...seen, news: [...seen.news, landed({ merge: "merge_3" })] }),
+  takenBackIsGone: (seen) => ({ ...seen, backAgain: ["src/a.ts of merge_1"] }),
   tasksWaitForWhatTheyNeed: (seen) => ({ ...seen, news: [accepted("b", "k2"), ...seen.news] }),
   cancelledPlansRest: (seen) => ({ ...seen, news: [over("cancelled"), ...seen.news] }),
   oneChildAtATime: (seen) => ({ ...seen, news: [accepted("a", "k1"), accepted("a", "k3", "2")] }),
@@ -48,6 +49,13 @@ test("what had the right to move the branch before the cancel may land after it,
   assert.deepEqual(PLAN_CHECKERS["cancelledPlansRest"]!({ ...good(), news: [advancing, over("cancelled"), landed({})] }), []);
   assert.deepEqual(PLAN_CHECKERS["cancelledPlansRest"]!({ ...good(), news: [over("cancelled"), { kind: "retried", merge: "merge_1" }, landed({})] }), []);
   assert.equal(PLAN_CHECKERS["cancelledPlansRest"]!({ ...good(), news: [over("cancelled"), advancing, landed({})] }).length, 1);
+});
+
+test("what a person took back may land once more, and no oftener", () => {
+  const undone: PlanNews = { kind: "merge.undone", data: { merge: "merge_1" } };
+  const { news } = good();
+  assert.deepEqual(PLAN_CHECKERS["workLandsOnce"]!({ ...good(), news: [...news, undone, landed({})] }), []);
+  assert.equal(PLAN_CHECKERS["workLandsOnce"]!({ ...good(), news: [...news, undone, landed({}), landed({})] }).length, 1);
 });
 
 test("a merge that is still under way when all is over is left behind", () => {

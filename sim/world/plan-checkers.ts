@@ -36,6 +36,8 @@ export interface SeenPlans {
   readonly folders: readonly string[];
   readonly workspaces: readonly Workspace[];
   readonly merges: readonly Merge[];
+  /** What people took back, and is on the branch again. */
+  readonly backAgain: readonly string[];
   readonly isOver: boolean;
 }
 
@@ -44,6 +46,7 @@ export type PlanChecker = (seen: SeenPlans) => string[];
 export const PLAN_CHECKERS: Readonly<Record<string, PlanChecker>> = {
   doneHasLanded,
   workLandsOnce,
+  takenBackIsGone,
   tasksWaitForWhatTheyNeed,
   cancelledPlansRest,
   oneChildAtATime,
@@ -73,17 +76,36 @@ export function doneHasLanded({ plans, news }: SeenPlans): string[] {
   return violations;
 }
 
-/** The work of each task comes to the branch once, and so does each merge. */
+/** The work of each task comes to the branch once, and again only when people took it back and put it back in line. */
 export function workLandsOnce({ news }: SeenPlans): string[] {
   const times = new Map<string, number>();
+  const takenBack = takenBackIn(news);
   for (const one of news) if (one.kind === "ref") for (const { plan, task } of one.landed) times.set(`${plan}/${task}`, (times.get(`${plan}/${task}`) ?? 0) + 1);
-  return [...times].filter(([, count]) => count > 1).map(([task, count]) => `the work of ${task} landed ${count} times`);
+  return [...times].filter(([task, count]) => count > 1 + (takenBack.get(task) ?? 0)).map(([task, count]) => `the work of ${task} landed ${count} times, and was taken back ${takenBack.get(task) ?? 0} times`);
+}
+
+/** By task, as `<plan>/<task>`, how often people took its work back. */
+function takenBackIn(news: readonly PlanNews[]): ReadonlyMap<string, number> {
+  const taskOf = new Map<unknown, string>();
+  const times = new Map<string, number>();
+  for (const one of news) {
+    if (one.kind === "ref") for (const { plan, task, merge } of one.landed) taskOf.set(merge, `${plan}/${task}`);
+    const task = one.kind === "merge.undone" ? taskOf.get(one.data["merge"]) : undefined;
+    if (task !== undefined) times.set(task, (times.get(task) ?? 0) + 1);
+  }
+  return times;
+}
+
+/** What people took back does not come back with somebody else's work. */
+export function takenBackIsGone({ backAgain }: SeenPlans): string[] {
+  return backAgain.map((what) => `${what} was taken back, and is on the branch`);
 }
 
 /** No agent begins before all that its task needs is on the branch, and its worktree holds it, unless the commit that it begins on clashes with that. */
 export function tasksWaitForWhatTheyNeed({ plans, news }: SeenPlans): string[] {
   const violations: string[] = [];
   const landed = new Set<string>();
+  const takenBack = takenBackIn(news);
   const labels = new Map(news.flatMap((one) => (one.kind === "workspace.making" ? [[String(one.data["workspace"]), String(one.data["label"])] as const] : [])));
   const needed = new Map<string, readonly string[]>(plans.flatMap(({ plan, run }) => {
     const before = predecessors(plan);
@@ -97,7 +119,7 @@ export function tasksWaitForWhatTheyNeed({ plans, news }: SeenPlans): string[] {
     }
     if (one.kind === "worktree" && !one.clashesWithBranch) {
       const label = labels.get(one.dir.slice(one.dir.lastIndexOf("/") + 1)) ?? "";
-      for (const other of needed.get(label) ?? []) if (!one.holds.includes(other)) violations.push(`the worktree of ${label} was made without ${other}`);
+      for (const other of needed.get(label) ?? []) if (!one.holds.includes(other) && !takenBack.has(other)) violations.push(`the worktree of ${label} was made without ${other}`);
     }
   }
   return violations;

@@ -27,6 +27,9 @@ import type { Timeline } from "./timeline.ts";
 const PLANS_PART = 0.04;
 const TASK_COUNTS = [2, 2, 3, 3, 4, 5, 8];
 const ASKS_MAX = 12;
+/** In how many worlds with plans people take merges back, and how many at most. */
+const UNDO_PART = 0.4;
+const UNDOS_MAX = 3;
 const MISHAPS_MAX = 6;
 /** How often somebody looks after the plans once all is well, milliseconds. */
 const LOOK_MS = 60_000;
@@ -42,7 +45,7 @@ const READ_MAX = 1_000;
 /** What people do about plans. */
 export type PlanAsk =
   | { readonly what: "run"; readonly n: number }
-  | { readonly what: "cancel" | "approve" | "resume" | "resume-task" | "retry-merge" | "status"; readonly which: number }
+  | { readonly what: "cancel" | "approve" | "resume" | "resume-task" | "retry-merge" | "undo-merge" | "status"; readonly which: number }
   /** A person's own commit on the branch: in the way of a task, or the one that a gate waits for. */
   | { readonly what: "commit"; readonly which: number }
   /** A person changes files in the checkout, and commits none. */
@@ -81,6 +84,8 @@ export function asksOfPlans(seed: number, healAtMs: number): readonly PlannedAsk
     const which = dice.whole(0, 1_000);
     asks.push({ kind: "plan", ask: what === "dirty" ? { what, forMs: dice.spread(1_000, DIRTY_MS_MAX) } : { what, which }, atMs: Math.floor(healAtMs * dice.next()) });
   }
+  const undos = new Dice(seed, "merges taken back");
+  for (let left = undos.chance(UNDO_PART) ? undos.whole(1, UNDOS_MAX) : 0; left > 0; left--) asks.push({ kind: "plan", ask: { what: undos.chance(0.8) ? "undo-merge" : "retry-merge", which: undos.whole(0, 1_000) }, atMs: Math.floor(healAtMs * undos.next()) });
   return asks;
 }
 
@@ -193,7 +198,7 @@ export class PlanWorld {
   /** What became of it in the tables, in the order in which git's own news came between. */
   saw(events: readonly YardEvent[]): void {
     for (const { type, taskId, data } of events) {
-      if (type.startsWith("plan.") || type.startsWith("workspace.") || type === "merge.advancing") this.#news.push({ kind: type as "plan.task", data });
+      if (type.startsWith("plan.") || type.startsWith("workspace.") || type === "merge.advancing" || type === "merge.undone") this.#news.push({ kind: type as "plan.task", data });
       if ((type === "task.accepted" || type === "task.ended") && taskId !== undefined) {
         const key = this.#deps.observer.get("SELECT spawn_key FROM task WHERE id = ?", taskId)?.["spawn_key"];
         if (typeof key === "string" && key.startsWith("plan_")) this.#news.push({ kind: type, taskId, key, data });
@@ -216,13 +221,15 @@ export class PlanWorld {
       return run === null ? [] : [{ plan, mode, run }];
     });
     const { observer } = this.#deps;
+    const merges = VERBS.merges(observer, { limit: READ_MAX });
     return checkPlans({
       plans,
       news: this.#news,
       worktrees: [...this.git.worktrees.values()].map(({ dir }) => dir),
       folders: [...this.git.folders.keys()],
       workspaces: VERBS.workspaces(observer, { limit: READ_MAX }),
-      merges: VERBS.merges(observer, { limit: READ_MAX }),
+      merges,
+      backAgain: merges.filter(({ state }) => state === "undone").flatMap(({ id, from, to }) => this.git.broughtBy(from!, to!).map((path) => `${path} of ${id}`)),
       isOver: this.#haveEnded(),
     });
   }
@@ -332,6 +339,10 @@ export class PlanWorld {
           return gateway.plans!.resume(run.planId, { task: stuck[which % stuck.length]?.id ?? "t0", note: null, by: BY });
         case "status":
           return gateway.plans!.status(run.planId);
+        case "undo-merge": {
+          const landed = VERBS.merges(this.#deps.observer, { states: ["landed"], limit: READ_MAX });
+          return landed.length === 0 ? Promise.resolve() : gateway.merges!.undo(landed[which % landed.length]!.id);
+        }
         case "retry-merge": {
           const merges = run.tasks.flatMap(({ merge }) => (merge === null ? [] : [merge]));
           if (merges.length === 0) return Promise.resolve();

@@ -1,7 +1,7 @@
 /**
  * Runs simulated worlds from the command line.
  *
- *     node sim/world/run.ts --seeds 5000 [--from N] [--seconds 600] [--processes 2]     many worlds; a failing one is made smaller
+ *     node sim/world/run.ts --seeds 5000 [--from N] [--seconds 600] [--processes 2] [--plans]     many worlds, or those of them that have plans; a failing one is made smaller
  *     node sim/world/run.ts --seed 123 [--actions 0,4,17] [--closely] [--trace]     one world again
  *
  * Exit code 1 when anything was violated.
@@ -11,6 +11,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { systemClock } from "../../src/base/clock.ts";
+import { hasPlans } from "./plans.ts";
 import { shrink } from "./shrink.ts";
 import { Tables } from "./tables.ts";
 import { runWorld } from "./world.ts";
@@ -28,6 +29,7 @@ const { values } = parseArgs({
     actions: { type: "string" },
     closely: { type: "boolean", default: false },
     trace: { type: "boolean", default: false },
+    plans: { type: "boolean", default: false },
   },
 });
 
@@ -45,7 +47,7 @@ async function runOne(seed: number): Promise<number> {
 async function shareOut(processes: number): Promise<number> {
   const each = Math.ceil(Number(values.seeds ?? 1_000) / processes);
   const parts = Array.from({ length: processes }, (_, n) => {
-    const range = ["--seeds", String(each), "--from", String(Number(values.from) + n * each), ...(values.seconds === undefined ? [] : ["--seconds", values.seconds])];
+    const range = ["--seeds", String(each), "--from", String(Number(values.from) + n * each), ...(values.seconds === undefined ? [] : ["--seconds", values.seconds]), ...(values.plans ? ["--plans"] : [])];
     return once(spawn(process.execPath, [fileURLToPath(import.meta.url), ...range], { stdio: ["ignore", "inherit", "inherit"] }), "close");
   });
   const codes = (await Promise.all(parts)).map(([code]) => Number(code ?? 1));
@@ -62,6 +64,7 @@ async function runMany(): Promise<number> {
   let failed = 0;
   let toldMs = startedMs;
   for (let seed = from; seed < from + count && systemClock.monotonic() < untilMs; seed++) {
+    if (values.plans && !hasPlans(seed)) continue;
     const { violations, virtualMs, counts } = await runWorld({ seed, tables });
     sums.worlds++;
     sums.virtualMs += virtualMs;

@@ -288,6 +288,31 @@ test("a landed merge is undone: the ref goes back when it was the last, else a c
   assert.equal((await yard.merges.get(two.id))?.state, "landed");
 });
 
+test("what somebody has built on, or pushed, is taken back by a commit, so that it does not come back with the next merge", async (t) => {
+  const yard = await open(t);
+  const one = await land(yard, await work(yard, "one", { "a.ts": "1\n" }));
+  const next = await work(yard, "next", { "b.ts": "1\n" });
+  await yard.merges.undo(one.id);
+  assert.deepEqual(subjects(yard).slice(0, 2), ['Revert "feat: one"', "feat: one"]);
+  await land(yard, next);
+  assert.deepEqual(git(yard.repository, "ls-tree", "--name-only", "main", "a.ts", "b.ts"), "b.ts");
+
+  const three = await land(yard, await work(yard, "three", { "c.ts": "1\n" }));
+  git(yard.repository, "update-ref", "refs/remotes/origin/main", "main");
+  await yard.merges.undo(three.id);
+  assert.equal(subjects(yard)[0], 'Revert "feat: three"');
+
+  // Somebody goes on with commits that come to the branch as they are.
+  const four = await work(yard, "four", { "d.ts": "1\n" });
+  await yard.worktrees.commit(four.id, 1, "d");
+  git(yard.repository, "branch", "somebody", four.branch);
+  await yard.merges.undo((await land(yard, four, { style: "merge" })).id);
+  assert.equal(subjects(yard)[0], 'Revert "feat: four"');
+  const five = await land(yard, await work(yard, "five", { "e.ts": "1\n" }), { style: "merge" });
+  await yard.merges.undo(five.id);
+  assert.equal(git(yard.repository, "rev-parse", "main"), five.from);
+});
+
 test("a merge that cannot be taken back just now is landed as before, and can be taken back later", async (t) => {
   const yard = await open(t);
   const one = await work(yard, "one", {});

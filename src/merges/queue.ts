@@ -200,7 +200,7 @@ export class MergeQueue implements Merges {
     const repository = worktrees.repository(merge.commonDir);
     return worktrees.locked(merge.commonDir, async () => {
       const tip = await repository.must(merge.onto);
-      const to = tip === merge.to ? merge.from! : await revertOf(repository, tip, merge);
+      const to = tip === merge.to && !(await this.#isBuiltOn(repository, merge)) ? merge.from! : await revertOf(repository, tip, merge);
       await this.#checkCheckouts(repository, merge.onto);
       const undoing = await this.#move(merge, ["landed"], { state: "undoing", undo: { from: tip, to } });
       if (undoing === null) throw new Fault("MERGE_STATE", { merge: id, state: "changing", needed: "landed" });
@@ -214,6 +214,13 @@ export class MergeQueue implements Merges {
         throw cause;
       }
     });
+  }
+
+  /** Whether somebody's branch, or what was pushed, holds what landed, and would bring it back with its next merge. */
+  async #isBuiltOn(repository: Repository, { to, commit, style, onto, workspace }: Merge): Promise<boolean> {
+    const refs = await repository.refsWith(style === "merge" ? [to!, commit] : [to!]);
+    // Its own branch, and what was kept of it, bear its workspace's id.
+    return refs.some((ref) => ref !== onto && !ref.split("/").includes(workspace));
   }
 
   // ── the line ──────────────────────────────────────────────────────────────────────────────

@@ -238,6 +238,12 @@ export class Repository {
     return false;
   }
 
+  /** Full names of all refs, of remotes too, that hold any of these commits. */
+  async refsWith(commits: readonly string[]): Promise<string[]> {
+    const refs = await this.git.text(this.place, ["for-each-ref", ...commits.map((commit) => `--contains=${commit}`), "--format=%(refname)"]);
+    return refs.split("\n").filter((ref) => ref !== "");
+  }
+
   async deleteRef(ref: string): Promise<void> {
     await this.git.run(this.place, ["update-ref", "-d", ref], { answers: [1] });
   }
