@@ -70,6 +70,7 @@ import { Hooks } from "./timers/hooks.ts";
 import { Timekeeper } from "./timers/timekeeper.ts";
 import { Upkeep } from "./timers/upkeep.ts";
 import { MergeQueue } from "./merges/queue.ts";
+import { ConflictAgents } from "./plans/conflict-agents.ts";
 import { PlanRunner } from "./plans/plan-runner.ts";
 import { planTools } from "./plans/plan-tools.ts";
 import { workspaceFolder } from "./plans/workspace-folder.ts";
@@ -257,7 +258,7 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
   const git = new Git({ clock, random, processes, installation, path: environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin" });
   const worktrees = new Worktrees({ store, git, repositoryAt: (commonDir) => new Repository(git, commonDir), settings: config, clock, random, log, runLine: makeRunLine({ clock, random, processes, installation, environment }), root: join(config.home, "workspaces") });
   const agentNews = new AgentNews();
-  const merges: MergeQueue = new MergeQueue({ store, worktrees, settings: config, clock, random, log, help: () => plans, reads: ({ dir }) => agentNews.reads(dir), news: ({ dir, advice }) => agentNews.tell(dir, advice) });
+  const merges: MergeQueue = new MergeQueue({ store, worktrees, settings: config, clock, random, log, help: () => conflictAgents, reads: ({ dir }) => agentNews.reads(dir), news: ({ dir, advice }) => agentNews.tell(dir, advice) });
   const tools = makeTools({
     settings: config,
     clock,
@@ -340,6 +341,7 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
   const { frontDoor, grove, runner, besideCalls, scheduler, timekeeper, upkeep, model, outsideTools, allTools } = conversations;
   const readPlan = async (name: string, text: string) => (await import("./plans/read-plan.ts")).readPlan(name, text);
   const plans: PlanRunner = new PlanRunner({ store, trees: grove, workspaces: worktrees, merges, folder: workspaceFolder, readPlan, settings: config, clock, random, log, refusal: () => frontDoor.refusal });
+  const conflictAgents: ConflictAgents = new ConflictAgents({ store, trees: grove, workspaces: worktrees, settings: config });
   const courier = new Courier({ store, settings: config, clock, random, log, ownSecret: () => webhookSecretFrom(config.token()) });
   store.onEvents((events) => {
     if (events.some((event) => POSTED.has(event.type) && event.data["delivery"] === "webhook")) courier.kick();

@@ -6,6 +6,7 @@ import type { Settings } from "../../src/base/setting.ts";
 import type { Fault } from "../../src/model/faults.ts";
 import type { Tool } from "../../src/model/tool.ts";
 import { MergeQueue } from "../../src/merges/queue.ts";
+import { ConflictAgents } from "../../src/plans/conflict-agents.ts";
 import { PlanRunner } from "../../src/plans/plan-runner.ts";
 import { planTools } from "../../src/plans/plan-tools.ts";
 import { readPlan } from "../../src/plans/read-plan.ts";
@@ -47,7 +48,7 @@ export class PlanProcess {
     this.#client = client;
     this.#worktrees = new Worktrees({ store, git: client.git as unknown as Git, repositoryAt: () => client.repository(), files: client.files, settings, clock, random, log, runLine: client.runLine, root: WORKTREES });
     const news = new AgentNews();
-    this.merges = new MergeQueue({ store, worktrees: this.#worktrees, settings, clock, random, log, help: () => this.plans, reads: ({ dir }) => news.reads(dir), news: ({ dir, advice }) => news.tell(dir, advice) });
+    this.merges = new MergeQueue({ store, worktrees: this.#worktrees, settings, clock, random, log, help: () => new ConflictAgents({ store, trees: deps.trees(), workspaces: this.#worktrees, settings }), reads: ({ dir }) => news.reads(dir), news: ({ dir, advice }) => news.tell(dir, advice) });
     this.tools = planTools({ plans: () => this.plans, store });
   }
 

@@ -63,7 +63,8 @@ async function runMany(): Promise<number> {
   const sums = { worlds: 0, virtualMs: 0, turns: 0, children: 0, processes: 0, batches: 0, events: 0 };
   let failed = 0;
   let toldMs = startedMs;
-  for (let seed = from; seed < from + count && systemClock.monotonic() < untilMs; seed++) {
+  let seed = from;
+  for (; seed < from + count && systemClock.monotonic() < untilMs; seed++) {
     if (values.plans && !hasPlans(seed)) continue;
     const { violations, virtualMs, counts } = await runWorld({ seed, tables });
     sums.worlds++;
@@ -81,7 +82,7 @@ async function runMany(): Promise<number> {
     await new Promise((resolve) => setImmediate(resolve));
   }
   tables.close();
-  process.stdout.write(`${summary()}\nseeds ${from} to ${from + sums.worlds - 1}\n`);
+  process.stdout.write(`${summary()}\nseeds ${from} to ${seed - 1}\n`);
   return failed > 0 ? 1 : 0;
 
   function summary(): string {

@@ -1,6 +1,10 @@
 /** Which tasks of a plan take the place of an agent, and how many places there are: questions to the rows of its run. */
 import type { PlanRun, PlanTaskRun, PlanTaskState } from "../model/plan-run.ts";
 import type { PlanTask } from "../model/plan.ts";
+import type { Workspace } from "../model/workspace.ts";
+import type { Store } from "../store/store.ts";
+
+const ACTIVE_PLANS_MAX = 1_000;
 
 /** States in which an agent, or what is done for one, is at work. */
 export const BUSY_STATES: readonly PlanTaskState[] = ["preparing", "working", "checking"];
@@ -11,6 +15,16 @@ export function taskOf(run: PlanRun, id: string): PlanTask {
 
 export function stateOf(run: PlanRun, id: string): PlanTaskState {
   return run.tasks.find((task) => task.id === id)!.state;
+}
+
+/** The task of a plan that goes on, in one of these states, whose work a workspace holds. */
+export async function workIn(store: Pick<Store, "plans">, { id }: Workspace, states: readonly PlanTaskState[]): Promise<{ readonly run: PlanRun; readonly row: PlanTaskRun } | null> {
+  const { plans } = await store.plans({ active: true, limit: ACTIVE_PLANS_MAX });
+  for (const run of plans) {
+    const row = run.tasks.find(({ workspace, state }) => workspace === id && states.includes(state));
+    if (row !== undefined) return { run, row };
+  }
+  return null;
 }
 
 /** Work that began on another's commit is merged after that one. */

@@ -16,28 +16,28 @@ import { IdMaker, type PlanId, type RandomBytes, type SessionKey, type TaskId } 
 import type { JsonObject } from "../base/json.ts";
 import type { Log } from "../base/log.ts";
 import type { Settings } from "../base/setting.ts";
-import type { ConflictHelp, ConflictRequest, Merges } from "../merges/merges.ts";
-import type { Budget } from "../model/budget.ts";
+import type { Merges } from "../merges/merges.ts";
 import { asFault, Fault } from "../model/faults.ts";
-import { MERGE_AT_REST, type TestCommand } from "../model/merge.ts";
+import { MERGE_AT_REST } from "../model/merge.ts";
 import { claimProblem, claimsOverlap } from "../model/path-claims.ts";
 import type { PlanRun, PlanSignal, PlanTaskChange, PlanTaskRun, PlanTaskState } from "../model/plan-run.ts";
 import type { Plan, PlanTask } from "../model/plan.ts";
-import { DEFAULT_AGENT, parseSessionKey } from "../model/session.ts";
-import { hasEnded, LABEL_LENGTH_MAX, type NewSpawn, type Task } from "../model/task.ts";
-import type { Cost } from "../model/verdict.ts";
+import { hasEnded, type Task } from "../model/task.ts";
 import type { Workspace, WorkspaceState } from "../model/workspace.ts";
 import type { Store } from "../store/store.ts";
 import type { Trees } from "../trees/trees.ts";
 import type { Workspaces } from "../workspaces/workspaces.ts";
 import { judgeEvidence, readSignal } from "./evidence.ts";
+import { Gates } from "./gates.ts";
 import { landingMessage } from "./landing-message.ts";
 import type { NewRun, Plans, PlanSource } from "./plans.ts";
-import { BUSY_STATES, placesBefore, placesIn, stateOf, takesPlace, taskOf, waitsForMerge } from "./places.ts";
+import { quoted, tell } from "./notices.ts";
+import { BUSY_STATES, placesBefore, placesIn, stateOf, takesPlace, taskOf, waitsForMerge, workIn } from "./places.ts";
 import { readFacts } from "./repository-facts.ts";
-import { planAgentsMax, planAttemptsMax, planTaskSeconds, planTestSeconds } from "./settings.ts";
+import { planAgentsMax, planAttemptsMax, planTaskSeconds, testOf } from "./settings.ts";
 import { statusOf, toldStatus } from "./status.ts";
-import { conflictPrompt, taskPrompt } from "./task-prompt.ts";
+import { agentOf } from "./task-agent.ts";
+import { learnt, taskPrompt } from "./task-prompt.ts";
 import { judge } from "./verdict.ts";
 import type { WorkspaceFolder } from "./workspace-folder.ts";
 
@@ -45,14 +45,9 @@ import type { WorkspaceFolder } from "./workspace-folder.ts";
 const COMMIT_LOOK_MS = 2_000;
 /** How long after a passing failure (a full machine, a busy lock) it is tried again. */
 const AGAIN_AFTER_MS = 5_000;
-/** Longest that the agent of a conflict may take. */
-const RESOLVE_MS = 3_600_000;
 const OUTPUT_SHOWN_CHARS = 1_000;
 /** Why a merge did not land, where only the branch's own checkout or its pace is in the way. */
 const OF_THE_TARGET: readonly string[] = ["MERGE_TARGET_DIRTY", "MERGE_MOVING_TARGET"];
-const TOLD_CHARS_MAX = 2_000;
-const LEARNED_MAX = 20;
-const LEARNED_CHARS_MAX = 4_000;
 const ACTIVE_PLANS_MAX = 1_000;
 /** How long after a workspace of a plan that is over could not be removed it is tried again. */
 const TIDY_AGAIN_MS = 60_000;
@@ -65,7 +60,6 @@ const PLANS_TOLD_MAX = 3;
 const ENDED_TOLD_MS = 24 * 3_600_000;
 /** Branches that are tried when a plan names none. */
 const USUAL_BRANCHES = ["main", "master", "trunk", "develop"];
-const MICROS_PER_DOLLAR = 1_000_000;
 
 export interface PlanRunnerDeps {
   readonly store: Store;
@@ -83,9 +77,10 @@ export interface PlanRunnerDeps {
   readonly refusal: () => Fault | null;
 }
 
-export class PlanRunner implements Plans, ConflictHelp {
+export class PlanRunner implements Plans {
   readonly #deps: PlanRunnerDeps;
   readonly #ids: IdMaker;
+  readonly #gates: Gates;
   readonly #stopping = new AbortController();
   /** Long work by `<plan>/<task>`. */
   readonly #beside = new Map<string, Promise<void>>();
@@ -102,6 +97,7 @@ export class PlanRunner implements Plans, ConflictHelp {
   constructor(deps: PlanRunnerDeps) {
     this.#deps = deps;
     this.#ids = new IdMaker(deps.random);
+    this.#gates = new Gates({ ...deps, status: (id) => this.status(id) });
   }
 
   /** Goes on with every plan that is not over. */
@@ -273,7 +269,7 @@ export class PlanRunner implements Plans, ConflictHelp {
 
   /** Whether an agent may have more than its task owns: not what another task of the plan owns and has not merged. The conversation is told. */
   async mayWiden(workspace: Workspace, claims: readonly string[]): Promise<void> {
-    const found = await this.#rowOf(workspace, ["working", "merging"]);
+    const found = await workIn(this.#deps.store, workspace, ["working", "merging"]);
     if (found === null) return;
     const { run, row } = found;
     for (const other of run.tasks) {
@@ -281,7 +277,7 @@ export class PlanRunner implements Plans, ConflictHelp {
       const held = other.id === row.id || other.endedAt !== null ? undefined : claims.find((claim) => claimProblem(claim) === null && owns.some((theirs) => claimsOverlap(claim, theirs)));
       if (held !== undefined) throw new Fault("CLAIM_PLANNED", { claim: held, task: other.id, title });
     }
-    await this.#tell(run, `${row.id} asks for more than it owns: ${claims.map((claim) => JSON.stringify(claim)).join(", ")}`);
+    await tell(this.#deps.store, run, `${row.id} asks for more than it owns: ${claims.map((claim) => JSON.stringify(claim)).join(", ")}`);
   }
 
   // ── one look at a plan ────────────────────────────────────────────────────────────────────
@@ -319,7 +315,7 @@ export class PlanRunner implements Plans, ConflictHelp {
   async #advance(id: PlanId): Promise<void> {
     const { store } = this.#deps;
     const run = await store.planRun(id);
-    if (run?.state === "waiting") return this.#lookForCommit(run);
+    if (run?.state === "waiting") return this.#openForCommit(run);
     if (run !== null && run.endedAt !== null) return this.#tidy(run);
     if (run === null || run.state !== "running") return;
     for (const task of run.tasks) await this.#goOn(run, task);
@@ -332,8 +328,18 @@ export class PlanRunner implements Plans, ConflictHelp {
     if (stuck.length === 0) return;
     const names = stuck.map(({ id: name }) => name).join(", ");
     if (await store.movePlan({ plan: id, from: "running", to: "stuck", event: { type: "plan.waiting", data: { waitsFor: "a person to resume what is stuck", stuck: stuck.map((task) => task.id) } } })) {
-      await this.#tell(run, `The plan "${run.plan.title}" cannot go on: ${names} ${stuck.length === 1 ? "is" : "are"} stuck. After the fix: yard plan resume ${id}`);
+      await tell(this.#deps.store, run, `The plan "${run.plan.title}" cannot go on: ${names} ${stuck.length === 1 ? "is" : "are"} stuck. After the fix: yard plan resume ${id}`);
     }
+  }
+
+  async #openGate(run: PlanRun): Promise<void> {
+    if (await this.#gates.open(run, this.#signalOf(run))) this.#wakeAfter(run.planId, COMMIT_LOOK_MS);
+  }
+
+  async #openForCommit(run: PlanRun): Promise<void> {
+    const isOpen = await this.#gates.openForCommit(run);
+    if (isOpen === true) this.#wake(run.planId);
+    else if (isOpen === false) this.#wakeAfter(run.planId, COMMIT_LOOK_MS);
   }
 
   async #goOn(run: PlanRun, task: PlanTaskRun): Promise<void> {
@@ -406,7 +412,7 @@ export class PlanRunner implements Plans, ConflictHelp {
     const workspace = await this.#workspaceFor(run, row);
     const attempt = row.attempt + 1;
     const { task: child } = await trees.spawn({
-      ...this.#spawnOf(run, task, workspace),
+      ...agentOf(run, task, workspace),
       task: taskPrompt({ plan: run.plan, task, learned: row.learned }),
       deadlineSeconds: settings.get(planTaskSeconds) || null,
       idempotencyKey: `${run.planId}/${task.id}/${attempt}`,
@@ -432,18 +438,6 @@ export class PlanRunner implements Plans, ConflictHelp {
     const base = commit === null ? run.onto : ((await workspaces.together(run.repository, commit, run.onto)) ?? commit);
     const { copy, setup } = run.plan;
     return workspaces.create({ repository: run.repository, base, label, claims: owns, session: run.session, copy, ...(setup === null ? {} : { setup }) }, this.#signalOf(run));
-  }
-
-  #spawnOf(run: PlanRun, task: PlanTask, workspace: Workspace): Omit<NewSpawn, "task" | "idempotencyKey"> {
-    const budget: Budget = {
-      ...(task.budget?.tokens == null ? {} : { tokens: task.budget.tokens }),
-      ...(task.budget?.calls == null ? {} : { calls: task.budget.calls }),
-      ...(task.budget?.money == null ? {} : { costMicros: Math.round(task.budget.money * MICROS_PER_DOLLAR) }),
-    };
-    return {
-      label: task.id.slice(0, LABEL_LENGTH_MAX), parent: run.session, turnId: null, agent: task.harness ?? task.agent ?? parseSessionKey(run.session).parts.agent ?? DEFAULT_AGENT, kind: task.harness === null ? "subagent" : "acp", model: task.model,
-      plan: run.planId, context: "isolated", cwd: workspace.dir, deadlineSeconds: null, delivery: "notify", cleanup: "keep", claims: task.owns, ...(Object.keys(budget).length === 0 ? {} : { budget }),
-    };
   }
 
   async #afterWork(run: PlanRun, row: PlanTaskRun, child: Task | null): Promise<void> {
@@ -472,7 +466,7 @@ export class PlanRunner implements Plans, ConflictHelp {
 
   /** Commits what is left, runs the tests, and offers the work for merging when nothing is missing. */
   async #gather(run: PlanRun, seen: PlanTaskRun): Promise<void> {
-    const { workspaces, merges, clock } = this.#deps;
+    const { workspaces, merges, settings, clock } = this.#deps;
     const task = taskOf(run, seen.id);
     // A hand-over to the next attempt may have been cut off before its row was moved; nobody else holds the workspace.
     const row: PlanTaskRun = { ...seen, ...(await this.#epochOf(seen)) };
@@ -481,7 +475,7 @@ export class PlanRunner implements Plans, ConflictHelp {
     if (offered !== undefined) return void (await this.#move(run, row.id, "checking", "merging", { merge: offered.id }));
     const steps = row.signal?.steps ?? [];
     await workspaces.commit(row.workspace!, row.epoch, `${task.title}${steps.length === 0 ? "" : `\n\nSteps: ${steps.join(", ")}`}`);
-    const tests = task.tests === null ? null : await workspaces.test(row.workspace!, this.#testOf(task.tests), this.#signalOf(run));
+    const tests = task.tests === null ? null : await workspaces.test(row.workspace!, testOf(task.tests, settings), this.#signalOf(run));
     const status = await workspaces.status(row.workspace!);
     const planFiles = status.changed.filter((path) => /(^|\/)[^/]*plan[^/]*\.md$/i.test(path));
     const planTexts = await Promise.all(planFiles.map((path) => workspaces.fileAt(run.repository, status.head, path)));
@@ -498,7 +492,7 @@ export class PlanRunner implements Plans, ConflictHelp {
       ...(run.plan.tasks.some(({ when }) => when?.task === task.id) ? { style: "merge" as const } : {}),
       message: landingMessage(task, status.commits),
       trailers: [`Yard-Plan: ${run.planId}`, `Yard-Task: ${task.id}`],
-      tests: run.plan.tests === null ? [] : [this.#testOf(run.plan.tests)],
+      tests: run.plan.tests === null ? [] : [testOf(run.plan.tests, settings)],
       session: run.session,
     });
     await this.#move(run, row.id, "checking", "merging", { evidence, merge: merge.id }, { commits: evidence.commits.length, tests: tests?.exitCode ?? null });
@@ -532,114 +526,7 @@ export class PlanRunner implements Plans, ConflictHelp {
   }
 
   async #stick(run: PlanRun, task: string, from: PlanTaskState, problem: string, change: PlanTaskChange = {}): Promise<void> {
-    if (await this.#move(run, task, from, "stuck", { ...change, problem })) await this.#tell(run, `${task} is stuck:\n${quoted(problem)}`, "warn");
-  }
-
-  // ── gates ─────────────────────────────────────────────────────────────────────────────────
-
-  async #openGate(run: PlanRun): Promise<void> {
-    const { store, workspaces, clock } = this.#deps;
-    const { gate, name } = run.plan.phases[run.phase]!;
-    const wait = async (waitsFor: string): Promise<void> => {
-      if (await store.movePlan({ plan: run.planId, from: "running", to: "waiting", change: { waitsFor }, event: { type: "plan.waiting", data: { waitsFor, phase: name } } })) {
-        await this.#tell(run, `The plan "${run.plan.title}" waits after ${name}: ${waitsFor}. To go on: yard plan approve ${run.planId}`);
-      }
-    };
-    const approval = run.gates.find(({ phase }) => phase === run.phase);
-    const label = `${run.planId}/gate-${run.phase}`;
-    let tests = null;
-    if (gate.commit !== null && !(await this.#hasCommit(run, gate.commit))) {
-      await wait(`a commit "${gate.commit}" on ${run.onto}`);
-      return this.#wakeAfter(run.planId, COMMIT_LOOK_MS);
-    }
-    if (gate.tests !== null) {
-      const left = (await workspaces.list({ repository: run.repository, states: ["ready"] })).find((each) => each.label === label);
-      const workspace = left ?? (await workspaces.create({ repository: run.repository, base: run.onto, label, session: run.session, copy: run.plan.copy, ...(run.plan.setup === null ? {} : { setup: run.plan.setup }) }, this.#signalOf(run)));
-      tests = await workspaces.test(workspace.id, this.#testOf(gate.tests), this.#signalOf(run));
-      await workspaces.remove(workspace.id);
-      if (tests.exitCode !== 0) return wait(`green tests: "${gate.tests}" ended with ${tests.exitCode ?? "a time-out"}`);
-    }
-    if (gate.approval && approval === undefined) return wait("the approval of a person");
-    const gates = [...run.gates.filter(({ phase }) => phase !== run.phase), { phase: run.phase, tests, approvedBy: approval?.approvedBy ?? null, at: clock.now() }];
-    const next = run.plan.phases.findIndex((_phase, index) => index > run.phase && run.plan.tasks.some(({ phase }) => phase === index));
-    if (next >= 0) return void (await store.movePlan({ plan: run.planId, from: "running", to: "running", change: { phase: next, gates }, event: { type: "plan.phase", data: { phase: run.plan.phases[next]!.name, after: name } } }));
-    const { estimate, actual } = await this.status(run.planId);
-    if (await store.movePlan({ plan: run.planId, from: "running", to: "done", change: { gates }, event: { type: "plan.ended", data: { estimate: { ...estimate }, actual: { ...actual } } } })) {
-      const figures = ({ minutes, requests, tokens }: Cost): string => `${minutes} minutes, ${requests} requests, ${tokens} tokens`;
-      await this.#tell(run, `The plan "${run.plan.title}" is done: ${run.tasks.length} tasks merged into ${run.onto}. All phases complete. It took ${figures(actual)}; expected were ${figures(estimate)}.`);
-    }
-  }
-
-  async #hasCommit(run: PlanRun, beginning: string): Promise<boolean> {
-    const onto = await this.#deps.workspaces.commits(run.repository, run.onto, { from: run.base });
-    const subjects = [...onto.map(({ subject }) => subject), ...run.tasks.flatMap((task) => task.evidence?.commits ?? [])];
-    return subjects.some((subject) => subject.startsWith(beginning));
-  }
-
-  /** A gate that waits for a commit opens by itself when somebody makes it. */
-  async #lookForCommit(run: PlanRun): Promise<void> {
-    const { commit } = run.plan.phases[run.phase]!.gate;
-    if (commit === null || !run.waitsFor!.startsWith("a commit ")) return;
-    if (!(await this.#hasCommit(run, commit))) return this.#wakeAfter(run.planId, COMMIT_LOOK_MS);
-    if (await this.#deps.store.movePlan({ plan: run.planId, from: "waiting", to: "running" })) this.#wake(run.planId);
-  }
-
-  // ── conflicts, asked by the merge queue ───────────────────────────────────────────────────
-
-  async resolve({ workspace, conflict, merge, signal }: ConflictRequest): Promise<boolean> {
-    const found = await this.#rowOf(workspace, ["merging"]);
-    if (found === null) return false;
-    const { run, row } = found;
-    const task = taskOf(run, row.id);
-    const child = await this.#workOn(run, row, {
-      ...this.#spawnOf(run, task, workspace),
-      task: `${conflictPrompt({ plan: run.plan, task }, conflict.files)}${task.text === "" ? "" : `\n\nWhat the task was:\n\n> ${task.text.replaceAll("\n", "\n> ")}`}`,
-      idempotencyKey: `${run.planId}/${row.id}/${merge.id}/resolve/${merge.attempts}`,
-    }, signal);
-    return child.state === "succeeded";
-  }
-
-  async redo({ workspace: old, conflict, merge, signal }: ConflictRequest) {
-    const { workspaces } = this.#deps;
-    const found = await this.#rowOf(old, ["merging"]);
-    if (found === null) return null;
-    const { run, row } = found;
-    const task = taskOf(run, row.id);
-    const { copy, setup } = run.plan;
-    const workspace = await workspaces.create({ repository: run.repository, base: conflict.onto, label: `${run.planId}/${row.id}`, claims: old.claims, session: run.session, copy, ...(setup === null ? {} : { setup }) }, signal);
-    const why = `it conflicted with what was merged before in ${conflict.files.map(({ path }) => path).join(", ")}; do it again on top of that`;
-    const child = await this.#workOn(run, row, {
-      ...this.#spawnOf(run, task, workspace),
-      task: taskPrompt({ plan: run.plan, task, learned: learnt(row.learned, why) }),
-      idempotencyKey: `${run.planId}/${row.id}/${merge.id}/redo/${merge.attempts}`,
-    }, signal);
-    const tests = task.tests === null || child.state !== "succeeded" ? null : await workspaces.test(workspace.id, this.#testOf(task.tests), signal);
-    if (child.state !== "succeeded" || (tests !== null && tests.exitCode !== 0)) {
-      await workspaces.remove(workspace.id);
-      return null;
-    }
-    await workspaces.commit(workspace.id, workspace.epoch, task.title);
-    await this.#move(run, row.id, "merging", "merging", { workspace: workspace.id, epoch: workspace.epoch });
-    await workspaces.remove(old.id);
-    return { workspace: workspace.id, epoch: workspace.epoch };
-  }
-
-  async #workOn(run: PlanRun, row: PlanTaskRun, spawn: NewSpawn, signal: AbortSignal): Promise<Task> {
-    const { trees } = this.#deps;
-    const { task: child } = await trees.spawn(spawn);
-    await this.#move(run, row.id, "merging", "merging", { childTask: child.taskId, childSession: child.session, attempt: row.attempt + 1 });
-    const ended = await trees.waitFor(child.taskId, { timeoutMs: RESOLVE_MS, signal });
-    if (!hasEnded(ended.state)) await trees.cancelTask(child.taskId, "its time limit");
-    return ended;
-  }
-
-  async #rowOf(workspace: Workspace, states: readonly PlanTaskState[]): Promise<{ readonly run: PlanRun; readonly row: PlanTaskRun } | null> {
-    const { plans } = await this.#deps.store.plans({ active: true, limit: ACTIVE_PLANS_MAX });
-    for (const run of plans) {
-      const row = run.tasks.find((task) => task.workspace === workspace.id && states.includes(task.state));
-      if (row !== undefined) return { run, row };
-    }
-    return null;
+    if (await this.#move(run, task, from, "stuck", { ...change, problem })) await tell(this.#deps.store, run, `${task} is stuck:\n${quoted(problem)}`, "warn");
   }
 
   // ── parts ─────────────────────────────────────────────────────────────────────────────────
@@ -691,27 +578,10 @@ export class PlanRunner implements Plans, ConflictHelp {
     return workspace === null ? {} : { epoch: workspace.epoch };
   }
 
-  #tell(run: PlanRun, text: string, level: "info" | "warn" = "info"): Promise<void> {
-    return this.#deps.store.notice({ session: run.session, text, level, code: "PLAN", entry: true, data: { planId: run.planId } });
-  }
-
-  #testOf(command: string): TestCommand {
-    return { command, timeoutMs: this.#deps.settings.get(planTestSeconds) * 1000 };
-  }
-
   async #usualBranch(repository: string): Promise<string> {
     const { workspaces } = this.#deps;
     const head = await workspaces.resolve(repository, "HEAD");
     for (const branch of USUAL_BRANCHES) if (head !== null && (await workspaces.resolve(repository, `refs/heads/${branch}`)) === head) return branch;
     throw new Fault("BAD_REQUEST", { where: "onto", problem: "the plan does not say onto which branch to merge; add e.g. onto: main" });
   }
-}
-
-/** Words of an agent, or of what it wrote: nobody takes them for ours. */
-function quoted(text: string): string {
-  return text.slice(0, TOLD_CHARS_MAX).split(/\r\n|[\r\n\u2028\u2029]/).map((line) => `> ${line}`).join("\n");
-}
-
-function learnt(before: readonly string[], ...more: readonly (string | null)[]): readonly string[] {
-  return [...before, ...more.filter((line) => line !== null).map((line) => line.slice(0, LEARNED_CHARS_MAX))].slice(-LEARNED_MAX);
 }

@@ -1,5 +1,6 @@
 /** Settings of plans: how many agents, how long they and their tests may take, how often they are tried. */
-import { wholeNumber, type Setting } from "../base/setting.ts";
+import { wholeNumber, type Setting, type Settings } from "../base/setting.ts";
+import type { TestCommand } from "../model/merge.ts";
 
 export const planAgentsMax: Setting<number> = {
   key: "plans.maxConcurrent",
@@ -38,3 +39,8 @@ export const planTaskSeconds: Setting<number> = {
 };
 
 export const SETTINGS: readonly Setting<unknown>[] = [planAgentsMax, planAttemptsMax, planTestSeconds, planTaskSeconds];
+
+/** A test of a plan, in the time that it may take. */
+export function testOf(command: string, settings: Settings): TestCommand {
+  return { command, timeoutMs: settings.get(planTestSeconds) * 1_000 };
+}

@@ -5,6 +5,10 @@ import type { Plan, PlanTask } from "../model/plan.ts";
 /** The file by which a harness without our tools says how it stands. */
 export const SIGNAL_FILE = ".yard-signal";
 
+/** How much of what earlier agents learned is told. */
+const LEARNED_MAX = 20;
+const LEARNED_CHARS_MAX = 4_000;
+
 export interface PromptParts {
   readonly plan: Plan;
   readonly task: PlanTask;
@@ -40,4 +44,9 @@ export function conflictPrompt({ plan, task }: Pick<PromptParts, "plan" | "task"
     `Your folder holds both, with conflict markers, in:\n${files.map(({ path, kind }) => `- ${path} (${kind})`).join("\n")}`,
     "Edit these files so that both intentions hold, and take every marker out. No git is needed: the gateway commits, and runs the tests. Then stop.",
   ].join("\n\n");
+}
+
+/** What the next agent is told besides. */
+export function learnt(before: readonly string[], ...more: readonly (string | null)[]): readonly string[] {
+  return [...before, ...more.filter((line) => line !== null).map((line) => line.slice(0, LEARNED_CHARS_MAX))].slice(-LEARNED_MAX);
 }
