@@ -20,24 +20,25 @@ import { DEFAULT_AGENT, directSession, mainSession } from "../../src/model/sessi
 import type { NewSpawn } from "../../src/model/task.ts";
 import type { TurnRef } from "../../src/model/turn.ts";
 import type { BatchAnswer, VerbCall } from "../../src/store/sqlite/batch.ts";
-import { INVARIANTS, checkIntegrity } from "../../src/store/sqlite/integrity.ts";
+import { INVARIANTS } from "../../src/store/sqlite/integrity.ts";
 import { Kernel } from "../../src/store/sqlite/kernel.ts";
 import { VERBS } from "../../src/store/sqlite/verbs.ts";
 import type { Recovered } from "../../src/store/store.ts";
+import { Askers } from "./askers.ts";
 import { ask, pickBy, type Targets } from "./ask.ts";
-import { checkHistory, type History, type SeenEntry } from "./checkers.ts";
 import { Dice, hashOf } from "./dice.ts";
 import { Disk, type DiskFault } from "./faulty-disk.ts";
 import { GatewayProcess } from "./gateway-process.ts";
-import { HARNESS, Leave } from "./harness.ts";
-import { checkJobs, overdueJobs, type PlannedJob } from "./jobs.ts";
+import { HarnessPeople } from "./harness-people.ts";
+import { Leave } from "./harness.ts";
+import { JobPeople } from "./job-people.ts";
+import { judge, LIVENESS_MS } from "./judgement.ts";
 import { WorldModel } from "./model.ts";
 import { CHANNEL, Reader, Senders, type PeopleDeps } from "./people.ts";
 import { circuitFailures, circuitOpenSeconds } from "../../src/trees/settings.ts";
 import { planOf, type Action, type WorldPlan } from "./plan.ts";
 import { hasPlans, planIdsSeed, PlanWorld } from "./plans.ts";
 import { Receiver } from "./receiver.ts";
-import { isRefusal } from "./refusal.ts";
 import type { Sabotage } from "./sabotages.ts";
 import { applySpending, Spending, spendingPlan } from "./spending.ts";
 import { Tables } from "./tables.ts";
@@ -45,14 +46,10 @@ import { Timeline } from "./timeline.ts";
 import { Ledger, worldTools } from "./tools.ts";
 import { WorldSettings, applyPlan } from "./world-settings.ts";
 
-/** Everything must have ended this long after the faults were healed, virtual milliseconds. */
-export const LIVENESS_MS = 4 * 3_600_000;
 /** After the last thing has ended, readers get this long to hear of it. */
 const LAST_NEWS_MS = 30_000;
 /** Jobs go on this long after the faults were healed, and must be in time by then; then they are paused, virtual milliseconds. */
 const JOBS_GO_ON_MS = 360_000;
-/** What people ask about a job they ask again after this, until it is done, milliseconds. */
-const ASK_AGAIN_MS = 2_000;
 /** Things that happen in one world at most; more is a loop. */
 const STEPS_MAX = 200_000;
 /** Batches between two looks at the tables. */
@@ -65,9 +62,6 @@ const BATCHES_OF_CUT_START_MAX = 3;
 const UNPARKED_MS_MAX = 60_000;
 /** Processes that woke late are ended this long after the healing, milliseconds. */
 const LATE_PROCESS_MS = 30_000;
-/** How long a person takes for an answer to a coding agent, milliseconds. */
-const ANSWER_MS_MAX = 400_000;
-const EVENTS_READ_MAX = 1_000_000;
 const MS_PER_HOUR = 3_600_000;
 
 export interface WorldOptions {
@@ -115,22 +109,19 @@ class World {
   readonly #receiver: Receiver;
   readonly #leave: Leave;
   readonly #plans: PlanWorld | null;
+  readonly #askers: Askers;
   readonly #senders: Senders;
+  readonly #jobPeople: JobPeople;
+  readonly #harnessPeople: HarnessPeople;
   readonly #everyone: Reader;
   readonly #readers: readonly Reader[];
   readonly #sessions: readonly SessionKey[];
-  /** The session of a coding agent that a person started. */
-  #talk: SessionKey | null = null;
-  /** Talks to a coding agent that are under way; one with a process that is gone never ends. */
-  readonly #talks = new Set<{ readonly gateway: GatewayProcess }>();
   readonly #trace = createHash("sha256");
   readonly #violations: string[] = [];
   readonly #tasks: TaskId[] = [];
   readonly #flows: FlowId[] = [];
   readonly #childSessions: SessionKey[] = [];
   readonly #removed = new Set<string>();
-  /** By name: what the clock showed when the request that made a job came in. */
-  readonly #jobsAskedAt = new Map<string, number>();
   readonly #spawnedBy = new Map<string, string>();
   /** Processes that were paused, and whether another one has taken their place by now. */
   readonly #late = new Map<GatewayProcess, { superseded: boolean }>();
@@ -181,7 +172,10 @@ class World {
     this.#ledger = new Ledger(report);
     this.#leave = new Leave(report);
     const people: PeopleDeps = { timeline: this.#timeline, dice: new Dice(seed, "people"), gateway: () => this.#gateway, report };
+    this.#askers = new Askers(people);
     this.#senders = new Senders(people);
+    this.#jobPeople = new JobPeople({ timeline: this.#timeline, observer: this.#observer, askers: this.#askers, spawn: ({ task, label }) => this.#do({ kind: "spawn", parent: null, text: task, label, deadlineSeconds: null }), report });
+    this.#harnessPeople = new HarnessPeople({ seed, timeline: this.#timeline, askers: this.#askers, senders: this.#senders, leave: this.#leave, parent: () => this.#sessions[0]!, report });
     this.#sessions = Array.from({ length: this.#plan.sessions }, (_, n) => (n === 0 ? mainSession(DEFAULT_AGENT) : directSession(DEFAULT_AGENT, CHANNEL, `p${n}`)));
     this.#everyone = new Reader(null, people, (event) => this.#learn(event));
     this.#readers = this.#sessions.map((session) => new Reader(session, people));
@@ -194,9 +188,9 @@ class World {
     const { healAtMs, actions, jobs } = this.#plan;
     if (jobs.wallStartMs !== null) this.#timeline.jumpWall(jobs.wallStartMs - this.#timeline.wallMs);
     for (const action of actions) this.#timeline.after(action.atMs, () => this.#do(action));
-    for (const planned of jobs.jobs) this.#timeline.after(planned.atMs, () => this.#makeJob(planned));
+    for (const planned of jobs.jobs) this.#timeline.after(planned.atMs, () => this.#jobPeople.make(planned));
     this.#timeline.after(healAtMs, () => this.#heal());
-    if (jobs.jobs.length > 0) this.#timeline.after(healAtMs + JOBS_GO_ON_MS, () => this.#endJobs(true));
+    if (jobs.jobs.length > 0) this.#timeline.after(healAtMs + JOBS_GO_ON_MS, () => this.#jobPeople.end());
     this.#start();
     await this.#goOnUntil(healAtMs, () => false);
     const wasOver = await this.#goOnUntil(healAtMs + LIVENESS_MS, () => this.#isOver());
@@ -405,13 +399,13 @@ class World {
         return;
       }
       case "talk":
-        return gateway === null ? undefined : void this.#talkTo(gateway, action.say);
+        return gateway === null ? undefined : void this.#harnessPeople.talk(gateway, action.say);
       case "slots":
         return this.#settings.set({ main: mainSlots, side: sideSlots, subagent: subagentSlots }[action.pool], action.size);
       case "budget":
         return this.#spending.change(this.#settings, action.which, action.times);
       case "spawn-all":
-        return this.#untilDone((process) => ask(process, action, this.#targets())!);
+        return this.#askers.untilDone(action.kind, (process) => ask(process, action, this.#targets())!);
       case "wall-jump":
         return this.#timeline.jumpWall(action.byMs);
       case "disk":
@@ -438,33 +432,12 @@ class World {
       case "reader-away":
         return this.#readers[action.session % this.#readers.length]!.leave(action.forMs);
       default:
-        if (gateway !== null) this.#ask(gateway, action);
+        this.#askers.once(action.kind, (process) => ask(process, action, this.#targets()));
     }
   }
 
   #send(session: SessionKey, { text, sourceId, mode }: { text: string; sourceId: string; mode: Extract<Action, { kind: "send" }>["mode"] }): void {
     this.#senders.send({ session, text, sourceId, mode });
-  }
-
-  async #talkTo(gateway: GatewayProcess, say: Extract<Action, { kind: "talk" }>["say"]): Promise<void> {
-    const talk = { gateway };
-    this.#talks.add(talk);
-    try {
-      this.#talk ??= await gateway.store.openHarnessSession({ agent: HARNESS, parent: this.#sessions[0]!, cwd: null, label: null });
-      if (say !== null) this.#send(this.#talk, say);
-      else await gateway.frontDoor.promote(this.#talk);
-    } catch (cause) {
-      if (gateway.clock.isRunning && !isRefusal(cause)) this.#report(`talking to a coding agent was answered with a defect: ${String(cause)}`);
-    } finally {
-      this.#talks.delete(talk);
-    }
-  }
-
-  /** People do not ask again when they get no answer. */
-  #ask(gateway: GatewayProcess, action: Action): void {
-    ask(gateway, action, this.#targets())?.catch((cause: unknown) => {
-      if (gateway.clock.isRunning && !isRefusal(cause)) this.#report(`${action.kind} was answered with a defect: ${String(cause)}`);
-    });
   }
 
   #targets(): Targets {
@@ -477,75 +450,12 @@ class World {
 
   #learn(event: YardEvent): void {
     if (event.type === "tool.started") this.#model.sawToolCall(String(event.data["callId"]));
-    if (event.type === "approval.requested" && event.session === event.data["session"]) this.#answer(event);
+    if (event.type === "approval.requested" && event.session === event.data["session"]) this.#harnessPeople.answer(event, this.#processes);
     if (event.type !== "task.accepted" || event.taskId === undefined) return;
     this.#tasks.push(event.taskId);
     this.#childSessions.push(event.data["session"] as SessionKey);
     const flow = event.data["flowId"] as FlowId;
     if (!this.#flows.includes(flow)) this.#flows.push(flow);
-  }
-
-  // ── jobs ──────────────────────────────────────────────────────────────────────────────────
-
-  #makeJob({ job, child, runAfterMs }: PlannedJob): void {
-    if (child !== null) this.#do({ kind: "spawn", parent: null, text: child.task, label: child.label, deadlineSeconds: null });
-    this.#untilDone((gateway) => {
-      if (this.#observer.get("SELECT 1 FROM job WHERE name = ?", job.name) === undefined) this.#jobsAskedAt.set(job.name, this.#timeline.wallMs);
-      return gateway.timekeeper.add(job);
-    });
-    for (const ms of runAfterMs) this.#timeline.after(ms, () => this.#askJobs((gateway) => gateway.timekeeper.run(job.name)));
-  }
-
-  /** Asks again when there was no answer, or one that a later attempt may change. */
-  #untilDone(askFor: (gateway: GatewayProcess) => Promise<unknown>): void {
-    const again = (): void => void this.#timeline.after(ASK_AGAIN_MS, () => this.#untilDone(askFor));
-    const gateway = this.#gateway;
-    if (gateway?.isReady !== true) return again();
-    let isAnswered = false;
-    askFor(gateway).then(
-      () => void (isAnswered = true),
-      (cause: unknown) => {
-        isAnswered = true;
-        if (!gateway.clock.isRunning) return again();
-        if (!isRefusal(cause)) this.#report(`a question was answered with a defect: ${String(cause)}`);
-        else if (cause.retryable) again();
-      },
-    );
-    this.#timeline.after(ASK_AGAIN_MS, () => !isAnswered && this.#gateway !== gateway && this.#untilDone(askFor));
-  }
-
-  #askJobs(askFor: (gateway: GatewayProcess) => Promise<unknown>): void {
-    const gateway = this.#gateway;
-    if (gateway?.isReady !== true) return;
-    askFor(gateway).catch((cause: unknown) => {
-      if (gateway.clock.isRunning && !isRefusal(cause)) this.#report(`a question about a job was answered with a defect: ${String(cause)}`);
-    });
-  }
-
-  /** All is in order for a while: every job comes in time. Then they are paused, so that the world can come to its end. */
-  #endJobs(isFirst: boolean): void {
-    const { jobs } = VERBS.jobs(this.#observer, { states: ["active"], limit: EVENTS_READ_MAX });
-    if (isFirst) for (const problem of overdueJobs(jobs, this.#timeline.wallMs)) this.#report(problem);
-    if (jobs.length === 0) return;
-    for (const { id } of jobs) this.#askJobs((gateway) => gateway.timekeeper.change(id, { enabled: false }));
-    this.#timeline.after(ASK_AGAIN_MS, () => this.#endJobs(false));
-  }
-
-  /** A person answers what a coding agent asks, sooner or later, or never. */
-  #answer({ data }: YardEvent): void {
-    const id = String(data["approvalId"]);
-    const dice = new Dice(this.#plan.seed, "leave", id, this.#processes);
-    const answer = dice.weighted({ once: 3, always: 1, deny: 2, never: 2 });
-    if (answer === "never") return;
-    this.#timeline.after(dice.spread(10, ANSWER_MS_MAX), () => {
-      const gateway = this.#gateway?.isReady === true ? this.#gateway : null;
-      if (gateway === null) return;
-      // It may take effect although it is never answered.
-      this.#leave.answered(String(data["what"]), answer !== "deny");
-      gateway.store.answerApproval({ id, answer, by: "a person", from: null }).catch((cause: unknown) => {
-        if (gateway.clock.isRunning && !isRefusal(cause)) this.#report(`the answer to ${id} met a defect: ${String(cause)}`);
-      });
-    });
   }
 
   #heal(): void {
@@ -595,7 +505,7 @@ class World {
 
   /** People have more to say, or are about to. */
   #isToCome(): boolean {
-    return this.#plan.actions.some(({ atMs }) => atMs > this.#timeline.nowMs) || [...this.#talks].some(({ gateway }) => gateway === this.#gateway);
+    return this.#plan.actions.some(({ atMs }) => atMs > this.#timeline.nowMs) || this.#harnessPeople.areTalkingTo(this.#gateway);
   }
 
   #isOver(): boolean {
@@ -612,56 +522,12 @@ class World {
   }
 
   #judge(wasOver: boolean, lastCursor: number): void {
-    for (const problem of checkIntegrity(this.#observer)) this.#report(`tables: ${problem}`);
-    const history = this.#history(wasOver);
-    for (const violation of [...checkHistory(history), ...this.#spending.violations(), ...this.#receiver.violations(wasOver)]) this.#report(violation);
-    for (const violation of this.#halvesOfSpawns()) this.#report(violation);
-    const { jobs } = VERBS.jobs(this.#observer, { limit: EVENTS_READ_MAX });
-    const runs = jobs.flatMap(({ id }) => VERBS.jobRuns(this.#observer, { id, limit: EVENTS_READ_MAX }).runs);
-    for (const violation of checkJobs({ jobs, runs, events: history.events, askedAt: this.#jobsAskedAt })) this.#report(`jobs: ${violation}`);
-    for (const violation of this.#plans?.violations() ?? []) this.#report(`plans: ${violation}`);
-    if (!wasOver) {
-      this.#report(`not everything ended within ${LIVENESS_MS / 3_600_000} h: ${JSON.stringify(VERBS.totals(this.#observer))}, ${this.#senders.waiting} senders wait, ${JSON.stringify(VERBS.lanes(this.#observer, { meanTurnMs: { main: 1, side: 1, subagent: 1, acp: 1, timer: 1 } }).lanes)}`);
-      return;
-    }
-    for (const { session, seq, cursor } of history.events) {
-      if (cursor <= lastCursor && !this.#removed.has(session) && this.#everyone.given.get(session as SessionKey)?.has(seq) !== true) return this.#report(`a reader of everything was never given ${session} ${seq}`);
-    }
-  }
-
-  /** Children that were asked for at once are all there, or none; those of a session that was removed are gone with it. */
-  #halvesOfSpawns(): string[] {
-    return this.#plan.actions.flatMap((action) => {
-      if (action.kind !== "spawn-all") return [];
-      const found = action.texts.filter((key) => this.#observer.get("SELECT 1 FROM task WHERE spawn_key = ?", key) !== undefined);
-      return found.length === 0 || found.length === action.texts.length ? [] : [`of the children ${action.texts.join(", ")}, asked for at once, there are only ${found.join(", ")}`];
+    const circuit = { failures: this.#settings.get(circuitFailures), openMs: this.#settings.get(circuitOpenSeconds) * 1_000 };
+    const violations = judge({
+      observer: this.#observer, plan: this.#plan, senders: this.#senders, everyone: this.#everyone, readers: this.#readers, spending: this.#spending, receiver: this.#receiver, plans: this.#plans,
+      removed: this.#removed, spawnedBy: this.#spawnedBy, pools: this.#pools, jobsAskedAt: this.#jobPeople.askedAt, circuit, wasOver, lastCursor,
     });
-  }
-
-  #history(isOver: boolean): History & { readonly events: readonly YardEvent[] } {
-    const events = VERBS.events(this.#observer, { session: null, after: 0, limit: EVENTS_READ_MAX });
-    const { tasks } = VERBS.tasks(this.#observer, { limit: EVENTS_READ_MAX });
-    const transcripts = new Map<string, readonly SeenEntry[]>();
-    for (const { session } of events) {
-      if (!transcripts.has(session)) transcripts.set(session, VERBS.history(this.#observer, { key: session, limit: EVENTS_READ_MAX })!.entries as readonly SeenEntry[]);
-    }
-    const pools = this.#pools.map(({ from, sizes }) => {
-      const index = events.findIndex(({ cursor }) => cursor >= from);
-      return { from: index === -1 ? events.length : index, sizes };
-    });
-    return {
-      events,
-      given: [this.#everyone, ...this.#readers].flatMap(({ given }) => [...given].map(([session, numbers]) => ({ session, numbers }))),
-      accepted: this.#senders.accepted,
-      transcripts,
-      tasks: this.#plans?.inPlaces(tasks) ?? tasks,
-      removed: this.#removed,
-      spawnedBy: this.#spawnedBy,
-      pools,
-      clockWasSet: this.#plan.actions.some(({ kind }) => kind === "wall-jump"),
-      circuit: { failures: this.#settings.get(circuitFailures), openMs: this.#settings.get(circuitOpenSeconds) * 1_000 },
-      isOver,
-    };
+    for (const violation of violations) this.#report(violation);
   }
 
   #outcome(): Outcome {
