@@ -22,22 +22,35 @@ export class Askers {
     });
   }
 
-  /** Asks again when there was no answer, or one that a later attempt may change. */
-  untilDone(what: string, askFor: (gateway: GatewayProcess) => Promise<unknown>): void {
+  /** Asks again when there was no answer, or one that a later attempt may change. @param alsoRefused  whether every refusal may change. */
+  untilDone(what: string, askFor: (gateway: GatewayProcess) => Promise<unknown>, { alsoRefused = false }: { readonly alsoRefused?: boolean } = {}): void {
     const { timeline, report } = this.#deps;
-    const again = (): void => void timeline.after(ASK_AGAIN_MS, () => this.untilDone(what, askFor));
-    const gateway = this.#deps.gateway();
-    if (gateway?.isReady !== true) return again();
-    let isAnswered = false;
-    askFor(gateway).then(
-      () => void (isAnswered = true),
-      (cause: unknown) => {
-        isAnswered = true;
-        if (!gateway.clock.isRunning) return again();
-        if (!isRefusal(cause)) report(`${what} was answered with a defect: ${String(cause)}`);
-        else if (cause.retryable) again();
-      },
-    );
-    timeline.after(ASK_AGAIN_MS, () => !isAnswered && this.#deps.gateway() !== gateway && this.untilDone(what, askFor));
+    const ask = (): void => {
+      const gateway = this.#deps.gateway();
+      if (gateway?.isReady !== true) return again();
+      let isOver = false;
+      const end = (isToBeAskedAgain: boolean): void => {
+        if (!isOver && isToBeAskedAgain) again();
+        isOver = true;
+      };
+      askFor(gateway).then(
+        () => end(!gateway.clock.isRunning),
+        (cause: unknown) => {
+          if (!gateway.clock.isRunning) return end(true);
+          if (!isRefusal(cause)) report(`${what} was answered with a defect: ${String(cause)}`);
+          end(isRefusal(cause) && (alsoRefused || cause.retryable));
+        },
+      );
+      // A process that died answers nobody.
+      const look = (): void => {
+        if (isOver) return;
+        if (this.#deps.gateway() === gateway) return void timeline.after(ASK_AGAIN_MS, look);
+        isOver = true;
+        ask();
+      };
+      timeline.after(ASK_AGAIN_MS, look);
+    };
+    const again = (): void => void timeline.after(ASK_AGAIN_MS, ask);
+    ask();
   }
 }

@@ -15,6 +15,7 @@ import { readPlan } from "../../src/plans/read-plan.ts";
 import { SIGNAL_FILE } from "../../src/plans/task-prompt.ts";
 import type { Kernel } from "../../src/store/sqlite/kernel.ts";
 import { VERBS } from "../../src/store/sqlite/verbs.ts";
+import type { Askers } from "./askers.ts";
 import { Dice, hashOf } from "./dice.ts";
 import type { DiskFault } from "./faulty-disk.ts";
 import { FakeGit, REPOSITORY, WORKTREES } from "./fake-git.ts";
@@ -35,8 +36,6 @@ const MISHAPS_MAX = 6;
 const LOOK_MS = 60_000;
 /** A plan that needed this many helping hands is given up by its people. */
 const HELPS_MAX = 12;
-/** Whoever asks for a plan asks again after this, until it is told that it runs, milliseconds. */
-const ASK_AGAIN_MS = 2_000;
 const CANCEL_MS_MAX = 90_000;
 const DIRTY_MS_MAX = 120_000;
 const BY = "a person";
@@ -140,6 +139,7 @@ export interface PlanWorldDeps {
   readonly timeline: Timeline;
   readonly observer: Kernel;
   readonly gateway: () => GatewayProcess | null;
+  readonly askers: Askers;
   readonly sessions: () => readonly SessionKey[];
   readonly hasHarnesses: boolean;
   readonly report: (violation: string) => void;
@@ -291,35 +291,18 @@ export class PlanWorld {
   // ── people ────────────────────────────────────────────────────────────────────────────────
 
   #run(n: number): void {
-    const { seed, hasHarnesses, timeline, report } = this.#deps;
+    const { seed, hasHarnesses, askers } = this.#deps;
     const sessions = this.#deps.sessions();
     const planned = planText(seed, n, hasHarnesses);
+    const { text, mode } = planned;
     const file = `p${n}.json`;
-    const asked = this.#asked.get(n) ?? { plan: readPlan(file, planned.text), mode: planned.mode, id: null };
+    const asked = this.#asked.get(n) ?? { plan: readPlan(file, text), mode, id: null };
     this.#asked.set(n, asked);
-    if (asked.id !== null) return;
-    const gateway = this.#deps.gateway();
-    let isAnswered = false;
-    const again = (): void => void timeline.after(ASK_AGAIN_MS, () => this.#run(n));
-    if (gateway === null) return again();
-    gateway.plans!.run({ file, text: planned.text, repository: REPOSITORY, session: sessions[planned.session % sessions.length]!, mode: planned.mode, watched: true, idempotencyKey: `plan ${n}` }).then(
-      ({ planId }) => {
-        isAnswered = true;
-        if (gateway.clock.isRunning) asked.id = planId;
-        else again();
-      },
-      (cause: unknown) => {
-        isAnswered = true;
-        if (gateway.clock.isRunning && !isRefusal(cause)) report(`whoever asked for a plan was given a defect: ${String(cause)}`);
-        else again();
-      },
-    );
-    // A process that died answers nobody.
-    const look = (): void => {
-      if (!isAnswered && this.#deps.gateway() !== gateway) this.#run(n);
-      else if (!isAnswered) timeline.after(ASK_AGAIN_MS, look);
-    };
-    timeline.after(ASK_AGAIN_MS, look);
+    const session = sessions[planned.session % sessions.length]!;
+    askers.untilDone("whoever asked for a plan", async (gateway) => {
+      const { planId } = await gateway.plans!.run({ file, text, repository: REPOSITORY, session, mode, watched: true, idempotencyKey: `plan ${n}` });
+      if (gateway.clock.isRunning) asked.id = planId;
+    }, { alsoRefused: true });
   }
 
   #askFor(what: Exclude<PlanAsk["what"], "run" | "dirty" | "commit">, which: number): void {

@@ -24,6 +24,7 @@ import { INVARIANTS } from "../../src/store/sqlite/integrity.ts";
 import { Kernel } from "../../src/store/sqlite/kernel.ts";
 import { VERBS } from "../../src/store/sqlite/verbs.ts";
 import type { Recovered } from "../../src/store/store.ts";
+import { circuitFailures, circuitOpenSeconds } from "../../src/trees/settings.ts";
 import { Askers } from "./askers.ts";
 import { ask, pickBy, type Targets } from "./ask.ts";
 import { Dice, hashOf } from "./dice.ts";
@@ -35,7 +36,6 @@ import { JobPeople } from "./job-people.ts";
 import { judge, LIVENESS_MS } from "./judgement.ts";
 import { WorldModel } from "./model.ts";
 import { CHANNEL, Reader, Senders, type PeopleDeps } from "./people.ts";
-import { circuitFailures, circuitOpenSeconds } from "../../src/trees/settings.ts";
 import { planOf, type Action, type WorldPlan } from "./plan.ts";
 import { hasPlans, planIdsSeed, PlanWorld } from "./plans.ts";
 import { Receiver } from "./receiver.ts";
@@ -153,7 +153,9 @@ class World {
     const report = (violation: string): void => this.#report(violation);
     this.#spending = new Spending(this.#observer, spendingPlan(seed));
     this.#receiver = new Receiver({ seed, observer: this.#observer, report });
-    this.#plans = !hasPlans(seed) ? null : new PlanWorld({ seed, timeline: this.#timeline, observer: this.#observer, gateway: () => (this.#gateway?.isReady === true ? this.#gateway : null), sessions: () => this.#sessions, hasHarnesses: this.#plan.hasHarnesses, report, note: (line) => this.#note(line) });
+    const people: PeopleDeps = { timeline: this.#timeline, dice: new Dice(seed, "people"), gateway: () => this.#gateway, report };
+    this.#askers = new Askers(people);
+    this.#plans = !hasPlans(seed) ? null : new PlanWorld({ seed, timeline: this.#timeline, observer: this.#observer, gateway: () => (this.#gateway?.isReady === true ? this.#gateway : null), askers: this.#askers, sessions: () => this.#sessions, hasHarnesses: this.#plan.hasHarnesses, report, note: (line) => this.#note(line) });
     this.#model = new WorldModel({
       plans: this.#plans,
       seed,
@@ -171,8 +173,6 @@ class World {
     });
     this.#ledger = new Ledger(report);
     this.#leave = new Leave(report);
-    const people: PeopleDeps = { timeline: this.#timeline, dice: new Dice(seed, "people"), gateway: () => this.#gateway, report };
-    this.#askers = new Askers(people);
     this.#senders = new Senders(people);
     this.#jobPeople = new JobPeople({ timeline: this.#timeline, observer: this.#observer, askers: this.#askers, spawn: ({ task, label }) => this.#do({ kind: "spawn", parent: null, text: task, label, deadlineSeconds: null }), report });
     this.#harnessPeople = new HarnessPeople({ seed, timeline: this.#timeline, askers: this.#askers, senders: this.#senders, leave: this.#leave, parent: () => this.#sessions[0]!, report });
