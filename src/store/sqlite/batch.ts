@@ -31,9 +31,10 @@ export interface BatchAnswer {
 
 export function runBatch(k: Kernel, calls: readonly VerbCall[], file: string): BatchAnswer {
   let answers: readonly VerbAnswer[] | null = null;
+  let followedAt: number | null = null;
   try {
     k.db.exec("BEGIN IMMEDIATE");
-    followClock(k);
+    followedAt = followClock(k);
     answers = calls.map((call) => runVerb(k, call, file));
     k.db.exec("COMMIT");
     k.clockFollowed();
@@ -42,7 +43,7 @@ export function runBatch(k: Kernel, calls: readonly VerbCall[], file: string): B
     if (k.db.isTransaction) k.db.exec("ROLLBACK");
     k.forget();
     const news = k.takeNews();
-    const { saved, followed } = answers === null ? { saved: false, followed: false } : whatWasSaved(k, news.events);
+    const { saved, followed } = answers === null ? { saved: false, followed: false } : whatWasSaved(k, news.events, followedAt);
     if (saved || followed) k.clockFollowed();
     if (answers !== null && saved) return { answers, ...news };
     return { answers: calls.map(({ id }) => failed(id, cause, file)), events: [], stopped: [] };
@@ -54,9 +55,9 @@ export function runBatch(k: Kernel, calls: readonly VerbCall[], file: string): B
  * must run, so the log is asked. A batch without events needs neither: its callers may try again.
  * Events that went with their session still count: no number is given twice.
  */
-function whatWasSaved(k: Kernel, events: readonly YardEvent[]): { readonly saved: boolean; readonly followed: boolean } {
+function whatWasSaved(k: Kernel, events: readonly YardEvent[], followedAt: number | null): { readonly saved: boolean; readonly followed: boolean } {
   try {
-    return { saved: wasSaved(k, events), followed: clockWasFollowed(k) };
+    return { saved: wasSaved(k, events), followed: clockWasFollowed(k, followedAt) };
   } catch {
     return { saved: false, followed: false }; // The database cannot be read: nobody can be told that anything was saved.
   }

@@ -26,11 +26,10 @@ const MOMENTS: readonly { readonly table: string; readonly columns: readonly str
   { table: "delivery", columns: ["next_at"], where: "state = 'prepared'" },
 ];
 
-/** To be called in each transaction before anything looks at the time. */
-export function followClock(k: Kernel): void {
-  k.followsAt = null;
+/** To be called in each transaction before anything looks at the time. @returns the moment at which what is to come was moved; null = it was not. */
+export function followClock(k: Kernel): number | null {
   const byMs = k.clockJump();
-  if (Math.abs(byMs) >= JUMP_MS_MIN && !isSuperseded(k)) move(k, byMs);
+  return Math.abs(byMs) >= JUMP_MS_MIN && !isSuperseded(k) ? move(k, byMs) : null;
 }
 
 /** A process that slept and lost its place sees the jump late: the one in its place has followed it. */
@@ -47,14 +46,15 @@ export function followClockSinceLastRun(k: Kernel): void {
   if (last - k.now() >= JUMP_MS_MIN) move(k, k.now() - last);
 }
 
-function move(k: Kernel, byMs: number): void {
+function move(k: Kernel, byMs: number): number {
   for (const { table, columns, where } of MOMENTS) k.run(`UPDATE ${table} SET ${columns.map((column) => `${column} = ${column} + ?1`).join(", ")} WHERE ${where}`, Math.round(byMs));
   moveAllowances(k, byMs);
-  k.followsAt = k.now();
-  k.run("INSERT INTO meta VALUES ('clockFollowedAt', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", k.followsAt);
+  const at = k.now();
+  k.run("INSERT INTO meta VALUES ('clockFollowedAt', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", at);
+  return at;
 }
 
-/** After a commit that reported a failure: whether the moments moved all the same. They must not move twice. */
-export function clockWasFollowed(k: Kernel): boolean {
-  return k.followsAt !== null && k.get("SELECT value FROM meta WHERE name = 'clockFollowedAt'")?.["value"] === k.followsAt;
+/** After a commit that reported a failure: whether the moments moved all the same. They must not move twice. @param at  as {@link followClock} gave it. */
+export function clockWasFollowed(k: Kernel, at: number | null): boolean {
+  return at !== null && k.get("SELECT value FROM meta WHERE name = 'clockFollowedAt'")?.["value"] === at;
 }

@@ -40,8 +40,6 @@ export class Kernel {
   #stopped: TurnId[] = [];
   /** The start that this process made; null before it has recovered. What is forgotten after a failure leaves it as it is. */
   generation: number | null = null;
-  /** The moment at which this transaction moved what is to come along with a clock that was set; null = it did not. */
-  followsAt: number | null = null;
 
   constructor(db: DatabaseSync, clock: Pick<Clock, "now" | "monotonic">, random: RandomBytes) {
     this.db = db;
