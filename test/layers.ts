@@ -19,6 +19,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ["src/api"],
   ["src/config"],
   ["src/home.ts"],
+  ["src/conversations.ts", "src/operator-news.ts"],
   ["src/main.ts"],
   ["src/start.ts"],
 ];

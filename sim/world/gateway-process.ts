@@ -9,7 +9,7 @@ import type { CallTerms } from "../../src/model/budget.ts";
 import type { ModelClient } from "../../src/model/chat.ts";
 import type { Tool } from "../../src/model/tool.ts";
 import { Courier, type PostRequest } from "../../src/trees/courier.ts";
-import { wireConversations } from "../../src/main.ts";
+import { wireConversations } from "../../src/conversations.ts";
 import type { Kernel } from "../../src/store/sqlite/kernel.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { FakeGit } from "./fake-git.ts";

@@ -10,7 +10,7 @@ import { seededRandom, systemRandom, type SessionKey, type TurnId } from "../../
 import { silentLog } from "../../src/base/log.ts";
 import type { CallTerms } from "../../src/model/budget.ts";
 import type { ModelClient } from "../../src/model/chat.ts";
-import { wireConversations } from "../../src/main.ts";
+import { wireConversations } from "../../src/conversations.ts";
 import { settingsOf } from "../../src/providers/contract-suite.ts";
 import { openStoreInProcess } from "../../src/store/sqlite/open-in-process.ts";
 import type { Commands } from "../../src/tools/commands.ts";
