@@ -103,6 +103,7 @@ class SimRoom implements SuiteRoom, Seat {
   isTaken = false;
   wasTaken = false;
   model: string | null = null;
+  clearedUpTo = 0;
   readonly #deps: WorldHarnessDeps;
   #harness: SimHarness | null = null;
   #users = 0;

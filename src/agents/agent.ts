@@ -22,6 +22,8 @@ export interface AgentTurn {
   readonly history: readonly ChatMessage[];
   /** The same as it is stored. */
   readonly entries: readonly Entry[];
+  /** Entries up to this one were taken out of the conversation, and no memory may hold them; 0 = none were. */
+  readonly clearedUpTo: number;
   /** What the turn is to answer. */
   readonly messages: readonly ChatMessage[];
   readonly tools: Toolbox;

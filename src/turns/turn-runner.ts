@@ -251,6 +251,7 @@ export class TurnRunner {
       now: runningNow(started.besides, clock.now()),
       history: toChat(context.entries),
       entries: context.entries,
+      clearedUpTo: context.summary === null ? context.summaryUpTo : 0,
       messages: started.messages.map((message) => ({ role: "user", text: message.text })),
       tools,
       readOnly,

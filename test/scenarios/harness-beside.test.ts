@@ -288,6 +288,34 @@ test("a message that is independent, in mode parallel, is answered beside the wo
   assert.equal((await events(gateway, key)).filter(({ type }) => type === "turn.promoted" || type === "approval.requested").length, 0);
 });
 
+test("what was cleared in its conversation a coding agent does not know any more: not in its session, not in a second one, not after kill -9", async (t) => {
+  const { gateway, cwd, key, send, ask, promote, asked } = await bench(t, { load: true, fork: true });
+  const clear = (): Promise<MessageAccepted> => gateway.send("/reset", { session: key });
+  const go = join(cwd, "go");
+  assert.equal(await ask("hello"), "echo: hello");
+  assert.match(await ask("what do you know?"), /^I know: hello/);
+  await clear();
+  assert.equal(await ask("what do you know?"), "I know: ");
+  assert.equal(prompts(cwd).at(-1)!.text, "what do you know?", "and it is told nothing of it");
+  assert.deepEqual((await events(gateway, key)).filter(({ data }) => data["code"] === "HARNESS_RESTARTED"), [], "nothing was lost, so nobody is told so");
+
+  const long = await send([{ say: "working " }, { until: go }, { say: "whole" }]);
+  await asked("working");
+  await promote();
+  await clear();
+  assert.doesNotMatch(await ask("what do you know?"), /working/, "a second session is no copy of the first");
+  writeFileSync(go, "");
+  assert.equal(await gateway.waitReply(long.messageId), "working whole", "what was under way goes on");
+  await until("the second process is gone", () => processesWith(cwd).length === 1);
+  assert.doesNotMatch(await ask("what do you know?"), /^I know: .*working/);
+
+  await ask("good day");
+  await clear();
+  await gateway.kill9();
+  await gateway.start();
+  assert.equal(await ask("what do you know?"), "I know: ");
+});
+
 test("when both changed the same file, the conversation is told", async (t) => {
   const { gateway, cwd, send, ask, promote, asked } = await bench(t);
   const go = join(cwd, "go");

@@ -101,7 +101,7 @@ class HarnessTurn {
     const { started, signal, workspace } = this.#turn;
     const info = started.sessionInfo;
     const beside = started.besides.flatMap(({ turnId }) => turnId ?? []);
-    const wanted = { key: started.session, harness: info.agent, cwd: info.cwd ?? workspace, model: info.model, turn: started.turnId, beside, onWait: (waits: boolean) => this.#wait(waits) };
+    const wanted = { key: started.session, harness: info.agent, cwd: info.cwd ?? workspace, model: info.model, clearedUpTo: this.#turn.clearedUpTo, turn: started.turnId, beside, onWait: (waits: boolean) => this.#wait(waits) };
     this.#waits = 1;
     return this.#beating(() => this.#deps.host.use(wanted, signal, (seat) => this.#workIn(seat)));
   }
@@ -158,7 +158,7 @@ class HarnessTurn {
   }
 
   #howItGoesOn(harness: HarnessProcess): "new" | "load" | "resume" | "fork" | "summary" {
-    return harness.beginning !== "new" ? harness.beginning : this.#turn.history.length > 0 || this.#lost !== null ? "summary" : "new";
+    return harness.beginning !== "new" ? harness.beginning : this.#lost !== null || this.#turn.entries.some(({ content }) => content.role !== "notice") ? "summary" : "new";
   }
 
   async #tellOfLoss(seat: Seat, harness: HarnessProcess): Promise<void> {

@@ -95,6 +95,8 @@ export class HarnessRoom implements Seat {
   readonly number: number;
   /** What the session asks for; held to when its process starts. Null: nothing. */
   model: string | null = null;
+  /** Entries of the conversation up to this one are not to be known any more; 0 = none. */
+  clearedUpTo = 0;
   #known: HarnessKnowledge;
   #starting: Promise<HarnessProcess> | null = null;
   readonly #home: HarnessRoom | null;
@@ -131,10 +133,24 @@ export class HarnessRoom implements Seat {
   }
 
   async ready(signal: AbortSignal): Promise<HarnessProcess> {
-    const harness = await abortable(signal, this.started());
+    const harness = await abortable(signal, this.#knowing());
     // The last prompt may have been cancelled and still be on its way out, or take its process with it.
     await abortable(signal, harness.idle);
     return harness.isGone ? abortable(signal, this.started()) : harness;
+  }
+
+  /** Its process; one that knows what was taken out of the conversation is ended, and another one begins. */
+  async #knowing(): Promise<HarnessProcess> {
+    const harness = await this.started();
+    if (!this.#isCleared(this.#known)) return harness;
+    if (this.process === harness) this.process = null;
+    await harness.close();
+    return this.started();
+  }
+
+  #isCleared({ upTo, turns }: HarnessKnowledge): boolean {
+    const knowsNothing = upTo === 0 && turns.length === 0;
+    return !knowsNothing && (upTo ?? 0) < this.clearedUpTo;
   }
 
   told(turn: TurnId, upTo: number): void {
@@ -213,10 +229,11 @@ export class HarnessRoom implements Seat {
       const env = childEnvironment(spec, folder, surroundings, proxy);
       await furnish(spec, { folder, cwd, isTrusted, env });
       const sandboxed = await abortable(signal, this.#sandboxed({ ...place, env, tools }));
-      const previous = record === null || record.cwd !== cwd ? null : { acpId: record.acpId, createdAt: record.createdAt };
+      const previous = record === null || record.cwd !== cwd || this.#isCleared(this.#known) ? null : { acpId: record.acpId, createdAt: record.createdAt };
       const begin = (from: typeof previous, forkOf: string | null): Promise<HarnessProcess> =>
         HarnessProcess.start(this.#deps.process, { session: key, spec, cwd, env, mark: `${installation}.harness.${ids.bare()}`, previous: from, forkOf, tools, sandboxed }, signal);
-      const forkOf = previous === null ? (this.#home?.process?.acpId ?? null) : null;
+      const home = this.#home === null || this.#isCleared(this.#home.known) ? null : this.#home;
+      const forkOf = previous === null ? (home?.process?.acpId ?? null) : null;
       const harness = await begin(previous, forkOf).catch((cause: unknown) => {
         // What it remembers may be what breaks it; without that it begins anew, with a summary.
         if ((previous === null && forkOf === null) || signal.aborted || !(cause instanceof Fault) || cause.code !== "ACP_SESSION_INIT_FAILED") throw cause;

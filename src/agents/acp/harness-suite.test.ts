@@ -20,6 +20,7 @@ class FakeRoom implements SuiteRoom {
   isTaken = false;
   wasTaken = false;
   model: string | null = null;
+  clearedUpTo = 0;
   users = 0;
   readonly started: () => Promise<unknown>;
   readonly #clock: ManualClock;
@@ -55,7 +56,7 @@ function setup({ sparesMax = 2, start = async () => {} }: { sparesMax?: number; 
   const made: FakeRoom[] = [];
   let idle = 0;
   const suite = new Suite<FakeRoom>({ log: silentLog, sparesMax: () => sparesMax, idleMs: () => IDLE_MS, makeSpare: (_home, number) => (made.push(new FakeRoom(clock, number, start)), made.at(-1)!), onIdle: () => idle++, track: () => {} }, home);
-  const guest = (n: number, more: Partial<Guest> = {}): Guest => ({ turn: `trn_${n}` as TurnId, model: null, beside: [], onWait: () => {}, ...more });
+  const guest = (n: number, more: Partial<Guest> = {}): Guest => ({ turn: `trn_${n}` as TurnId, model: null, clearedUpTo: 0, beside: [], onWait: () => {}, ...more });
   return { clock, home, made, suite, guest, idled: () => idle };
 }
 

@@ -26,6 +26,7 @@ export interface SuiteRoom {
   isTaken: boolean;
   wasTaken: boolean;
   model: string | null;
+  clearedUpTo: number;
   started(): Promise<unknown>;
   left(): void;
   armIdle(ms: number, then: () => void): void;
@@ -49,6 +50,8 @@ export interface SuiteDeps<Room extends SuiteRoom> {
 export interface Guest {
   readonly turn: TurnId;
   readonly model: string | null;
+  /** Entries of the conversation up to this one are not to be known any more; 0 = none. */
+  readonly clearedUpTo: number;
   /** Turns that ran for the session when this one began. */
   readonly beside: readonly TurnId[];
   /** It waits (true) until it has a room (false). */
@@ -83,6 +86,7 @@ export class Suite<Room extends SuiteRoom> {
   async use<T>(guest: Guest, signal: AbortSignal, work: (room: Room) => Promise<T>): Promise<T> {
     const room = this.#free(guest) ?? (await this.#waited(guest, signal));
     room.model = guest.model;
+    room.clearedUpTo = guest.clearedUpTo;
     room.wasTaken = true;
     room.disarmIdle();
     try {
@@ -148,13 +152,14 @@ export class Suite<Room extends SuiteRoom> {
   }
 
   /** A spare, unless a room is free sooner than it has started. @returns null: there can be none. */
-  async #spareOr(freed: Promise<Room>, { model }: Guest, signal: AbortSignal): Promise<Room | null> {
+  async #spareOr(freed: Promise<Room>, { model, clearedUpTo }: Guest, signal: AbortSignal): Promise<Room | null> {
     if (this.#spares.length >= this.#deps.sparesMax()) return null;
     const numbers = new Set(this.#spares.map(({ number }) => number));
     let number = 1;
     while (numbers.has(number)) number++;
     const spare = this.#taken(this.#deps.makeSpare(this.home, number));
     spare.model = model;
+    spare.clearedUpTo = clearedUpTo;
     this.#spares.push(spare);
     try {
       const room = await abortable(signal, Promise.race([freed, spare.started().then(() => spare)]));

@@ -60,7 +60,7 @@ function setup({ answers, tools = [], steps = [], steering = [], stepsMax = 10 }
   const controller = new AbortController();
   const turn = {
     started: { turnId: "turn_1", session: "agent:main:main", sessionInfo: { agent: "main", taskId: null, depth: 0 }, messages: [{ provenance: "user" }] } as unknown as StartedTurn,
-    model: "test/m", now: "", system: "", history: [], entries: [], readOnly: false, messages: [{ role: "user", text: "hi" }], tools: new Map(tools.map((each) => [each.name, each])), workspace: "/w",
+    model: "test/m", now: "", system: "", history: [], entries: [], clearedUpTo: 0, readOnly: false, messages: [{ role: "user", text: "hi" }], tools: new Map(tools.map((each) => [each.name, each])), workspace: "/w",
     stepsMax, toolOutputMaxBytes: 1000, journal, signal: controller.signal, budgeted: null, onFrame() {}, onDenial: (denial) => void denials.push(denial), progress() {},
   } satisfies AgentTurn;
   return { asked, written, told, requests, denials, controller, supersede: () => (superseded = true), work: () => makeNativeAgent({ models, nowMs: () => 0, mask: (text) => text }).work(turn) };
