@@ -302,7 +302,7 @@ function build({ config, store, files, clock, log, listening, status }: Parts) {
     folder: join(config.home, "mcp"),
     version: packageVersion(),
   });
-  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: { catalogue, harnesses, report: harnessReport, doctor: harnessDoctor }, mask, newestChange: (folder) => changedFiles.newest(folder), projects: (session) => plans.toldTo(session), upkeep: new Keeper({ store, files, settings: config, clock, log }).tasks() });
+  const conversations = wireConversations({ settings: config, store, clock, log, models, workspace, builtIn, serverTools: () => toolServers.tools(), commands: endings, acp, harnesses: { catalogue, harnesses, report: harnessReport, doctor: harnessDoctor }, mask: (text) => mask.of(text), newestChange: (folder) => changedFiles.newest(folder), projects: (session) => plans.toldTo(session), upkeep: new Keeper({ store, files, settings: config, clock, log }).tasks() });
   const { frontDoor, grove, runner, besideCalls, scheduler, timekeeper, upkeep, model, outsideTools, allTools } = conversations;
   const readPlan = async (name: string, text: string) => (await import("./plans/read-plan.ts")).readPlan(name, text);
   const plans: PlanRunner = new PlanRunner({ store, trees: grove, workspaces: worktrees, merges, folder: workspaceFolder, readPlan, settings: config, clock, random, log, refusal: () => frontDoor.refusal });

@@ -16,6 +16,7 @@ import { abortable } from "../../src/base/abortable.ts";
 import { sleep, type Clock } from "../../src/base/clock.ts";
 import type { RandomBytes, SessionKey, TurnId } from "../../src/base/ids.ts";
 import type { Log } from "../../src/base/log.ts";
+import { NO_MASK } from "../../src/base/redact.ts";
 import type { Settings } from "../../src/base/setting.ts";
 import { Fault } from "../../src/model/faults.ts";
 import type { HarnessCatalogue, HarnessKnowledge, HarnessSpec } from "../../src/model/harness.ts";
@@ -81,7 +82,7 @@ export function worldHarness(deps: WorldHarnessDeps): Agent {
     return suite;
   };
   return makeAcpAgent({
-    mask: (text) => text,
+    mask: NO_MASK,
     host: { ceilingOf: () => "approve-reads", unaskedIn: () => null, use: (wanted, signal, work) => suiteOf(wanted.key).use(wanted, signal, (room) => room.alone(() => work(room))) },
     approvals: new ApprovalDesk({ store, clock, log }),
     // No call of theirs names a file, so nothing looks at one.

@@ -31,11 +31,19 @@ const SECRET_LENGTH_MIN = 8;
 /** Masks known secret values and what has the shape of a credential. */
 export function makeRedactor(secrets: readonly string[]): (text: string) => string {
   const mask = makeMask(secrets);
-  return (text) => redact(mask(text));
+  return (text) => redact(mask.of(text));
 }
 
 /** Masks known secret values only, in the clear, URL-encoded and base64: for texts in which shapes alone prove nothing, such as the files of a project. */
-export function makeMask(secrets: readonly string[]): (text: string) => string {
+export interface Mask {
+  of(text: string): string;
+  /** How many characters at the end of a text may be the beginning of a secret. */
+  openEnd(text: string): number;
+}
+
+export const NO_MASK: Mask = { of: (text) => text, openEnd: () => 0 };
+
+export function makeMask(secrets: readonly string[]): Mask {
   const needles = new Set<string>();
   for (const secret of secrets) {
     if (secret.length < SECRET_LENGTH_MIN) continue;
@@ -46,23 +54,58 @@ export function makeMask(secrets: readonly string[]): (text: string) => string {
   }
   // The longest first: a secret that is the beginning of another must not take it apart.
   const byLength = [...needles].sort((a, b) => b.length - a.length);
-  return (text) => {
-    let masked = text;
-    for (const needle of byLength) if (masked.includes(needle)) masked = masked.replaceAll(needle, MASK);
-    return masked;
+  return {
+    of(text) {
+      let masked = text;
+      for (const needle of byLength) if (masked.includes(needle)) masked = masked.replaceAll(needle, MASK);
+      return masked;
+    },
+    openEnd(text) {
+      for (let length = Math.min(text.length, (byLength[0]?.length ?? 1) - 1); length > 0; length--) {
+        const end = text.slice(-length);
+        if (byLength.some((needle) => needle.length > length && needle.startsWith(end))) return length;
+      }
+      return 0;
+    },
   };
 }
 
 /** The same for secrets that may change meanwhile. */
-export function makeLiveMask(secrets: () => readonly string[]): (text: string) => string {
+export function makeLiveMask(secrets: () => readonly string[]): Mask {
   let known: readonly string[] = [];
   let mask = makeMask(known);
-  return (text) => {
-    const now = secrets();
-    if (now.length !== known.length || now.some((secret, index) => secret !== known[index])) {
-      known = now;
+  const now = (): Mask => {
+    const current = secrets();
+    if (current.length !== known.length || current.some((secret, index) => secret !== known[index])) {
+      known = current;
       mask = makeMask(known);
     }
-    return mask(text);
+    return mask;
   };
+  return { of: (text) => now().of(text), openEnd: (text) => now().openEnd(text) };
+}
+
+/** Masks a text that comes in pieces: what may be the beginning of a secret is kept back until it is known. */
+export class MaskedStream {
+  readonly #mask: Mask;
+  #kept = "";
+
+  constructor(mask: Mask) {
+    this.#mask = mask;
+  }
+
+  /** @returns what can be shown by now; may be empty. */
+  push(piece: string): string {
+    const text = this.#kept + piece;
+    const openEnd = this.#mask.openEnd(text);
+    this.#kept = openEnd === 0 ? "" : text.slice(-openEnd);
+    return this.#mask.of(openEnd === 0 ? text : text.slice(0, -openEnd));
+  }
+
+  /** @returns what was kept back: no more comes. */
+  end(): string {
+    const rest = this.#mask.of(this.#kept);
+    this.#kept = "";
+    return rest;
+  }
 }

@@ -15,6 +15,7 @@ import { isAbsolute, join } from "node:path";
 import type { Clock } from "../../base/clock.ts";
 import { IdMaker, type RandomBytes, type SessionKey } from "../../base/ids.ts";
 import type { JsonObject } from "../../base/json.ts";
+import type { Mask } from "../../base/redact.ts";
 import type { Settings } from "../../base/setting.ts";
 import { addUsage, NO_USAGE, textOf, type ChatMessage, type Usage } from "../../model/chat.ts";
 import { Fault } from "../../model/faults.ts";
@@ -58,7 +59,7 @@ export interface AcpAgentDeps {
   readonly tell: (session: SessionKey, text: string, code: string) => Promise<void>;
   readonly place: WorkPlace;
   /** Takes known secrets out of what a harness says. */
-  readonly mask: (text: string) => string;
+  readonly mask: Mask;
 }
 
 /** The folder that a harness works in, as others know it. */

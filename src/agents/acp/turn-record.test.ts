@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { makeMask } from "../../base/redact.ts";
+import { makeMask, NO_MASK } from "../../base/redact.ts";
 import type { NewEvent } from "../../model/event.ts";
 import type { HarnessSpec } from "../../model/harness.ts";
 import type { StepWrite } from "../../model/turn.ts";
@@ -13,7 +13,7 @@ test("a harness that was started again and counts its calls from the beginning h
   const writes: StepWrite[] = [];
   const journal = new StepJournal({ write: async (some, told) => (writes.push(...some), events.push(...told), true), takeSteering: async () => [], mayHaveSteering: () => false }, [], "model:1");
   const turn = { started: { turnId: "turn_1", steps: [] }, journal, toolOutputMaxBytes: 1_000, onFrame: () => {}, progress: () => {} } as unknown as AgentTurn;
-  const record = new TurnRecord(turn, { id: "sim", toolNameAt: null, readingTools: {} } as unknown as HarnessSpec, { nowMs: () => 0, mask: (text) => text });
+  const record = new TurnRecord(turn, { id: "sim", toolNameAt: null, readingTools: {} } as unknown as HarnessSpec, { nowMs: () => 0, mask: NO_MASK });
   const call = { sessionUpdate: "tool_call", toolCallId: "1", title: "do it", rawInput: { a: 1 } };
   record.update(call);
   record.breakOff();
@@ -41,11 +41,13 @@ test("known secrets are masked in everything that is written or shown of a harne
   assert.deepEqual(record.asked(call)["rawInput"], call.rawInput);
   record.update({ sessionUpdate: "tool_call_update", toolCallId: "1", status: "completed", content: [{ type: "content", content: { type: "text", text: `it says ${secret}` } }] });
   record.update({ sessionUpdate: "plan", entries: [{ content: `use ${secret}` }] });
-  record.update({ sessionUpdate: "agent_thought_chunk", content: { type: "text", text: `so ${secret}` } });
+  for (const text of ["so ", ...secret]) record.update({ sessionUpdate: "agent_thought_chunk", content: { type: "text", text } });
   say(`It is ${secret}.`);
   assert.equal(record.finish({ input: 0, output: 0, cacheRead: 0, cacheWrite: 0, reasoning: 0, calls: 0, costMicros: 0 } as never), "It is [secret].");
   await record.flush();
-  const kept = JSON.stringify([events, writes, frames.slice(2)]);
+  const kept = JSON.stringify([events, writes, frames]);
   assert.ok(!kept.includes(secret), kept);
-  for (const words of ["I found [secret].", "curl [secret]", "-H [secret]", "it says [secret]", "use [secret]", "so [secret]"]) assert.ok(kept.includes(words), words);
+  const shown = (type: string): string => (frames as { type: string; text: string }[]).filter((frame) => frame.type === type).map(({ text }) => text).join("");
+  assert.deepEqual([shown("text"), shown("reasoning")], ["I found [secret].It is [secret].", "so [secret]"]);
+  for (const words of ["I found [secret].", "curl [secret]", "-H [secret]", "it says [secret]", "use [secret]"]) assert.ok(kept.includes(words), words);
 });

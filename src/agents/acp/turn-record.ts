@@ -9,6 +9,7 @@
  * when it ends, whichever of the harness's messages came first.
  */
 import { isJsonObject, type Json, type JsonObject } from "../../base/json.ts";
+import { MaskedStream, type Mask } from "../../base/redact.ts";
 import { NO_USAGE, type Usage } from "../../model/chat.ts";
 import type { HarnessSpec } from "../../model/harness.ts";
 import { modelStepKey, OUTCOME_UNKNOWN, toolStepKey } from "../../model/transcript.ts";
@@ -43,7 +44,10 @@ export class TurnRecord {
   readonly #turn: AgentTurn;
   readonly #spec: HarnessSpec;
   readonly #nowMs: () => number;
-  readonly #mask: (text: string) => string;
+  readonly #mask: Mask;
+  /** What is shown while it comes. */
+  readonly #said: MaskedStream;
+  readonly #thought: MaskedStream;
   /** By the harness's own names. */
   readonly #calls = new Map<string, Call>();
   readonly #namesUsed = new Set<string>();
@@ -58,11 +62,13 @@ export class TurnRecord {
   /** Why nothing more can be written. */
   #failure: unknown = null;
 
-  constructor(turn: AgentTurn, spec: HarnessSpec, { nowMs, mask }: { readonly nowMs: () => number; readonly mask: (text: string) => string }) {
+  constructor(turn: AgentTurn, spec: HarnessSpec, { nowMs, mask }: { readonly nowMs: () => number; readonly mask: Mask }) {
     this.#turn = turn;
     this.#spec = spec;
     this.#nowMs = nowMs;
     this.#mask = mask;
+    this.#said = new MaskedStream(mask);
+    this.#thought = new MaskedStream(mask);
     const done = turn.started.steps.filter(({ kind, result }) => kind === "model" && result !== null);
     this.#round = done.length + 1;
     // An earlier process of the gateway died over these.
@@ -81,7 +87,7 @@ export class TurnRecord {
         return this.#say(update);
       case "agent_thought_chunk": {
         const text = objectIn(update, "content")["text"];
-        if (typeof text === "string") this.#turn.onFrame({ type: "reasoning", text: this.#mask(text) });
+        if (typeof text === "string") this.#show("reasoning", this.#thought.push(text));
         return;
       }
       case "user_message_chunk":
@@ -150,8 +156,12 @@ export class TurnRecord {
       this.#text = `${this.#text.slice(0, TEXT_MAX_CHARS)}\n\n[cut off: the harness said more than ${TEXT_MAX_CHARS} characters]`;
       this.#isCut = true;
     }
-    this.#turn.onFrame({ type: "text", text: this.#mask(text) });
+    this.#show("text", this.#said.push(text));
     this.#turn.progress();
+  }
+
+  #show(type: "text" | "reasoning", text: string): void {
+    if (text !== "") this.#turn.onFrame({ type, text });
   }
 
   #hearCall(heard: JsonObject): void {
@@ -188,14 +198,14 @@ export class TurnRecord {
     this.#writeRound([...(said === "" ? [] : [{ type: "text" as const, text: said }]), { type: "tool-call", callId: call.id, tool, input }], NO_USAGE, "tools");
     this.#turn.journal.intent(
       { key: toolStepKey(call.round, call.id), kind: "tool", name: tool, effect: "once", input },
-      { type: "tool.started", turnId: this.#turn.started.turnId, data: { callId: call.id, tool, input: JSON.stringify(input).slice(0, EVENT_TEXT_MAX_CHARS), title: this.#mask(textIn(call.known, "title") ?? "") || null } },
+      { type: "tool.started", turnId: this.#turn.started.turnId, data: { callId: call.id, tool, input: JSON.stringify(input).slice(0, EVENT_TEXT_MAX_CHARS), title: this.#mask.of(textIn(call.known, "title") ?? "") || null } },
     );
     this.#moved();
   }
 
   #endCall(call: Call, output: string, isError: boolean): void {
     const tool = this.#toolOf(call);
-    const text = shortenMiddle(this.#mask(output), this.#turn.toolOutputMaxBytes);
+    const text = shortenMiddle(this.#mask.of(output), this.#turn.toolOutputMaxBytes);
     const changed = isError ? [] : filesEditedBy(call.known);
     call.ended = true;
     this.#turn.journal.result(
@@ -208,7 +218,7 @@ export class TurnRecord {
   }
 
   #toolOf(call: Call): string {
-    return this.#mask(this.#nameOf(call));
+    return this.#mask.of(this.#nameOf(call));
   }
 
   #nameOf(call: Call): string {
@@ -223,7 +233,9 @@ export class TurnRecord {
 
   /** As a whole, for a secret may have come in pieces. */
   #takeText(): string {
-    const text = this.#mask(this.#text);
+    this.#show("text", this.#said.end());
+    this.#show("reasoning", this.#thought.end());
+    const text = this.#mask.of(this.#text);
     if (text.trim() !== "") this.#lastText = text;
     this.#text = "";
     this.#isCut = false;
@@ -232,7 +244,7 @@ export class TurnRecord {
 
   #masked<T extends Json>(value: T): T {
     const masked = (one: Json): Json => {
-      if (typeof one === "string") return this.#mask(one);
+      if (typeof one === "string") return this.#mask.of(one);
       if (one === null || typeof one !== "object") return one;
       return Array.isArray(one) ? one.map(masked) : Object.fromEntries(Object.entries(one).map(([name, inner]) => [name, masked(inner)]));
     };
