@@ -6,10 +6,14 @@ import type { SessionKey, TurnId } from "../../src/base/ids.ts";
 import { NO_USAGE, type ModelRequest } from "../../src/model/chat.ts";
 import type { Job, JobSpec, Run } from "../../src/model/job.ts";
 import type { Kernel, Row } from "../../src/store/sqlite/kernel.ts";
+import { Askers } from "./askers.ts";
+import { Dice } from "./dice.ts";
 import { checkJobs } from "./jobs.ts";
 import { WorldModel } from "./model.ts";
+import { PlanWorld } from "./plans.ts";
 import { HOOK_URL, Receiver } from "./receiver.ts";
 import { Spending, spendingPlan } from "./spending.ts";
+import { Timeline } from "./timeline.ts";
 
 const SESSION = "agent:main:main" as SessionKey;
 const DAY = "2027-01-15";
@@ -36,15 +40,15 @@ test("a moment before a job was asked for is none of it", () => {
 
 // ── the model ───────────────────────────────────────────────────────────────────────────────
 
+function modelOf(seed: number, report: (violation: string) => void): WorldModel {
+  return new WorldModel({ seed, moods: { text: 0, tools: 1, slow: 0, refuse: 0, garbage: 0, hang: 0 }, spawning: 0, crash: () => {}, report, spending: null, counted: () => {}, countedBeside: () => {}, depthOf: () => 0 });
+}
+
 /** Asks until an answer that calls a tool is on disk, then once more. */
 async function askAgain(first: TurnId, second: TurnId): Promise<readonly string[]> {
   const violations: string[] = [];
   const clock = new ManualClock();
-  const model = new WorldModel({
-    seed: SEED,
-    moods: { text: 0, tools: 1, slow: 0, refuse: 0, garbage: 0, hang: 0 },
-    spawning: 0, crash: () => {}, report: (violation) => violations.push(violation), spending: null, counted: () => {}, countedBeside: () => {}, depthOf: () => 0,
-  });
+  const model = modelOf(SEED, (violation) => violations.push(violation));
   const client = model.client(clock, () => true);
   const tools = ["look", "put", "fire", "break"].map((name) => ({ name, description: "", inputSchema: {} }));
   const ask = async (turn: TurnId) => {
@@ -65,6 +69,31 @@ test("two turns of a session may ask the same, e.g. when both see nothing of wha
 
 test("a turn that asks again for what is on disk is noticed", async () => {
   assert.match((await askAgain("turn_1" as TurnId, "turn_1" as TurnId)).join(), /asked for again/);
+});
+
+/** A call that waits for its provider, of a process that has its place when it goes on or has lost it. */
+function goesOn(hasItsPlace: boolean): number | null {
+  const turn = "turn_1" as TurnId;
+  for (let seed = 1; ; seed++) {
+    const clock = new ManualClock();
+    const model = modelOf(seed, () => {});
+    let hasPlace = true;
+    model.refuseAll(1_000, 429);
+    let waits = false;
+    void model.client(clock, () => hasPlace).call({ model: "sim/one", system: "", messages: [{ role: "user", text: "hello" }], tools: [], turn, signal: new AbortController().signal }, ({ type }) => void (waits ||= type === "parked")).catch(() => {});
+    if (!waits) continue; // not all worlds let calls wait
+    hasPlace = hasItsPlace;
+    clock.advance(10 * 60_000);
+    return model.goesOnSince(turn);
+  }
+}
+
+test("a call that goes on in a process that lost its place says nothing of its turn, which another process has by then (seeds 65642, 119923)", () => {
+  assert.equal(goesOn(false), null);
+});
+
+test("a call that goes on in the process that has its place is known to do so", () => {
+  assert.equal(typeof goesOn(true), "number");
 });
 
 // ── spending ────────────────────────────────────────────────────────────────────────────────
@@ -104,6 +133,19 @@ function besideTurns(reserved: boolean): readonly (string | null)[] {
 test("a call beside the turns counts for its session, and one that nobody reserved is noticed", () => {
   assert.match(besideTurns(true).join(), /^,.*knows of 1 tokens used and 0 reserved; the provider counted 2$/);
   assert.match(besideTurns(false).join(), /was not reserved/);
+});
+
+// ── plans ───────────────────────────────────────────────────────────────────────────────────
+
+test("a world with plans goes on while a worktree is left, which is tried again a minute later (seed 114835)", () => {
+  const timeline = new Timeline(new Dice(SEED, "order"));
+  const observer = { all: () => [], get: () => undefined, count: () => 0 } as unknown as Kernel;
+  const people = { timeline, gateway: () => null, report: () => {} };
+  const plans = new PlanWorld({ ...people, seed: SEED, observer, askers: new Askers(people), sessions: () => [], hasHarnesses: false, note: () => {} });
+  plans.git.addWorktree("/sim/workspaces/ws_1", plans.git.head, "refs/heads/yard/ws_1");
+  assert.equal(plans.isOver(), false);
+  plans.git.dropAdmin("ws_1");
+  assert.equal(plans.isOver(), true);
 });
 
 // ── the receiver ────────────────────────────────────────────────────────────────────────────
