@@ -66,8 +66,9 @@ export interface Landed {
   readonly plan: string;
   readonly task: string;
   readonly merge: string;
-  /** How many files it changes. */
-  readonly changed: number;
+  readonly workspace: string;
+  /** Paths that it changes. */
+  readonly changed: readonly string[];
 }
 
 /** The repository itself: nothing of it waits. */
@@ -231,7 +232,7 @@ export class FakeGit {
   #landedBy(to: string, from: string | null): Landed[] {
     return this.commits(to, from).flatMap(({ id, body, parents }) => {
       const found = workOf(body);
-      return found === null ? [] : [{ ...found, changed: parents[0] === undefined ? 0 : this.diff(parents[0], id).length }];
+      return found === null ? [] : [{ ...found, changed: parents[0] === undefined ? [] : this.diff(parents[0], id).map(({ path }) => path) }];
     });
   }
 
@@ -475,8 +476,8 @@ function isGood(files: Tree | undefined, command: string): boolean {
 }
 
 function workOf(body: string): Omit<Landed, "changed"> | null {
-  const [plan, task, merge] = ["Plan", "Task", "Merge"].map((name) => new RegExp(`^Yard-${name}: (\\S+)$`, "m").exec(body)?.[1]);
-  return plan === undefined || task === undefined || merge === undefined ? null : { plan, task, merge };
+  const [plan, task, merge, workspace] = ["Plan", "Task", "Merge", "Workspace"].map((name) => new RegExp(`^Yard-${name}: (\\S+)$`, "m").exec(body)?.[1]);
+  return plan === undefined || task === undefined || merge === undefined || workspace === undefined ? null : { plan, task, merge, workspace };
 }
 
 function placeOf(dir: string): Place {

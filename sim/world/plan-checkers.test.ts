@@ -13,18 +13,19 @@ const plan = readPlan("plan.json", JSON.stringify({ tasks: [{ id: "a", owns: ["s
 const accepted = (task: string, taskId: string, what = "1"): PlanNews => ({ kind: "task.accepted", taskId, key: `${PLAN}/${task}/${what}`, data: {} });
 const ended = (task: string, taskId: string): PlanNews => ({ kind: "task.ended", taskId, key: `${PLAN}/${task}/1`, data: {} });
 const moved = (task: string, state: string, more: object = {}): PlanNews => ({ kind: "plan.task", data: { planId: PLAN, task, state, ...more } });
-const landed = (...work: readonly Partial<Landed>[]): PlanNews => ({ kind: "ref", atMs: 1, ref: "refs/heads/main", from: "1", to: "2", landed: work.map((one) => ({ plan: PLAN, task: "a", merge: "merge_1", changed: 1, ...one })) });
+const landed = (...work: readonly Partial<Landed>[]): PlanNews => ({ kind: "ref", atMs: 1, ref: "refs/heads/main", from: "1", to: "2", landed: work.map((one) => ({ plan: PLAN, task: "a", merge: "merge_1", workspace: "ws_1", changed: ["src/a.ts"], ...one })) });
 const over = (state: string): PlanNews => ({ kind: "plan.ended", data: { planId: PLAN, state } });
 
 function good(): SeenPlans {
   const news: readonly PlanNews[] = [accepted("a", "k1"), ended("a", "k1"), landed({}), moved("a", "done"), accepted("b", "k2"), ended("b", "k2"), landed({ task: "b", merge: "merge_2" }), moved("b", "done"), over("done")];
-  return { plans: [{ plan, mode: null, run: { planId: PLAN } as unknown as PlanRun }], news, worktrees: [], folders: [], workspaces: [], merges: [], backAgain: [], isOver: true };
+  return { plans: [{ plan, mode: null, run: { planId: PLAN } as unknown as PlanRun }], news, worktrees: [], folders: [], workspaces: [], merges: [], backAgain: [], outside: [], isOver: true };
 }
 
 const BROKEN: Readonly<Record<string, (seen: SeenPlans) => SeenPlans>> = {
   doneHasLanded: (seen) => ({ ...seen, news: seen.news.filter(({ kind }) => kind !== "ref") }),
   workLandsOnce: (seen) => ({ ...seen, news: [...seen.news, landed({ merge: "merge_3" })] }),
   takenBackIsGone: (seen) => ({ ...seen, backAgain: ["src/a.ts of merge_1"] }),
+  landsInsideItsClaim: (seen) => ({ ...seen, outside: ["src/c.ts of plan_1/a"] }),
   tasksWaitForWhatTheyNeed: (seen) => ({ ...seen, news: [accepted("b", "k2"), ...seen.news] }),
   cancelledPlansRest: (seen) => ({ ...seen, news: [over("cancelled"), ...seen.news] }),
   oneChildAtATime: (seen) => ({ ...seen, news: [accepted("a", "k1"), accepted("a", "k3", "2")] }),
@@ -56,6 +57,13 @@ test("what a person took back may land once more, and no oftener", () => {
   const { news } = good();
   assert.deepEqual(PLAN_CHECKERS["workLandsOnce"]!({ ...good(), news: [...news, undone, landed({})] }), []);
   assert.equal(PLAN_CHECKERS["workLandsOnce"]!({ ...good(), news: [...news, undone, landed({}), landed({})] }).length, 1);
+});
+
+test("what the queue took back itself, because no checkout could follow, may land again (seed 169696)", () => {
+  const again: PlanNews = { ...landed({}), from: "1", to: "3" } as PlanNews;
+  const back: PlanNews = { kind: "ref", atMs: 1, ref: "refs/heads/main", from: "2", to: "1", landed: [] };
+  assert.deepEqual(PLAN_CHECKERS["workLandsOnce"]!({ ...good(), news: [landed({}), back, again] }), []);
+  assert.equal(PLAN_CHECKERS["workLandsOnce"]!({ ...good(), news: [landed({}), again] }).length, 1);
 });
 
 test("a merge that is still under way when all is over is left behind", () => {

@@ -38,6 +38,8 @@ export interface SeenPlans {
   readonly merges: readonly Merge[];
   /** What people took back, and is on the branch again. */
   readonly backAgain: readonly string[];
+  /** What landed, and its workspace could not claim just then. */
+  readonly outside: readonly string[];
   readonly isOver: boolean;
 }
 
@@ -47,6 +49,7 @@ export const PLAN_CHECKERS: Readonly<Record<string, PlanChecker>> = {
   doneHasLanded,
   workLandsOnce,
   takenBackIsGone,
+  landsInsideItsClaim,
   tasksWaitForWhatTheyNeed,
   cancelledPlansRest,
   oneChildAtATime,
@@ -66,7 +69,7 @@ export function doneHasLanded({ plans, news }: SeenPlans): string[] {
   for (const one of news) {
     if (one.kind === "ref") for (const { plan, task, changed } of one.landed) {
       landed.add(`${plan}/${task}`);
-      if (changed === 0) violations.push(`what landed of ${plan}/${task} changes nothing`);
+      if (changed.length === 0) violations.push(`what landed of ${plan}/${task} changes nothing`);
     }
     if (one.kind === "plan.task" && one.data["state"] === "done" && !landed.has(nameOf(one.data))) violations.push(`${nameOf(one.data)} is done, and nothing of it is on the branch`);
     if (one.kind !== "plan.ended" || one.data["state"] !== "done") continue;
@@ -76,29 +79,46 @@ export function doneHasLanded({ plans, news }: SeenPlans): string[] {
   return violations;
 }
 
-/** The work of each task comes to the branch once, and again only when people took it back and put it back in line. */
+/** The work of each task comes to the branch once; again only when people took it back, or the queue itself before anybody could follow. */
 export function workLandsOnce({ news }: SeenPlans): string[] {
-  const times = new Map<string, number>();
-  const takenBack = takenBackIn(news);
-  for (const one of news) if (one.kind === "ref") for (const { plan, task } of one.landed) times.set(`${plan}/${task}`, (times.get(`${plan}/${task}`) ?? 0) + 1);
-  return [...times].filter(([task, count]) => count > 1 + (takenBack.get(task) ?? 0)).map(([task, count]) => `the work of ${task} landed ${count} times, and was taken back ${takenBack.get(task) ?? 0} times`);
+  const violations: string[] = [];
+  const moves: Extract<PlanNews, { readonly kind: "ref" }>[] = [];
+  /** By merge, the task whose work it brought. */
+  const there = new Map<unknown, string>();
+  for (const one of news) {
+    if (one.kind === "merge.undone") there.delete(one.data["merge"]);
+    if (one.kind !== "ref") continue;
+    const taken = moves.find(({ ref, from, to }) => ref === one.ref && from === one.to && to === one.from);
+    for (const { merge } of taken?.landed ?? []) there.delete(merge);
+    for (const { plan, task, merge } of one.landed) {
+      if ([...there.values()].includes(`${plan}/${task}`)) violations.push(`the work of ${plan}/${task} landed although it is there`);
+      there.set(merge, `${plan}/${task}`);
+    }
+    moves.push(one);
+  }
+  return violations;
 }
 
-/** By task, as `<plan>/<task>`, how often people took its work back. */
-function takenBackIn(news: readonly PlanNews[]): ReadonlyMap<string, number> {
+/** Tasks, as `<plan>/<task>`, whose work people took back. */
+function takenBackIn(news: readonly PlanNews[]): ReadonlySet<string> {
   const taskOf = new Map<unknown, string>();
-  const times = new Map<string, number>();
+  const tasks = new Set<string>();
   for (const one of news) {
     if (one.kind === "ref") for (const { plan, task, merge } of one.landed) taskOf.set(merge, `${plan}/${task}`);
     const task = one.kind === "merge.undone" ? taskOf.get(one.data["merge"]) : undefined;
-    if (task !== undefined) times.set(task, (times.get(task) ?? 0) + 1);
+    if (task !== undefined) tasks.add(task);
   }
-  return times;
+  return tasks;
 }
 
 /** What people took back does not come back with somebody else's work. */
 export function takenBackIsGone({ backAgain }: SeenPlans): string[] {
   return backAgain.map((what) => `${what} was taken back, and is on the branch`);
+}
+
+/** Nothing lands that its workspace might not change. */
+export function landsInsideItsClaim({ outside }: SeenPlans): string[] {
+  return outside.map((what) => `${what} landed outside of its claim`);
 }
 
 /** No agent begins before all that its task needs is on the branch, and its worktree holds it, unless the commit that it begins on clashes with that. */

@@ -14,6 +14,7 @@ import { SIGNAL_FILE } from "../../src/plans/task-prompt.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { Trees } from "../../src/trees/trees.ts";
 import { AgentNews } from "../../src/workspaces/agent-news.ts";
+import { claimWidenTool } from "../../src/workspaces/claim-tools.ts";
 import type { Git } from "../../src/workspaces/git.ts";
 import { Worktrees } from "../../src/workspaces/worktrees.ts";
 import { GitClient, WORKTREES, type FakeGit } from "./fake-git.ts";
@@ -49,7 +50,7 @@ export class PlanProcess {
     this.#worktrees = new Worktrees({ store, git: client.git as unknown as Git, repositoryAt: () => client.repository(), files: client.files, settings, clock, random, log, runLine: client.runLine, root: WORKTREES });
     const news = new AgentNews();
     this.merges = new MergeQueue({ store, worktrees: this.#worktrees, settings, clock, random, log, help: () => new ConflictAgents({ store, trees: deps.trees(), workspaces: this.#worktrees, settings }), reads: ({ dir }) => news.reads(dir), news: ({ dir, advice }) => news.tell(dir, advice) });
-    this.tools = planTools({ plans: () => this.plans, store });
+    this.tools = [...planTools({ plans: () => this.plans, store }), claimWidenTool(this.#worktrees, (one, claims) => this.plans.mayWiden(one, claims))];
   }
 
   /** The trees come after the tools, and the plans after the trees. */

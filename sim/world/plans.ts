@@ -6,9 +6,10 @@
  * healing is asked once, and afterwards somebody looks after every plan until it is over.
  */
 import type { JsonObject } from "../../src/base/json.ts";
-import type { MergeId, PlanId, SessionKey } from "../../src/base/ids.ts";
+import type { MergeId, PlanId, SessionKey, WorkspaceId } from "../../src/base/ids.ts";
 import type { ToolCallPart } from "../../src/model/chat.ts";
 import type { YardEvent } from "../../src/model/event.ts";
+import { mayChange } from "../../src/model/path-claims.ts";
 import type { PlanRun } from "../../src/model/plan-run.ts";
 import type { Plan } from "../../src/model/plan.ts";
 import { readPlan } from "../../src/plans/read-plan.ts";
@@ -18,7 +19,7 @@ import { VERBS } from "../../src/store/sqlite/verbs.ts";
 import type { Askers } from "./askers.ts";
 import { Dice, hashOf } from "./dice.ts";
 import type { DiskFault } from "./faulty-disk.ts";
-import { FakeGit, REPOSITORY, WORKTREES } from "./fake-git.ts";
+import { FakeGit, REPOSITORY, WORKTREES, type Landed } from "./fake-git.ts";
 import type { GatewayProcess } from "./gateway-process.ts";
 import { checkPlans, type PlanNews, type SeenPlan } from "./plan-checkers.ts";
 import { isRefusal } from "./refusal.ts";
@@ -153,6 +154,8 @@ export class PlanWorld {
   readonly #news: PlanNews[] = [];
   /** By its number, what the world knows of a plan that somebody runs. */
   readonly #asked = new Map<number, { readonly plan: Plan; readonly mode: PlannedRun["mode"]; id: PlanId | null }>();
+  /** What landed outside of its claim. */
+  readonly #outside: string[] = [];
   readonly #helps = new Map<PlanId, number>();
   readonly #works = new Map<string, number>();
   #isHealed = false;
@@ -161,6 +164,7 @@ export class PlanWorld {
     this.#deps = deps;
     this.git = new FakeGit(deps.timeline, (news) => {
       this.#news.push(news);
+      if (news.kind === "ref") for (const one of news.landed) this.#lookAtClaim(one);
       if (news.kind !== "ref" || news.ref === "refs/heads/main") deps.note(`  git ${JSON.stringify(news).slice(0, 200)}`);
     });
   }
@@ -193,6 +197,11 @@ export class PlanWorld {
 
   #haveEnded(): boolean {
     return [...this.#asked.values()].every(({ id }) => id !== null) && this.#open().length === 0;
+  }
+
+  #lookAtClaim({ plan, task, workspace, changed }: Landed): void {
+    const claims = VERBS.workspace(this.#deps.observer, workspace as WorkspaceId)?.claims ?? [];
+    this.#outside.push(...changed.filter((path) => !mayChange(claims, path)).map((path) => `${path} of ${plan}/${task}`));
   }
 
   /** What became of it in the tables, in the order in which git's own news came between. */
@@ -230,6 +239,7 @@ export class PlanWorld {
       workspaces: VERBS.workspaces(observer, { limit: READ_MAX }),
       merges,
       backAgain: merges.filter(({ state }) => state === "undone").flatMap(({ id, from, to }) => this.git.broughtBy(from!, to!).map((path) => `${path} of ${id}`)),
+      outside: this.#outside,
       isOver: this.#haveEnded(),
     });
   }
@@ -240,9 +250,10 @@ export class PlanWorld {
   says(session: string | undefined, question: string, attempt: number): { readonly text: string } | Omit<ToolCallPart, "callId"> | null {
     if (session === undefined || this.#isHealed || this.#dirOf(session) === null) return null;
     const dice = new Dice(this.#deps.seed, "words of an agent", question, attempt);
-    const how = dice.weighted({ nothing: 12, stuck: 0.5, signals: 1, "signals stuck": 0.4 });
+    const how = dice.weighted({ nothing: 12, stuck: 0.5, signals: 1, "signals stuck": 0.4, widens: 1 });
     if (how === "nothing") return null;
     if (how === "stuck") return { text: "STUCK: a key is missing" };
+    if (how === "widens") return { type: "tool-call", tool: "claim_widen", input: { paths: [dice.pick(["README", ...["p0", "p1"].flatMap((folder) => ["elsewhere.txt", "shared.txt", "t0/**", "t1/**"].map((path) => `${folder}/${path}`))])] } };
     return { type: "tool-call", tool: "task_signal", input: how === "signals" ? { signal: "done", ...(dice.chance(0.5) ? { steps: "1, 2" } : {}) } : { signal: "stuck", reason: "a key is missing" } };
   }
 
