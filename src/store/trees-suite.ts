@@ -188,6 +188,25 @@ export function treesContract(name: string, open: (t: TestContext) => Promise<Op
     await bench.drain();
   });
 
+  promise("a child's watch over progress rests also when a turn beside the one that waits for its provider began and ended meanwhile (seed 174027)", async (bench) => {
+    const task = await bench.spawn(null, "child", { supervision: { ...WATCHED, progressSeconds: 10 } });
+    const child = await bench.start();
+    bench.clock.advance(4_000);
+    await bench.store.parkTurn({ turn: refOf(child), parking: { reason: "wall", model: "p/m", until: 0, ahead: 0 } });
+    await bench.accept(task.session as typeof ANN, "beside it", { mode: "background" });
+    await bench.done(await bench.start());
+    bench.clock.advance(60_000);
+    await bench.claim();
+    assert.equal((await bench.store.task(task.taskId))!.state, "running");
+    await bench.store.unparkTurn(refOf(child));
+    bench.clock.advance(5_999);
+    await bench.claim();
+    assert.equal((await bench.store.task(task.taskId))!.state, "running", "what was left of it is left");
+    bench.clock.advance(2);
+    await bench.claim();
+    assert.equal((await bench.store.task(task.taskId))!.fault?.code, "CHILD_STALLED");
+  });
+
   promise("a child in a long call is asked about before it is over: a changed file is something new, none is not", async (bench) => {
     const parent = await bench.begin(ANN, "go");
     const child = await bench.spawn(parent, "c", { supervision: { ...WATCHED, progressSeconds: 10 } });

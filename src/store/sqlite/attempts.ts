@@ -86,8 +86,9 @@ export type Standing = "has time" | "stands still" | QuietTurn;
  * repeated. Looked at only when the time is over: it costs nothing until then.
  */
 export function standingOf(k: Kernel, task: Row, now: number): Standing {
-  const isRunning = k.get("SELECT 1 FROM turn WHERE session = ? AND state = 'running'", task["session"]) !== undefined;
-  if (!isRunning) {
+  // Of turns that wait for their provider the watch rests; another one beside them may have set it going.
+  const isAtWork = k.get("SELECT 1 FROM turn t WHERE t.session = ? AND t.state = 'running' AND NOT EXISTS (SELECT 1 FROM parked p WHERE p.turn_id = t.id AND p.reason <> 'harness')", task["session"]) !== undefined;
+  if (!isAtWork) {
     k.run("UPDATE task SET progress_due_at = NULL WHERE id = ?", task["id"]);
     return "has time";
   }
