@@ -14,6 +14,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** These want the whole machine, or judge what it gives them. */
 const WHOLE_MACHINE_FILES = ["test/torture/soak.test.ts", "test/torture/worlds.test.ts"];
+/** These judge how long something takes, or what is at work at once. */
+const TIMED_FILES = ["delegate", "governor", "harness", "never-blocked", "plan-speed", "proxy", "refusals", "simulate"].map((name) => `test/scenarios/${name}.test.ts`);
 const GIT_FILES = ["src/workspaces/**/*.test.ts", "src/merges/**/*.test.ts"];
 
 /** A group still running after its time is ended: something in it hangs or was left open. */
@@ -28,8 +30,9 @@ const GROUPS = [
   // In processes of their own: starting a program, which these do thousands of times, takes the longer the larger the process is.
   { name: "git", files: GIT_FILES, options: ["--test-concurrency=2", "--test-timeout=180000"], minutesMax: 10 },
   { name: "fuzz", files: ["test/fuzz/**/*.test.ts"], options: ["--test-concurrency=1", "--test-timeout=180000"], minutesMax: 10 },
-  { name: "scenarios", files: ["test/scenarios/**/*.test.ts"], options: ["--test-concurrency=1", "--test-timeout=180000"], minutesMax: 30 },
+  { name: "scenarios by the clock", files: TIMED_FILES, options: ["--test-concurrency=1", "--test-timeout=180000"], minutesMax: 30 },
   // Two at a time, because they wait most of the time: for deaths, deadlines and slow providers.
+  { name: "scenarios", except: TIMED_FILES, files: ["test/scenarios/**/*.test.ts"], options: ["--test-concurrency=2", "--test-timeout=180000"], minutesMax: 30 },
   { name: "torture", except: WHOLE_MACHINE_FILES, files: ["test/torture/**/*.test.ts"], options: ["--test-concurrency=2", "--test-timeout=600000"], minutesMax: 60 },
   { name: "whole machine", files: WHOLE_MACHINE_FILES, options: ["--test-concurrency=1", "--test-timeout=600000"], minutesMax: 20 },
 ];

@@ -124,6 +124,23 @@ test("a merge of an earlier holder that a person put in line does not keep a res
   assert.equal((await bench.agents()).length, 1);
 });
 
+test("work that a resumed plan offers again is not taken in when the plan is cancelled just then (seed 187690)", async () => {
+  const bench = await setup();
+  const { planId } = await bench.run({ tasks: [owning("a")] });
+  const [agent] = await bench.agents();
+  bench.git.dirtyUntilMs = bench.timeline.nowMs + 120_000;
+  await bench.does(agent!, { "p0/a/work.txt": "good\n" });
+  assert.deepEqual([(await bench.task(planId, "a")).state, (await bench.plans.get(planId)).state], ["stuck", "stuck"]);
+  let cancelling: Promise<unknown> | null = null;
+  bench.beforeVerb = (verb, moves: readonly { readonly patch: { readonly state?: string } }[]) => {
+    if (verb === "moveMerges" && moves[0]!.patch.state === "queued") cancelling ??= bench.bench.store.movePlan({ plan: planId, from: "stuck", to: "cancelled", event: { type: "plan.ended", data: {} } });
+  };
+  await assert.rejects(bench.settle(bench.plans.resume(planId, { task: null, note: null, by: "ann" })), (error: unknown) => error instanceof Fault && error.code === "PLAN_NOT_WAITING");
+  await bench.settle();
+  assert.notEqual(cancelling, null);
+  assert.deepEqual(bench.landed, []);
+});
+
 test("a plan is cancelled while its work is merged: nothing of it lands, and nothing is left (seed 423)", async () => {
   const bench = await setup();
   const { planId } = await bench.run({ tests: "test p0", tasks: [owning("a")] });

@@ -7,7 +7,7 @@
  *   - only the commit that was offered lands, inside the workspace's claim, under its present epoch
  *   - a checkout of the target follows only when it is clean; otherwise nothing moves
  */
-import type { MergeId, WorkspaceId } from "../base/ids.ts";
+import type { MergeId, PlanId, WorkspaceId } from "../base/ids.ts";
 import type { Conflict, Merge, MergeState, NewMerge } from "../model/merge.ts";
 import type { Workspace } from "../model/workspace.ts";
 
@@ -18,8 +18,11 @@ export interface Merges {
   list(query?: { readonly states?: readonly MergeState[]; readonly workspace?: WorkspaceId; readonly limit?: number }): Promise<readonly Merge[]>;
   /** Resolves when the merge is at rest. */
   watch(id: MergeId, signal: AbortSignal): Promise<Merge>;
-  /** Puts one that did not land back in line; `allowFlagged` when a person has looked at the flagged files. @throws {Fault} MERGE_NOT_FOUND, MERGE_STATE. */
-  retry(id: MergeId, options?: { readonly allowFlagged?: boolean }): Promise<Merge>;
+  /**
+   * Puts one that did not land back in line; `allowFlagged` when a person has looked at the flagged files, `plan` when
+   * that is done for a plan, which must go on. @throws {Fault} MERGE_NOT_FOUND, MERGE_STATE, PLAN_NOT_WAITING.
+   */
+  retry(id: MergeId, options?: { readonly allowFlagged?: boolean; readonly plan?: PlanId }): Promise<Merge>;
   /** Takes a landed one back: by moving the ref when nothing came after it, else by a revert commit. @throws {Fault} MERGE_NOT_FOUND, MERGE_STATE, MERGE_CONFLICT. */
   undo(id: MergeId): Promise<Merge>;
   cancel(id: MergeId): Promise<Merge>;

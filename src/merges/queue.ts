@@ -8,7 +8,7 @@
  * A kill at any point leaves rows that `start` reads: `advancing` is settled by looking at the ref,
  * `running` begins anew. Commits that were made and not used are garbage for git to collect.
  */
-import { IdMaker, type MergeId, type RandomBytes, type WorkspaceId } from "../base/ids.ts";
+import { IdMaker, type MergeId, type PlanId, type RandomBytes, type WorkspaceId } from "../base/ids.ts";
 import { asFault, Fault, type FaultCode } from "../model/faults.ts";
 import { MERGE_AT_REST, type Conflict, type Merge, type MergeState, type MergeStrategy, type NewMerge, type TestEvidence } from "../model/merge.ts";
 import { mayChange } from "../model/path-claims.ts";
@@ -172,14 +172,14 @@ export class MergeQueue implements Merges {
     }
   }
 
-  async retry(id: MergeId, { allowFlagged }: { readonly allowFlagged?: boolean } = {}): Promise<Merge> {
+  async retry(id: MergeId, { allowFlagged, plan }: { readonly allowFlagged?: boolean; readonly plan?: PlanId } = {}): Promise<Merge> {
     const merge = await this.#must(id);
     const retriable: readonly MergeState[] = ["conflict", "failed", "refused", "cancelled", "undone"];
     if (!retriable.includes(merge.state)) throw new Fault("MERGE_STATE", { merge: id, state: merge.state, needed: retriable.join(", ") });
     const workspace = await this.#deps.store.workspace(merge.workspace);
     // What a person mended in the workspace since is part of it now.
     const commit = workspace?.state === "ready" && workspace.epoch === merge.epoch ? await this.#offered(workspace, merge.epoch, merge.message) : merge.commit;
-    const again = await this.#move(merge, retriable, { state: "queued", commit, attempts: 0, problem: null, conflict: null, endedAt: null, evidence: [], mendedBy: null, ...(allowFlagged ? { allowFlagged } : {}) });
+    const again = await this.#move(merge, retriable, { state: "queued", commit, attempts: 0, problem: null, conflict: null, endedAt: null, evidence: [], mendedBy: null, ...(allowFlagged ? { allowFlagged } : {}) }, plan);
     if (again === null) throw new Fault("MERGE_STATE", { merge: id, state: "changing", needed: retriable.join(", ") });
     this.#work(again);
     return again;
@@ -547,8 +547,8 @@ export class MergeQueue implements Merges {
     await this.#move(merge, ["running", "resolving"], { state, problem, endedAt: this.#deps.clock.now(), ...more });
   }
 
-  async #move(merge: Merge, from: readonly MergeState[], patch: Partial<Merge>): Promise<Merge | null> {
-    const moved = (await this.#deps.store.moveMerges([{ id: merge.id, from, patch }]))?.[0] ?? null;
+  async #move(merge: Merge, from: readonly MergeState[], patch: Partial<Merge>, plan?: PlanId): Promise<Merge | null> {
+    const moved = (await this.#deps.store.moveMerges([{ id: merge.id, from, patch, ...(plan === undefined ? {} : { plan }) }]))?.[0] ?? null;
     if (moved !== null) this.#tell(moved);
     return moved;
   }

@@ -241,7 +241,7 @@ export class PlanRunner implements Plans {
       const isOnItsWay = merge?.state === "landed" || (isOfNow && !MERGE_AT_REST.includes(merge.state));
       // Nothing was wrong with the work itself: it is offered again, and no agent is put to it.
       const isGood = isOfNow && task.evidence?.missing.length === 0 && OF_THE_TARGET.includes(merge.problem?.code ?? "");
-      if (isGood && !isOnItsWay) await merges.retry(merge.id);
+      if (isGood && !isOnItsWay) await merges.retry(merge.id, { plan: id });
       if (isGood || isOnItsWay) {
         await store.movePlanTask({ plan: id, task: task.id, from: "stuck", to: "merging" });
         continue;

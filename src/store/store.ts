@@ -480,6 +480,14 @@ export interface WorkspaceQuery {
   readonly limit: number;
 }
 
+export interface MergeMove {
+  readonly id: MergeId;
+  readonly from: readonly MergeState[];
+  readonly patch: Partial<Merge>;
+  /** It is moved for this plan, which must not be over. */
+  readonly plan?: PlanId;
+}
+
 export interface MergeQuery {
   readonly commonDir?: string;
   readonly onto?: string;
@@ -765,8 +773,8 @@ export interface StoreVerbs {
   workspaces(query: WorkspaceQuery): readonly Workspace[];
   /** @throws {Fault} MERGE_IN_LINE: the workspace has one that is not at rest. */
   addMerge(merge: Omit<Merge, "n">): Merge;
-  /** All or none. Null: one is in no state of its `from`; or it was to advance and its epoch is old. */
-  moveMerges(moves: readonly { readonly id: MergeId; readonly from: readonly MergeState[]; readonly patch: Partial<Merge> }[]): readonly Merge[] | null;
+  /** All or none. Null: one is in no state of its `from`; or it was to advance and its epoch is old. @throws {Fault} PLAN_NOT_WAITING. */
+  moveMerges(moves: readonly MergeMove[]): readonly Merge[] | null;
   merge(id: MergeId): Merge | null;
   merges(query: MergeQuery): readonly Merge[];
 
