@@ -365,6 +365,7 @@ export class GitClient {
       untracked: (place: Place) => ask("ls-files", () => [...git.filesIn(dirOf(place)).keys()].filter((path) => !git.filesOf(git.headOf(dirOf(place))).has(path))),
       head: (place: Place) => ask("rev-parse", () => git.headOf(dirOf(place))),
       isClean: () => ask("diff-index", () => this.#deps.timeline.nowMs >= git.dirtyUntilMs),
+      canFollow: () => ask("read-tree", () => this.#deps.timeline.nowMs >= git.dirtyUntilMs),
       follow: () => ask("read-tree", () => this.#deps.timeline.nowMs >= git.dirtyUntilMs),
       addWorktree: (dir: string, commit: string, branch: string | null) => ask("worktree", () => git.addWorktree(dir, git.resolve(commit)!, branch)),
       checkOut: (place: Place, to: string) => ask("read-tree", () => void git.folders.set(dirOf(place), new Map(git.filesOf(git.resolve(to) ?? to)))),

@@ -272,6 +272,7 @@ test("a checkout with changes keeps its branch where it is, because nobody's fil
   await yard.merges.retry(merge.id);
   assert.equal((await yard.merges.watch(merge.id, AbortSignal.timeout(30_000))).problem?.code, "MERGE_TARGET_DIRTY");
   assert.deepEqual([readFileSync(join(yard.repository, "untracked.ts"), "utf8"), subjects(yard).length], ["mine\n", 1]);
+  assert.doesNotMatch(git(yard.repository, "reflog", "show", "main"), /yard: /, "not even for a moment");
 });
 
 test("a landed merge is undone: the ref goes back when it was the last, else a commit takes it back", async (t) => {

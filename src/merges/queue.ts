@@ -201,7 +201,7 @@ export class MergeQueue implements Merges {
     return worktrees.locked(merge.commonDir, async () => {
       const tip = await repository.must(merge.onto);
       const to = tip === merge.to && !(await this.#isBuiltOn(repository, merge)) ? merge.from! : await revertOf(repository, tip, merge);
-      await this.#checkCheckouts(repository, merge.onto);
+      await this.#checkCheckouts(repository, merge.onto, tip, to);
       const undoing = await this.#move(merge, ["landed"], { state: "undoing", undo: { from: tip, to } });
       if (undoing === null) throw new Fault("MERGE_STATE", { merge: id, state: "changing", needed: "landed" });
       try {
@@ -400,7 +400,7 @@ export class MergeQueue implements Merges {
     const { store, worktrees, clock } = this.#deps;
     const to = chain.at(-1)!.commit;
     await worktrees.locked(repository.commonDir, async () => {
-      await this.#checkCheckouts(repository, onto);
+      await this.#checkCheckouts(repository, onto, from, to);
       const advancing = await store.moveMerges(
         chain.map(({ merge, commit, mendedBy }, at) => ({ id: merge.id, from: ["running"], patch: { state: "advancing", from: at === 0 ? from : chain[at - 1]!.commit, to: commit, mendedBy, evidence, conflict: null } })),
       );
@@ -416,10 +416,10 @@ export class MergeQueue implements Merges {
   }
 
   /** @throws {Fault} MERGE_TARGET_DIRTY. */
-  async #checkCheckouts(repository: Repository, onto: string): Promise<void> {
+  async #checkCheckouts(repository: Repository, onto: string, from: string, to: string): Promise<void> {
     for (const { dir } of await checkoutsOf(repository, onto)) {
-      const place = await repository.git.find(dir);
-      if (!(await repository.isClean({ ...place, workTree: dir }))) throw new Fault("MERGE_TARGET_DIRTY", { dir, onto });
+      const place = { ...(await repository.git.find(dir)), workTree: dir };
+      if (!(await repository.isClean(place)) || !(await repository.canFollow(place, from, to))) throw new Fault("MERGE_TARGET_DIRTY", { dir, onto });
     }
   }
 

@@ -309,11 +309,22 @@ export class Repository {
   async follow(place: Place, from: string, to: string): Promise<boolean> {
     const staged = await this.git.text(place, ["write-tree"]);
     if (staged === (await this.treeOf(to))) return true;
+    if (!(await this.#isFree(place, staged, from, to))) return false;
+    return (await this.git.run(place, ["read-tree", "--reset", "-u", to], { answers: [1, 128] })).code === 0;
+  }
+
+  /** Whether {@link follow} would do so, before anything moves. */
+  async canFollow(place: Place, from: string, to: string): Promise<boolean> {
+    const staged = await this.git.text(place, ["write-tree"]);
+    return staged === (await this.treeOf(to)) || this.#isFree(place, staged, from, to);
+  }
+
+  /** Nothing of somebody's own stands where files would change. */
+  async #isFree(place: Place, staged: string, from: string, to: string): Promise<boolean> {
     if (staged !== (await this.treeOf(from))) return false;
     const [old, next] = [await this.#differences(place, from), await this.#differences(place, to)];
     const foreign = new Set([...old.changed, ...old.unknown]);
-    if (next.changed.some((path) => foreign.has(path))) return false;
-    return (await this.git.run(place, ["read-tree", "--reset", "-u", to], { answers: [1, 128] })).code === 0;
+    return !next.changed.some((path) => foreign.has(path));
   }
 
   /** How the files of a worktree differ from a commit. */
