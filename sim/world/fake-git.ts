@@ -66,7 +66,6 @@ export interface Landed {
   readonly plan: string;
   readonly task: string;
   readonly merge: string;
-  readonly workspace: string;
   /** Paths that it changes. */
   readonly changed: readonly string[];
 }
@@ -477,8 +476,8 @@ function isGood(files: Tree | undefined, command: string): boolean {
 }
 
 function workOf(body: string): Omit<Landed, "changed"> | null {
-  const [plan, task, merge, workspace] = ["Plan", "Task", "Merge", "Workspace"].map((name) => new RegExp(`^Yard-${name}: (\\S+)$`, "m").exec(body)?.[1]);
-  return plan === undefined || task === undefined || merge === undefined || workspace === undefined ? null : { plan, task, merge, workspace };
+  const [plan, task, merge] = ["Plan", "Task", "Merge"].map((name) => new RegExp(`^Yard-${name}: (\\S+)$`, "m").exec(body)?.[1]);
+  return plan === undefined || task === undefined || merge === undefined ? null : { plan, task, merge };
 }
 
 function placeOf(dir: string): Place {

@@ -13,7 +13,7 @@ const plan = readPlan("plan.json", JSON.stringify({ tasks: [{ id: "a", owns: ["s
 const accepted = (task: string, taskId: string, what = "1"): PlanNews => ({ kind: "task.accepted", taskId, key: `${PLAN}/${task}/${what}`, data: {} });
 const ended = (task: string, taskId: string): PlanNews => ({ kind: "task.ended", taskId, key: `${PLAN}/${task}/1`, data: {} });
 const moved = (task: string, state: string, more: object = {}): PlanNews => ({ kind: "plan.task", data: { planId: PLAN, task, state, ...more } });
-const landed = (...work: readonly Partial<Landed>[]): PlanNews => ({ kind: "ref", atMs: 1, ref: "refs/heads/main", from: "1", to: "2", landed: work.map((one) => ({ plan: PLAN, task: "a", merge: "merge_1", workspace: "ws_1", changed: ["src/a.ts"], ...one })) });
+const landed = (...work: readonly Partial<Landed>[]): PlanNews => ({ kind: "ref", atMs: 1, ref: "refs/heads/main", from: "1", to: "2", landed: work.map((one) => ({ plan: PLAN, task: "a", merge: "merge_1", changed: ["src/a.ts"], ...one })) });
 const over = (state: string): PlanNews => ({ kind: "plan.ended", data: { planId: PLAN, state } });
 
 function good(): SeenPlans {
@@ -52,11 +52,13 @@ test("what had the right to move the branch before the cancel may land after it,
   assert.equal(PLAN_CHECKERS["cancelledPlansRest"]!({ ...good(), news: [over("cancelled"), advancing, landed({})] }).length, 1);
 });
 
-test("what a person took back may land once more, and no oftener", () => {
+test("what a person took back may land once more when it is put back in line, and no oftener", () => {
   const undone: PlanNews = { kind: "merge.undone", data: { merge: "merge_1" } };
   const { news } = good();
-  assert.deepEqual(PLAN_CHECKERS["workLandsOnce"]!({ ...good(), news: [...news, undone, landed({})] }), []);
-  assert.equal(PLAN_CHECKERS["workLandsOnce"]!({ ...good(), news: [...news, undone, landed({}), landed({})] }).length, 1);
+  const retried: PlanNews = { kind: "retried", merge: "merge_1" };
+  assert.deepEqual(PLAN_CHECKERS["workLandsOnce"]!({ ...good(), news: [...news, undone, retried, landed({})] }), []);
+  assert.equal(PLAN_CHECKERS["workLandsOnce"]!({ ...good(), news: [...news, undone, retried, landed({}), landed({})] }).length, 1);
+  assert.equal(PLAN_CHECKERS["workLandsOnce"]!({ ...good(), news: [...news, undone, landed({})] }).length, 1, "by itself");
 });
 
 test("what the queue took back itself, because no checkout could follow, may land again (seed 169696)", () => {

@@ -79,19 +79,25 @@ export function doneHasLanded({ plans, news }: SeenPlans): string[] {
   return violations;
 }
 
-/** The work of each task comes to the branch once; again only when people took it back, or the queue itself before anybody could follow. */
+/** The work of each task comes to the branch once; again only when people took it back and put it in line again, or when the queue itself took it back because no checkout could follow. */
 export function workLandsOnce({ news }: SeenPlans): string[] {
   const violations: string[] = [];
   const moves: Extract<PlanNews, { readonly kind: "ref" }>[] = [];
   /** By merge, the task whose work it brought. */
   const there = new Map<unknown, string>();
+  const takenBack = new Set<unknown>();
   for (const one of news) {
-    if (one.kind === "merge.undone") there.delete(one.data["merge"]);
+    if (one.kind === "merge.undone") {
+      there.delete(one.data["merge"]);
+      takenBack.add(one.data["merge"]);
+    }
+    if (one.kind === "retried") takenBack.delete(one.merge);
     if (one.kind !== "ref") continue;
     const taken = moves.find(({ ref, from, to }) => ref === one.ref && from === one.to && to === one.from);
     for (const { merge } of taken?.landed ?? []) there.delete(merge);
     for (const { plan, task, merge } of one.landed) {
       if ([...there.values()].includes(`${plan}/${task}`)) violations.push(`the work of ${plan}/${task} landed although it is there`);
+      if (takenBack.has(merge)) violations.push(`the work of ${plan}/${task} was taken back, and landed again by itself`);
       there.set(merge, `${plan}/${task}`);
     }
     moves.push(one);

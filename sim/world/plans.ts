@@ -156,6 +156,8 @@ export class PlanWorld {
   readonly #asked = new Map<number, { readonly plan: Plan; readonly mode: PlannedRun["mode"]; id: PlanId | null }>();
   /** What landed outside of its claim. */
   readonly #outside: string[] = [];
+  /** By call, what agents asked to own besides, and were not refused. */
+  readonly #widened = new Map<string, { readonly task: string; readonly paths: readonly string[] }>();
   readonly #helps = new Map<PlanId, number>();
   readonly #works = new Map<string, number>();
   #isHealed = false;
@@ -199,20 +201,29 @@ export class PlanWorld {
     return [...this.#asked.values()].every(({ id }) => id !== null) && this.#open().length === 0;
   }
 
-  #lookAtClaim({ plan, task, workspace, changed }: Landed): void {
-    const claims = VERBS.workspace(this.#deps.observer, workspace as WorkspaceId)?.claims ?? [];
+  #lookAtClaim({ plan, task, changed }: Landed): void {
+    const owns = VERBS.planRun(this.#deps.observer, plan as PlanId)?.plan.tasks.find(({ id }) => id === task)?.owns ?? [];
+    const claims = [...owns, ...[...this.#widened.values()].filter((asked) => asked.task === `${plan}/${task}`).flatMap(({ paths }) => paths)];
     this.#outside.push(...changed.filter((path) => !mayChange(claims, path)).map((path) => `${path} of ${plan}/${task}`));
   }
 
   /** What became of it in the tables, in the order in which git's own news came between. */
   saw(events: readonly YardEvent[]): void {
-    for (const { type, taskId, data } of events) {
+    for (const { type, session, taskId, data } of events) {
+      if (type === "tool.started" && data["tool"] === "claim_widen") this.#asksForMore(session, data);
+      if (type === "tool.ended" && data["ok"] === false) this.#widened.delete(`${session} ${String(data["callId"])}`);
       if (type.startsWith("plan.") || type.startsWith("workspace.") || type === "merge.advancing" || type === "merge.undone") this.#news.push({ kind: type as "plan.task", data });
       if ((type === "task.accepted" || type === "task.ended") && taskId !== undefined) {
         const key = this.#deps.observer.get("SELECT spawn_key FROM task WHERE id = ?", taskId)?.["spawn_key"];
         if (typeof key === "string" && key.startsWith("plan_")) this.#news.push({ kind: type, taskId, key, data });
       }
     }
+  }
+
+  #asksForMore(session: SessionKey, { callId, input }: JsonObject): void {
+    const workspace = this.#dirOf(session)?.slice(WORKTREES.length + 1);
+    const label = workspace === undefined ? undefined : VERBS.workspace(this.#deps.observer, workspace as WorkspaceId)?.label;
+    if (label !== undefined) this.#widened.set(`${session} ${String(callId)}`, { task: label, paths: (JSON.parse(String(input)) as { paths: string[] }).paths });
   }
 
   /** Claims are paths of a worktree: those of two worktrees never meet. */

@@ -130,6 +130,8 @@ export const SABOTAGES: readonly Sabotage[] = [
   { name: "tasks of a plan wait for nobody", breaks: "a task begins when what it waits for has landed", invariants: [], meets: hasPlans, tamper: () => waitForNobody },
   { name: "work that stands in line is offered again", breaks: "work lands once", invariants: [], meets: hasPlans, tamper: () => lostMove("merging", "SELECT data FROM merge WHERE workspace_id = ? ORDER BY n DESC", "SELECT id FROM merge WHERE workspace_id = ?") },
   { name: "a plan goes on after its cancel", breaks: "nothing of a cancelled plan begins or lands", invariants: [], meets: hasPlans, tamper: () => (statement) => (isLookAtCancel(statement) ? null : statement) },
+  { name: "a workspace may change everything", breaks: "work lands inside of its claim", invariants: [], meets: hasPlans, tamper: () => (statement) => (statement.sql.startsWith("INSERT INTO workspace (") ? { ...statement, values: statement.values.with(6, JSON.stringify({ ...JSON.parse(String(statement.values[6])), claims: [] })) } : statement) },
+  { name: "what was taken back stands in line again", breaks: "what people take back stays taken back", invariants: [], meets: hasPlans, tamper: () => backInLine },
   { name: "a plan leaves its workspaces behind", breaks: "no workspace is left", invariants: [], meets: hasPlans, tamper: () => (statement) => (statement.sql.startsWith("SELECT data FROM workspace WHERE state IN ('ready','removing')") ? null : statement) },
   {
     name: "a turn has no deadline",
@@ -263,6 +265,11 @@ function lostMove(to: string, ...looks: readonly string[]): Tamper {
 
 function isLookAtCancel({ sql }: Statement): boolean {
   return ["SELECT workspace FROM plan_task WHERE plan_id = ? AND workspace", "SELECT state FROM plan WHERE id = ? AND ended_at IS NOT NULL", "SELECT p.id FROM plan_task t JOIN plan p"].some((look) => sql.startsWith(look));
+}
+
+function backInLine(statement: Statement): Statement {
+  if (!statement.sql.startsWith("UPDATE merge SET state = ?") || statement.values[0] !== "undone") return statement;
+  return { ...statement, values: statement.values.with(0, "queued").with(5, JSON.stringify({ ...JSON.parse(String(statement.values[5])), state: "queued" })) };
 }
 
 function waitForNobody(statement: Statement): Statement {
