@@ -4,7 +4,7 @@ import type { SessionKey, TurnId } from "../base/ids.ts";
 import type { Entry, RecentEntries, StartedTurn } from "../model/turn.ts";
 import type { Store } from "../store/store.ts";
 import { compactionCut } from "./compact.ts";
-import { Contexts } from "./context.ts";
+import { CACHED_BYTES_MAX, Contexts, ENTRY_BYTES } from "./context.ts";
 
 const KEY = "agent:main:main" as SessionKey;
 
@@ -69,6 +69,24 @@ test("what a running turn said is not kept in mind, because it may be taken back
   assert.deepEqual(await texts(contexts, turnAt(3, ["t1"])), ["a", "b"]);
   log.entries.splice(1, 1);
   assert.deepEqual(await texts(contexts, turnAt(3)), ["a", "b"]);
+});
+
+test("what is kept is bounded by the memory that it takes, so that many short entries are not kept without end", async () => {
+  const log = transcript();
+  const contexts = new Contexts(log.store);
+  const count = 1_000;
+  log.entries.push(...Array.from({ length: count }, (_none, n) => entry(n + 1, "ok")));
+  const sessions = Math.ceil(CACHED_BYTES_MAX / (count * ENTRY_BYTES)) + 1;
+  const turnOf = (n: number): StartedTurn => {
+    const turn = turnAt(count);
+    return { ...turn, sessionInfo: { ...turn.sessionInfo, key: `${KEY}:${n}` as SessionKey } };
+  };
+  for (let n = 0; n < sessions; n++) await contexts.of(turnOf(n));
+  log.asked.length = 0;
+  await contexts.of(turnOf(sessions - 1));
+  assert.deepEqual(log.asked, [count], "the newest is kept");
+  await contexts.of(turnOf(0));
+  assert.deepEqual(log.asked, [count, 0], "the oldest is not");
 });
 
 test("a session that was deleted and made anew begins with nothing of the old one", async () => {

@@ -8,8 +8,10 @@ import type { SessionKey } from "../base/ids.ts";
 import type { SessionContext, Store } from "../store/store.ts";
 import type { Entry, RecentEntries, StartedTurn } from "../model/turn.ts";
 
-/** Characters of transcript kept over all sessions. */
-const CACHED_CHARS_MAX = 32_000_000;
+/** Memory that is kept over all sessions, as {@link bytesOf} counts it. Past that the store is read again, which takes some milliseconds. */
+export const CACHED_BYTES_MAX = 16_000_000;
+/** What an entry takes besides its text, measured on the heap: most entries are short, and their text is the least of them. */
+export const ENTRY_BYTES = 400;
 
 interface Cached {
   readonly createdAt: number;
@@ -17,7 +19,7 @@ interface Cached {
   readonly summaryUpTo: number;
   readonly entries: readonly Entry[];
   readonly upTo: number;
-  readonly chars: number;
+  readonly bytes: number;
 }
 
 const NOTHING = { summary: null, summaryUpTo: 0, upTo: 0 };
@@ -25,7 +27,7 @@ const NOTHING = { summary: null, summaryUpTo: 0, upTo: 0 };
 export class Contexts {
   readonly #store: Pick<Store, "context">;
   readonly #cache = new Map<SessionKey, Cached>();
-  #chars = 0;
+  #bytes = 0;
 
   constructor(store: Pick<Store, "context">) {
     this.#store = store;
@@ -60,24 +62,24 @@ export class Contexts {
     const open = entries.find(isOmitted);
     const upTo = open === undefined ? lastEntry : open.seq - 1;
     const kept = open === undefined ? entries : entries.filter((entry) => entry.seq <= upTo);
-    this.#keep(key, { createdAt, summary: news.summary, summaryUpTo: news.summaryUpTo, entries: kept, upTo, chars: kept.reduce((sum, entry) => sum + sizeOf(entry), 0) });
+    this.#keep(key, { createdAt, summary: news.summary, summaryUpTo: news.summaryUpTo, entries: kept, upTo, bytes: kept.reduce((sum, entry) => sum + bytesOf(entry), 0) });
     return { summary: news.summary, summaryUpTo: news.summaryUpTo, entries: open === undefined ? entries : entries.filter((entry) => !isOmitted(entry)) };
   }
 
   #forget(key: SessionKey): void {
-    this.#chars -= this.#cache.get(key)?.chars ?? 0;
+    this.#bytes -= this.#cache.get(key)?.bytes ?? 0;
     this.#cache.delete(key);
   }
 
   #keep(key: SessionKey, context: Cached): void {
     const before = this.#cache.get(key);
-    this.#chars += context.chars - (before?.chars ?? 0);
+    this.#bytes += context.bytes - (before?.bytes ?? 0);
     this.#cache.delete(key);
     this.#cache.set(key, context);
-    for (const [oldest, { chars }] of this.#cache) {
-      if (this.#chars <= CACHED_CHARS_MAX) break;
+    for (const [oldest, { bytes }] of this.#cache) {
+      if (this.#bytes <= CACHED_BYTES_MAX) break;
       this.#cache.delete(oldest);
-      this.#chars -= chars;
+      this.#bytes -= bytes;
     }
   }
 }
@@ -87,6 +89,11 @@ function newsIn(recent: RecentEntries | null, kept: Pick<Cached, "summary" | "su
   if (recent === null || recent.summaryUpTo !== kept.summaryUpTo || recent.hasSummary !== (kept.summary !== null)) return null;
   const entries = recent.entries.filter(({ seq }) => seq > kept.upTo);
   return entries.length === lastEntry - kept.upTo ? { summary: kept.summary, summaryUpTo: kept.summaryUpTo, entries } : null;
+}
+
+/** Memory that an entry takes, roughly. */
+function bytesOf(entry: Entry): number {
+  return ENTRY_BYTES + sizeOf(entry);
 }
 
 /** Characters that an entry adds to a prompt, roughly. */
