@@ -137,14 +137,17 @@ test("a call beside the turns counts for its session, and one that nobody reserv
 
 // ── plans ───────────────────────────────────────────────────────────────────────────────────
 
-test("a world with plans goes on while a worktree is left, which is tried again a minute later (seed 114835)", () => {
+test("a world with plans goes on while a worktree, or its row, is left, which is tried again a minute later (seeds 114835, 269844)", () => {
   const timeline = new Timeline(new Dice(SEED, "order"));
-  const observer = { all: () => [], get: () => undefined, count: () => 0 } as unknown as Kernel;
+  let rows: readonly { readonly data: string }[] = [{ data: JSON.stringify({ id: "ws_1", state: "removing" }) }];
+  const observer = { all: (sql: string) => (sql.includes("FROM workspace") ? rows : []), get: () => undefined, count: () => 0 } as unknown as Kernel;
   const people = { timeline, gateway: () => null, report: () => {} };
   const plans = new PlanWorld({ ...people, seed: SEED, observer, askers: new Askers(people), sessions: () => [], hasHarnesses: false, note: () => {} });
   plans.git.addWorktree("/sim/workspaces/ws_1", plans.git.head, "refs/heads/yard/ws_1");
   assert.equal(plans.isOver(), false);
   plans.git.dropAdmin("ws_1");
+  assert.equal(plans.isOver(), false, "its row says that it is being removed");
+  rows = [];
   assert.equal(plans.isOver(), true);
 });
 

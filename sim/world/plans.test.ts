@@ -141,6 +141,23 @@ test("work that a resumed plan offers again is not taken in when the plan is can
   assert.deepEqual(bench.landed, []);
 });
 
+test("a plan that goes on at the moment of its cancel is cancelled all the same, or else nothing of it is taken away (seed 271005)", async () => {
+  const bench = await setup();
+  const { planId } = await bench.run({ tasks: [owning("a")] });
+  const [agent] = await bench.agents();
+  await bench.bench.done(agent!, "STUCK: a key is missing");
+  await bench.settle();
+  assert.equal((await bench.plans.get(planId)).state, "stuck");
+  let goesOn: Promise<unknown> | null = null;
+  bench.beforeVerb = (verb, input: { readonly to?: string }) => {
+    if (verb === "movePlan" && input.to === "cancelled") goesOn ??= bench.bench.store.movePlan({ plan: planId, from: "stuck", to: "running" });
+  };
+  const after = await bench.settle(bench.plans.cancel(planId, "ann"));
+  assert.notEqual(goesOn, null);
+  assert.equal(after.state, "cancelled");
+  assert.deepEqual([...bench.git.worktrees.keys()], []);
+});
+
 test("a plan is cancelled while its work is merged: nothing of it lands, and nothing is left (seed 423)", async () => {
   const bench = await setup();
   const { planId } = await bench.run({ tests: "test p0", tasks: [owning("a")] });

@@ -39,6 +39,7 @@ const LOOK_MS = 60_000;
 const HELPS_MAX = 12;
 const CANCEL_MS_MAX = 90_000;
 const DIRTY_MS_MAX = 120_000;
+const LEFT_STATES = ["making", "ready", "removing"] as const;
 const BY = "a person";
 const READ_MAX = 1_000;
 
@@ -192,9 +193,9 @@ export class PlanWorld {
     this.#look();
   }
 
-  /** Every plan that was asked for has ended, and its worktrees are gone: what could not be removed is tried again a minute later. */
+  /** Every plan that was asked for has ended, and its workspaces are gone: what could not be removed is tried again a minute later. */
   isOver(): boolean {
-    return this.git.worktrees.size === 0 && this.#haveEnded();
+    return this.git.worktrees.size === 0 && VERBS.workspaces(this.#deps.observer, { states: LEFT_STATES, limit: 1 }).length === 0 && this.#haveEnded();
   }
 
   #haveEnded(): boolean {

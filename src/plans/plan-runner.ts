@@ -173,9 +173,12 @@ export class PlanRunner implements Plans {
 
   async cancel(id: PlanId, by: string): Promise<PlanRun> {
     const { store } = this.#deps;
-    const before = await this.get(id);
+    let before = await this.get(id);
+    // It may go on, or come to rest, between the look and the move.
+    for (; before.endedAt === null; before = await this.get(id)) {
+      if (await store.movePlan({ plan: id, from: before.state, to: "cancelled", change: { problem: `cancelled by ${by}` }, event: { type: "plan.ended", data: { by } } })) break;
+    }
     if (before.endedAt !== null) return before;
-    await store.movePlan({ plan: id, from: before.state, to: "cancelled", change: { problem: `cancelled by ${by}` }, event: { type: "plan.ended", data: { by } } });
     this.#cancels.get(id)?.abort(new Fault("PLAN_NOT_WAITING", { plan: id, what: "more work", state: "cancelled" }));
     await this.#stopWork(before, by);
     // Long work sees that its plan is over at its next move; only then do the folders go.
