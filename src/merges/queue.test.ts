@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
+import type { WorkspaceId } from "../base/ids.ts";
 import { Fault } from "../model/faults.ts";
 import type { Merge, NewMerge } from "../model/merge.ts";
 import type { Workspace } from "../model/workspace.ts";
@@ -312,6 +313,13 @@ test("what somebody has built on, or pushed, is taken back by a commit, so that 
   const five = await land(yard, await work(yard, "five", { "e.ts": "1\n" }), { style: "merge" });
   await yard.merges.undo(five.id);
   assert.equal(git(yard.repository, "rev-parse", "main"), five.from);
+
+  // A workspace that is only being made has no branch yet (seeds 332700, 356809).
+  const six = await land(yard, await work(yard, "six", { "f.ts": "1\n" }));
+  const { portFirst: _own, ...row } = four;
+  await yard.store.addWorkspace({ workspace: { ...row, id: "ws_made" as WorkspaceId, state: "making", dir: `${four.dir}made`, branch: "refs/heads/yard/ws_made", base: six.to! }, liveMax: 100, portBase: 30_000 });
+  await yard.merges.undo(six.id);
+  assert.equal(subjects(yard)[0], 'Revert "feat: six"');
 });
 
 test("a merge that cannot be taken back just now is landed as before, and can be taken back later", async (t) => {

@@ -217,10 +217,15 @@ export class MergeQueue implements Merges {
   }
 
   /** Whether somebody's branch, or what was pushed, holds what landed, and would bring it back with its next merge. */
-  async #isBuiltOn(repository: Repository, { to, commit, style, onto, workspace }: Merge): Promise<boolean> {
-    const refs = await repository.refsWith(style === "merge" ? [to!, commit] : [to!]);
+  async #isBuiltOn(repository: Repository, { to, commit, style, onto, workspace, commonDir }: Merge): Promise<boolean> {
+    const landed = style === "merge" ? [to!, commit] : [to!];
+    const refs = await repository.refsWith(landed);
     // Its own branch, and what was kept of it, bear its workspace's id.
-    return refs.some((ref) => ref !== onto && !ref.split("/").includes(workspace));
+    if (refs.some((ref) => ref !== onto && !ref.split("/").includes(workspace))) return true;
+    for (const { base } of await this.#deps.store.workspaces({ commonDir, states: ["making"], limit: LISTED_MAX })) {
+      for (const one of landed) if (await repository.isAncestor(one, base)) return true;
+    }
+    return false;
   }
 
   // ── the line ──────────────────────────────────────────────────────────────────────────────

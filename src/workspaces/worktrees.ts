@@ -127,34 +127,38 @@ export class Worktrees implements Workspaces {
     const freeBytes = await this.#files.freeBytes(root);
     if (freeBytes < settings.get(freeBytesMin)) throw new Fault("WORKSPACE_DISK", { freeBytes, minBytes: settings.get(freeBytesMin) });
     const repository = this.repository(commonDir);
-    const base = await repository.must(request.base);
     const id = this.#ids.workspace();
-    const made = await store.addWorkspace({
-      ...this.#room(),
-      workspace: {
-        id,
-        state: "making",
-        repository: workTree!,
-        commonDir,
-        dir: join(realRoot, id),
-        branch: `refs/heads/yard/${id}`,
-        base,
-        claims,
-        epoch: 1,
-        portCount: settings.get(portsEach),
-        copy: request.copy ?? [],
-        setup: request.setup ?? null,
-        dangers: await repository.dangers(),
-        label: request.label,
-        session: request.session ?? null,
-        backupRef: null,
-        problem: null,
-        createdAt: this.#now(),
-        endedAt: null,
-      },
+    const dangers = await repository.dangers();
+    // Together, so that whoever moves a branch back knows of all that begin on what it takes away.
+    const made = await this.locked(commonDir, async () => {
+      const base = await repository.must(request.base);
+      return store.addWorkspace({
+        ...this.#room(),
+        workspace: {
+          id,
+          state: "making",
+          repository: workTree!,
+          commonDir,
+          dir: join(realRoot, id),
+          branch: `refs/heads/yard/${id}`,
+          base,
+          claims,
+          epoch: 1,
+          portCount: settings.get(portsEach),
+          copy: request.copy ?? [],
+          setup: request.setup ?? null,
+          dangers,
+          label: request.label,
+          session: request.session ?? null,
+          backupRef: null,
+          problem: null,
+          createdAt: this.#now(),
+          endedAt: null,
+        },
+      });
     });
     try {
-      await this.#makeWorktree(repository, made.dir, base, made.branch);
+      await this.#makeWorktree(repository, made.dir, made.base, made.branch);
       await this.#furnish(made, made.dir, signal);
       return (await store.moveWorkspace({ id, from: ["making"], patch: { state: "ready" } }))!;
     } catch (cause) {
