@@ -158,6 +158,22 @@ test("a plan that goes on at the moment of its cancel is cancelled all the same,
   assert.deepEqual([...bench.git.worktrees.keys()], []);
 });
 
+test("what a cancelled plan leaves is taken away when the disk kept its cancel from doing so, not at the next start (seed 372022)", async () => {
+  const bench = await setup();
+  const { planId } = await bench.run({ tasks: [owning("a"), owning("b")] }, "parallel");
+  await bench.agents();
+  let isOver = false;
+  let failures = 1;
+  bench.beforeVerb = (verb, input: { readonly to?: string }) => {
+    if (verb === "movePlan" && input.to === "cancelled") isOver = true;
+    if (isOver && verb === "cancelTask" && failures-- > 0) throw new Fault("STORE_FAILED", { problem: "busy" });
+  };
+  await assert.rejects(bench.settle(bench.plans.cancel(planId, "ann")), (error: unknown) => error instanceof Fault && error.code === "STORE_FAILED");
+  await bench.settle();
+  assert.equal((await bench.plans.get(planId)).state, "cancelled");
+  assert.deepEqual([...bench.git.worktrees.keys()], []);
+});
+
 test("a plan is cancelled while its work is merged: nothing of it lands, and nothing is left (seed 423)", async () => {
   const bench = await setup();
   const { planId } = await bench.run({ tests: "test p0", tasks: [owning("a")] });

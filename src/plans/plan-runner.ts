@@ -180,12 +180,17 @@ export class PlanRunner implements Plans {
     }
     if (before.endedAt !== null) return before;
     this.#cancels.get(id)?.abort(new Fault("PLAN_NOT_WAITING", { plan: id, what: "more work", state: "cancelled" }));
-    await this.#stopWork(before, by);
-    // Long work sees that its plan is over at its next move; only then do the folders go.
-    await Promise.all(this.#workOf(id));
-    const after = await this.get(id);
-    await this.#tidy(after);
-    return after;
+    try {
+      await this.#stopWork(before, by);
+      // Long work sees that its plan is over at its next move; only then do the folders go.
+      await Promise.all(this.#workOf(id));
+      const after = await this.get(id);
+      await this.#tidy(after);
+      return after;
+    } catch (cause) {
+      this.#wakeAfter(id, AGAIN_AFTER_MS);
+      throw cause;
+    }
   }
 
   /** What works on a plan that is over stops. */
