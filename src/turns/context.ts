@@ -11,7 +11,7 @@ import type { Entry, RecentEntries, StartedTurn } from "../model/turn.ts";
 /** Memory that is kept over all sessions, as {@link bytesOf} counts it. Past that the store is read again, which takes some milliseconds. */
 export const CACHED_BYTES_MAX = 16_000_000;
 /** What an entry takes besides its text, measured on the heap: most entries are short, and their text is the least of them. */
-export const ENTRY_BYTES = 400;
+export const ENTRY_BYTES = 500;
 
 interface Cached {
   readonly createdAt: number;
