@@ -254,4 +254,18 @@ function credentialOf(request: IncomingMessage): string {
 }
 
 const cut = (text: string): string => (text.length > LOG_TEXT_CHARACTERS_MAX ? text.slice(0, LOG_TEXT_CHARACTERS_MAX) : text);
-const now = (): number => performance.timeOrigin + performance.now();
+const now = makeWallClock();
+
+/**
+ * Wall time with fractions of a millisecond, never apart from what other processes read: the system's clock is
+ * corrected while a process lives, and what it took for the origin of its fine clock is not.
+ */
+export function makeWallClock(wallMs: () => number = Date.now, fineMs: () => number = () => performance.now()): () => number {
+  let origin = wallMs() - fineMs();
+  return () => {
+    const [wall, fine] = [wallMs(), fineMs()];
+    // The wall clock shows whole milliseconds, cut off.
+    origin = Math.min(Math.max(origin, wall - fine), wall + 0.999 - fine);
+    return origin + fine;
+  };
+}

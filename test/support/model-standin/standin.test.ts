@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { spawnStandin } from "./spawn.ts";
+import { makeWallClock } from "./respond.ts";
 import { startStandin, type Standin } from "./standin.ts";
 
 let standin: Standin;
@@ -123,4 +124,19 @@ test("as a process it prints its port, keeps its log in a file, and ends when it
   }
   assert.equal(JSON.parse((await readFile(join(folder, "log"), "utf8")).trim()).outcome, "ok");
   await rm(folder, { recursive: true });
+});
+
+test("times in the log go with the system's clock when it is corrected, and keep their fractions", () => {
+  let [wall, fine] = [1_000, 0];
+  const now = makeWallClock(() => Math.floor(wall), () => fine);
+  const at = (nextWall: number, nextFine: number): number => {
+    [wall, fine] = [nextWall, nextFine];
+    return now();
+  };
+  const first = at(1_000.25, 0.25);
+  assert.ok(Math.abs(at(1_000.5, 0.5) - first - 0.25) < 1e-6, "fractions");
+  for (const [nextWall, nextFine] of [[1_010, 12], [1_020, 24], [1_040, 36]] as const) {
+    const seen = at(nextWall, nextFine);
+    assert.ok(seen >= nextWall && seen < nextWall + 1, `${seen}`);
+  }
 });
