@@ -12,15 +12,24 @@ test("a secret with half a pair of surrogates is masked too, and does not make m
   assert.equal(makeRedactor(["\ud800-half-a-pair"])("with \ud800-half-a-pair"), "with [secret]");
 });
 
-test("a text that comes in pieces shows nothing of a secret, wherever it is cut, and nothing else is lost or held up for long", () => {
-  const secrets = ["abababab-secret", "ababab-other"];
-  const text = "first abababab-secret, then abab, ababab-other abababab and aba";
-  for (let first = 0; first <= text.length; first++) {
-    for (let second = first; second <= text.length; second++) {
-      const stream = new MaskedStream(makeMask(secrets));
-      const shown = [stream.push(text.slice(0, first)), stream.push(text.slice(first, second)), stream.push(text.slice(second)), stream.end()];
-      assert.equal(shown.join(""), "first [secret], then abab, [secret] abababab and aba");
+/** What is shown of a text, cut in two places. */
+function inPieces(secrets: readonly string[], text: string, first: number, second: number): string {
+  const stream = new MaskedStream(makeMask(secrets));
+  return [stream.push(text.slice(0, first)), stream.push(text.slice(first, second)), stream.push(text.slice(second)), stream.end()].join("");
+}
+
+for (const [what, secrets, text, shown] of [
+  ["begins like another", ["abababab-secret", "ababab-other"], "first abababab-secret, then abab, ababab-other abababab and aba", "first [secret], then abab, [secret] abababab and aba"],
+  ["ends as it begins", ["token-xyz-token"], "a token-xyz-token and token-xyz-", "a [secret] and token-xyz-"],
+  ["ends as another begins", ["first-half-second", "second-and-third"], "a first-half-second and second-and-third, second-and", "a [secret] and [secret], second-and"],
+] as const) {
+  test(`nothing is shown of a secret that ${what}, wherever the text is cut, and nothing else is lost`, () => {
+    for (let first = 0; first <= text.length; first++) {
+      for (let second = first; second <= text.length; second++) assert.equal(inPieces(secrets, text, first, second), shown, `cut at ${first} and ${second}`);
     }
-  }
-  assert.equal(new MaskedStream(makeMask(secrets)).push("nothing of it"), "nothing of it");
+  });
+}
+
+test("what can be no beginning of a secret is shown at once", () => {
+  assert.equal(new MaskedStream(makeMask(["token-xyz-token"])).push("nothing of this"), "nothing of this");
 });

@@ -37,11 +37,11 @@ export function makeRedactor(secrets: readonly string[]): (text: string) => stri
 /** Masks known secret values only, in the clear, URL-encoded and base64: for texts in which shapes alone prove nothing, such as the files of a project. */
 export interface Mask {
   of(text: string): string;
-  /** How many characters at the end of a text may be the beginning of a secret. */
-  openEnd(text: string): number;
+  /** How much of a text can be masked by now: whatever comes after it, no secret begins in this part and ends in the rest. */
+  settled(text: string): number;
 }
 
-export const NO_MASK: Mask = { of: (text) => text, openEnd: () => 0 };
+export const NO_MASK: Mask = { of: (text) => text, settled: ({ length }) => length };
 
 export function makeMask(secrets: readonly string[]): Mask {
   const needles = new Set<string>();
@@ -60,14 +60,27 @@ export function makeMask(secrets: readonly string[]): Mask {
       for (const needle of byLength) if (masked.includes(needle)) masked = masked.replaceAll(needle, MASK);
       return masked;
     },
-    openEnd(text) {
-      for (let length = Math.min(text.length, (byLength[0]?.length ?? 1) - 1); length > 0; length--) {
-        const end = text.slice(-length);
-        if (byLength.some((needle) => needle.length > length && needle.startsWith(end))) return length;
+    settled(text) {
+      let end = text.length - openEnd(text);
+      // A whole secret may end in what is open, because it ends as it or another one begins.
+      for (let cut = end; ; cut = end) {
+        for (const needle of byLength) {
+          const at = text.indexOf(needle, Math.max(0, cut - needle.length + 1));
+          if (at !== -1 && at < end && end < at + needle.length) end = at;
+        }
+        if (end === cut) return end;
       }
-      return 0;
     },
   };
+
+  /** How many characters at the end may be the beginning of a secret. */
+  function openEnd(text: string): number {
+    for (let length = Math.min(text.length, (byLength[0]?.length ?? 1) - 1); length > 0; length--) {
+      const tail = text.slice(-length);
+      if (byLength.some((needle) => needle.length > length && needle.startsWith(tail))) return length;
+    }
+    return 0;
+  }
 }
 
 /** The same for secrets that may change meanwhile. */
@@ -82,7 +95,7 @@ export function makeLiveMask(secrets: () => readonly string[]): Mask {
     }
     return mask;
   };
-  return { of: (text) => now().of(text), openEnd: (text) => now().openEnd(text) };
+  return { of: (text) => now().of(text), settled: (text) => now().settled(text) };
 }
 
 /** Masks a text that comes in pieces: what may be the beginning of a secret is kept back until it is known. */
@@ -97,9 +110,9 @@ export class MaskedStream {
   /** @returns what can be shown by now; may be empty. */
   push(piece: string): string {
     const text = this.#kept + piece;
-    const openEnd = this.#mask.openEnd(text);
-    this.#kept = openEnd === 0 ? "" : text.slice(-openEnd);
-    return this.#mask.of(openEnd === 0 ? text : text.slice(0, -openEnd));
+    const settled = this.#mask.settled(text);
+    this.#kept = text.slice(settled);
+    return this.#mask.of(text.slice(0, settled));
   }
 
   /** @returns what was kept back: no more comes. */

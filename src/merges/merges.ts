@@ -23,7 +23,10 @@ export interface Merges {
    * that is done for a plan, which must go on. @throws {Fault} MERGE_NOT_FOUND, MERGE_STATE, PLAN_NOT_WAITING.
    */
   retry(id: MergeId, options?: { readonly allowFlagged?: boolean; readonly plan?: PlanId }): Promise<Merge>;
-  /** Takes a landed one back: by moving the ref when nothing came after it, else by a revert commit. @throws {Fault} MERGE_NOT_FOUND, MERGE_STATE, MERGE_CONFLICT. */
+  /**
+   * Takes a landed one back: by moving the ref when nothing came after it and no other ref holds it, else by a revert commit.
+   * When it fails it is landed as before. @throws {Fault} MERGE_NOT_FOUND, MERGE_STATE, MERGE_CONFLICT, MERGE_TARGET_DIRTY, MERGE_MOVING_TARGET.
+   */
   undo(id: MergeId): Promise<Merge>;
   cancel(id: MergeId): Promise<Merge>;
 }

@@ -34,16 +34,16 @@ export class Gates {
   async open(run: PlanRun, signal: AbortSignal): Promise<boolean> {
     const { store, workspaces, settings, clock } = this.#deps;
     const { gate, name } = run.plan.phases[run.phase]!;
-    const wait = async (waitsFor: string): Promise<boolean> => {
+    const wait = async (waitsFor: string, isSeen = false): Promise<boolean> => {
       if (await store.movePlan({ plan: run.planId, from: "running", to: "waiting", change: { waitsFor }, event: { type: "plan.waiting", data: { waitsFor, phase: name } } })) {
         await tell(store, run, `The plan "${run.plan.title}" waits after ${name}: ${waitsFor}. To go on: yard plan approve ${run.planId}`);
       }
-      return waitsFor.startsWith(COMMIT_WAITED_FOR);
+      return isSeen;
     };
     const approval = run.gates.find(({ phase }) => phase === run.phase);
     const label = `${run.planId}/gate-${run.phase}`;
     let tests = null;
-    if (gate.commit !== null && !(await this.#hasCommit(run, gate.commit))) return wait(`${COMMIT_WAITED_FOR}"${gate.commit}" on ${run.onto}`);
+    if (gate.commit !== null && !(await this.#hasCommit(run, gate.commit))) return wait(`${COMMIT_WAITED_FOR}"${gate.commit}" on ${run.onto}`, true);
     if (gate.tests !== null) {
       const left = (await workspaces.list({ repository: run.repository, states: ["ready"] })).find((each) => each.label === label);
       const workspace = left ?? (await workspaces.create({ repository: run.repository, base: run.onto, label, session: run.session, copy: run.plan.copy, ...(run.plan.setup === null ? {} : { setup: run.plan.setup }) }, signal));

@@ -4,7 +4,8 @@ import type { PlanTask } from "../model/plan.ts";
 import type { Workspace } from "../model/workspace.ts";
 import type { Store } from "../store/store.ts";
 
-const ACTIVE_PLANS_MAX = 1_000;
+/** Plans that go on at a time, at most. */
+export const ACTIVE_PLANS_MAX = 1_000;
 
 /** States in which an agent, or what is done for one, is at work. */
 export const BUSY_STATES: readonly PlanTaskState[] = ["preparing", "working", "checking"];

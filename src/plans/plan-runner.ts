@@ -32,7 +32,7 @@ import { Gates } from "./gates.ts";
 import { landingMessage } from "./landing-message.ts";
 import type { NewRun, Plans, PlanSource } from "./plans.ts";
 import { quoted, tell } from "./notices.ts";
-import { BUSY_STATES, placesBefore, placesIn, stateOf, takesPlace, taskOf, waitsForMerge, workIn } from "./places.ts";
+import { ACTIVE_PLANS_MAX, BUSY_STATES, placesBefore, placesIn, stateOf, takesPlace, taskOf, waitsForMerge, workIn } from "./places.ts";
 import { readFacts } from "./repository-facts.ts";
 import { planAgentsMax, planAttemptsMax, planTaskSeconds, testOf } from "./settings.ts";
 import { statusOf, toldStatus } from "./status.ts";
@@ -48,7 +48,6 @@ const AGAIN_AFTER_MS = 5_000;
 const OUTPUT_SHOWN_CHARS = 1_000;
 /** Why a merge did not land, where only the branch's own checkout or its pace is in the way. */
 const OF_THE_TARGET: readonly string[] = ["MERGE_TARGET_DIRTY", "MERGE_MOVING_TARGET"];
-const ACTIVE_PLANS_MAX = 1_000;
 /** How long after a workspace of a plan that is over could not be removed it is tried again. */
 const TIDY_AGAIN_MS = 60_000;
 /** Labels of workspaces are `<plan>/<what for>`. */

@@ -10,7 +10,6 @@ import { mayMove, type PlanChange, type PlanRun, type PlanState, type PlanTaskCh
 import { assert } from "../../base/assert.ts";
 import type { NewPlanRun } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
-import { Fault } from "../../model/faults.ts";
 import type { MergeState } from "../../model/merge.ts";
 import { openSession } from "./open-session.ts";
 import { usageOf, USAGE_COLUMNS } from "./rows.ts";
@@ -87,12 +86,6 @@ export function movePlan(k: Kernel, { plan: id, from, to, change = {}, event }: 
   if (ended) k.run("UPDATE plan_task SET state = 'cancelled', problem = NULL, ended_at = ? WHERE plan_id = ? AND ended_at IS NULL", k.now(), id);
   if (event !== undefined) k.emit(row["session"], { type: event.type, data: { planId: id, state: to, ...event.data } });
   return true;
-}
-
-/** What was on its way when a plan ended comes too late. @throws {Fault} PLAN_NOT_WAITING. */
-export function mustGoOn(k: Kernel, id: PlanId): void {
-  const state = k.get("SELECT state FROM plan WHERE id = ? AND ended_at IS NOT NULL", id)?.["state"];
-  if (state !== undefined) throw new Fault("PLAN_NOT_WAITING", { plan: id, what: "an agent", state });
 }
 
 /** What is in line for a plan's tasks does not land after its end; only what has been given the right to move the branch already does. */

@@ -27,7 +27,7 @@ import { insertMessage } from "./inbox.ts";
 import { refreshLane } from "./lane-state.ts";
 import { authorityOf, insertSession, type Authority } from "./open-session.ts";
 import { releaseClaims, takeClaims } from "./path-claims.ts";
-import { mustGoOn } from "./plans.ts";
+import { mustGoOn } from "./plan-goes-on.ts";
 import { taskOf } from "./rows.ts";
 import { rulesOf } from "./rules.ts";
 import { isRunning, runningTurn, stopTurn } from "./turn-rows.ts";
@@ -45,7 +45,7 @@ export function admitSpawn(k: Kernel, { spawn, limits }: { spawn: NewSpawn; limi
     const known = k.get("SELECT * FROM task WHERE spawn_key = ?", spawn.idempotencyKey);
     if (known !== undefined) return { task: taskOf(known, budgetView(k, "task", known["id"])), created: false };
   }
-  if (spawn.plan !== undefined) mustGoOn(k, spawn.plan);
+  if (spawn.plan !== undefined) mustGoOn(k, spawn.plan, "an agent");
   const parent = spawn.parent === null ? undefined : livingParent(k, spawn.parent);
   // A call that was on its way when its turn was stopped.
   if (spawn.turnId !== null && !isRunning(k, spawn.turnId)) throw new Fault("TURN_NOT_FOUND", { turn: spawn.turnId });

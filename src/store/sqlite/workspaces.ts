@@ -5,6 +5,7 @@ import type { Merge } from "../../model/merge.ts";
 import type { Workspace, WorkspaceState } from "../../model/workspace.ts";
 import type { MergeMove, MergeQuery, WorkspaceQuery } from "../store.ts";
 import type { Kernel, Row } from "./kernel.ts";
+import { mustGoOn } from "./plan-goes-on.ts";
 
 const LIVE = "state IN ('making','ready','removing')";
 
@@ -64,10 +65,7 @@ export function addMerge(k: Kernel, merge: Omit<Merge, "n">): Merge {
 
 /** All of them or none: a batch advances as one. Null: one was in no such state, or belonged to an older epoch. */
 export function moveMerges(k: Kernel, moves: readonly MergeMove[]): Merge[] | null {
-  for (const { plan } of moves) {
-    const over = plan === undefined ? undefined : k.get("SELECT state FROM plan WHERE id = ? AND ended_at IS NOT NULL", plan);
-    if (over !== undefined) throw new Fault("PLAN_NOT_WAITING", { plan: plan!, what: "more work", state: over["state"] });
-  }
+  for (const { plan } of moves) if (plan !== undefined) mustGoOn(k, plan, "more work");
   const before = moves.map(({ id }) => merge(k, id));
   if (!before.every((one, at) => one !== null && moves[at]!.from.includes(one.state))) return null;
   // The fence, in the transaction that gives the right to move the ref.
